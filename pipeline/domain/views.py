@@ -70,7 +70,7 @@ CAMERAS: dict[View, Camera] = {
 }
 
 ORTHOGRAPHIC_WIDTH = 1.1
-"""World units across the longer side of an orthographic picture; objects fit a sphere of radius 0.5 about the origin."""
+"""World units across the longer side of an orthographic picture; the object fits a sphere of radius 0.5."""
 
 ALIASES: dict[str, View] = {
     "front": View.FRONT,
@@ -97,6 +97,7 @@ AZIMUTHS: dict[int, View] = {
 """Views by azimuth in degrees, for pictures named ``000.png``, ``045.png``, ..."""
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|\d+|[^\W\d_]+")
+_AZIMUTH = re.compile(r"[0-9]{3}")
 _IMAGE_WORDS = frozenset({"image", "view"})
 
 
@@ -130,5 +131,5 @@ def recognise(file_name: str) -> View | None:
 
 
 def _by_azimuth(words: list[str]) -> View | None:
-    numbers = [word for word in words if len(word) == 3 and word.isascii() and word.isdigit()]
+    numbers = [word for word in words if _AZIMUTH.fullmatch(word)]
     return AZIMUTHS.get(int(numbers[-1])) if len(numbers) == 1 else None

@@ -1,0 +1,76 @@
+"""What the service tells of its jobs, assets, prices and limits, as values (the wire is translated in ports)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class JobStatus(StrEnum):
+    """The service's word for a job. UNKNOWN stands for a word that this version has not met: treated as in progress."""
+
+    PENDING = "pending"
+    QUEUED = "queued"
+    WARMING_UP = "warming-up"
+    IN_PROGRESS = "in-progress"
+    FINALIZING = "finalizing"
+    SUCCESS = "success"
+    FAILURE = "failure"
+    CANCELED = "canceled"
+    UNKNOWN = "unknown"
+
+    @property
+    def is_final(self) -> bool:
+        return self in {JobStatus.SUCCESS, JobStatus.FAILURE, JobStatus.CANCELED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One generation request at the service, as last seen."""
+
+    job_id: str
+    status: JobStatus
+    progress: float = 0.0
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    asset_ids: tuple[str, ...] = ()
+    echo: Mapping[str, Any] = field(default_factory=dict)
+    """The inputs as the service repeats them; may hold defaults filled in and further fields."""
+    error: str = ""
+    hint: str = ""
+    cu_charged: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPage:
+    jobs: tuple[Job, ...]
+    next_page: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asset:
+    """A file at the service. ``url`` is signed and short-lived: use it at once."""
+
+    asset_id: str
+    url: str
+    kind: str = ""
+    media_type: str = ""
+    source: str = ""
+    """What it is: ``img23d`` (the mesh), ``3d:texture:albedo``, ..."""
+    size_bytes: int | None = None
+    face_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """The price of one job, in creative units."""
+
+    cu: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeamLimits:
+    """``parallel_jobs`` is the ceiling for generation jobs at one time; None: the service does not say."""
+
+    parallel_jobs: int | None = None

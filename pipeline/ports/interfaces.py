@@ -1,0 +1,220 @@
+"""All that the flow asks of the outside, one Protocol a port. Real adapters stand beside this file.
+
+Every method may be repeated safely, but for ``Scenario.generate``. Foreign exceptions never pass: they come out as
+``pipeline.domain.errors``.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, TypeVarTuple
+
+from pipeline.domain.items import Alias, ItemRecord, OutputFile, Picture
+from pipeline.domain.jobs import Asset, Job, JobPage, Quote, TeamLimits
+from pipeline.domain.lifecycle import Event
+from pipeline.domain.model import ModelSchema
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+Now = Callable[[], datetime]
+"""The wall clock, in UTC."""
+
+
+class Scenario(Protocol):
+    """The generation service's API.
+
+    Raises, from every method: CredentialsError (401), RequestRefused (final answers), ServiceUnreachable (all bounded
+    tries failed), and the TryAgain errors only where a method says so.
+    """
+
+    async def create_asset(
+        self, *, name: str, data: bytes, media_type: str, hide: bool, collections: Sequence[str]
+    ) -> str:
+        """Upload one picture, in one request or in parts as its size demands; the asset's id."""
+        ...
+
+    async def quote(self, *, model: str, inputs: Mapping[str, Any]) -> Quote:
+        """What one job with these inputs would cost (the larger of both tiers); creates nothing.
+
+        Raises:
+            AssetGone: the service does not know an asset among the inputs.
+        """
+        ...
+
+    async def generate(self, *, model: str, inputs: Mapping[str, Any]) -> Job:
+        """Submit one job, with exactly one POST: the only paid call, never repeated by any layer below.
+
+        Raises:
+            NeverSent: the request did not leave; another try is no repetition.
+            CeilingReached, Throttled: the service said no before doing anything.
+            AssetGone: an asset among the inputs is not known to the service.
+            SubmissionUncertain: the answer was lost, cut or not the agreed one.
+            RequestRefused: final.
+        """
+        ...
+
+    async def job(self, job_id: str) -> Job: ...
+
+    async def jobs(
+        self, *, updated_after: datetime | None = None, created_after: datetime | None = None, page: str | None = None
+    ) -> JobPage:
+        """One page of the generation jobs, newest first. With ``updated_after`` it is the change feed of jobs of type
+        *custom*; with ``created_after`` (never both) all jobs by creation time.
+        """
+        ...
+
+    async def assets(self, asset_ids: Sequence[str]) -> list[Asset]:
+        """Up to 200 assets with fresh signed URLs; those the service does not know are left out."""
+        ...
+
+    async def model_schema(self, model: str) -> ModelSchema: ...
+
+    async def team_limits(self) -> TeamLimits:
+        """The team's ceilings; an empty value where the service does not tell or forbids to ask."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Downloaded:
+    size_bytes: int
+    sha256: str
+    media_type: str
+    """As the host declared it."""
+
+
+class Downloads(Protocol):
+    async def fetch(self, url: str, target: Path, *, expected_bytes: int | None) -> Downloaded:
+        """Stream one file to ``target``, hashing on the way; one try. What an earlier try left in ``target`` is resumed
+        where the host allows it. No credentials are sent.
+
+        Raises:
+            UrlExpired: ask the service for a fresh URL.
+            ConnectionLost, Throttled, ServiceFault: try again.
+            MeshDamaged: a whole body, but of the wrong size or an HTML page.
+            LocalIoError: disk full, permission.
+        """
+        ...
+
+
+class Images(Protocol):
+    async def probe(self, path: Path) -> Picture:
+        """Read and decode one picture wholly.
+
+        Raises:
+            PictureRefused: unreadable, truncated, animated, too small, not a picture; names the file and the mend.
+        """
+        ...
+
+    async def prepare(self, picture: Picture) -> tuple[bytes, str]:
+        """The bytes to send and their media type: the file's own bytes unless ``picture.changes`` says otherwise.
+
+        Raises:
+            PictureRefused: the file is gone or is no longer the one that was probed.
+        """
+        ...
+
+
+class Storage(Protocol):
+    """Output files. A visible file is whole: temporary name, fsync, rename, fsync of the folder."""
+
+    async def publish(self, source: Path, target: Path) -> None:
+        """Move a finished temporary file to its place; across file systems by copy, fsync and rename."""
+        ...
+
+    async def copy(self, source: Path, target: Path) -> None: ...
+
+    async def write(self, target: Path, data: bytes) -> None: ...
+
+    async def read(self, path: Path) -> bytes: ...
+
+    async def digest(self, path: Path) -> str | None:
+        """SHA-256 of a file's bytes; None when there is no such file."""
+        ...
+
+    async def retire(self, path: Path, into: Path) -> None:
+        """Move a file that is about to be replaced into the folder ``into``, keeping its name plus ``.replaced``."""
+        ...
+
+    async def remove(self, paths: Iterable[Path]) -> None:
+        """Remove files, and the folders that become empty by it; missing ones are fine."""
+        ...
+
+
+class Compute(Protocol):
+    async def run(self, function: Callable[[*Ts], T], *args: *Ts, timeout_s: float) -> T:
+        """Call a module-level function in a worker process.
+
+        Raises:
+            WorkerDied: the process crashed or was killed by the time limit (``pipeline.ports.compute``).
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """Files of one work item that stand in the output folder under one alias."""
+
+    output: str
+    """The output folder, absolute."""
+    alias: Alias
+    key: str
+    held: bool
+    files: Sequence[OutputFile]
+    """``name`` is the path below the output folder, with ``/``."""
+    delivered_at: datetime
+
+
+class Ledger(Protocol):
+    """The durable record of every intent and outcome. A method returns when its row is committed."""
+
+    async def open_item(self, record: ItemRecord) -> ItemRecord:
+        """The item's record; made from ``record`` when the key is new."""
+        ...
+
+    async def item(self, key: str) -> ItemRecord | None: ...
+
+    async def items(self, keys: Sequence[str] | None = None) -> list[ItemRecord]:
+        """The records of these keys (those that exist), or all."""
+        ...
+
+    async def advance(self, key: str, event: Event, *, detail: str = "", **changes: Any) -> ItemRecord:
+        """Move an item by the life cycle's one transition function, change fields of its record in the same
+        transaction, and append to its history. The record after it.
+        """
+        ...
+
+    async def known_jobs(self) -> set[str]:
+        """Every job id that any item ever had: a job of the service that is not among them is nobody's."""
+        ...
+
+    async def upload(self, *, service: str, project: str, sha256: str, copy: int) -> str | None:
+        """The asset id of a picture that the service has."""
+        ...
+
+    async def record_upload(self, *, service: str, project: str, sha256: str, copy: int, asset_id: str) -> None: ...
+
+    async def forget_uploads(self, *, service: str, project: str, asset_ids: Sequence[str]) -> None: ...
+
+    async def quote(self, *, service: str, project: str, model: str, params: Mapping[str, Any]) -> Quote | None:
+        """The last known price for these price-relevant parameters."""
+        ...
+
+    async def record_quote(
+        self, *, service: str, project: str, model: str, params: Mapping[str, Any], quote: Quote
+    ) -> None: ...
+
+    async def deliveries(self, output: str) -> list[Delivery]: ...
+
+    async def record_delivery(self, delivery: Delivery) -> None:
+        """Replaces what was recorded for the same output and alias."""
+        ...
+
+    async def forget_delivery(self, output: str, alias: Alias) -> None: ...
+
+    async def picture(self, path: Path, *, size_bytes: int, mtime_ns: int, inode: int) -> Picture | None:
+        """What an earlier probe found, if the file is unchanged since."""
+        ...
+
+    async def record_picture(self, picture: Picture, *, mtime_ns: int, inode: int) -> None: ...
