@@ -32,7 +32,7 @@ class Finding:
     """Something about a set that a person should know; ``refuse`` keeps the set from being sent."""
 
     kind: str
-    """A stable word: ``no-front``, ``two-candidates``, ``unreadable``, ``truncated``, ``too-small``, ``animated``, ..."""
+    """A stable word: ``no-front``, ``two-candidates``, ``unreadable``, ``truncated``, ``too-small``, ..."""
     verdict: str
     """``refuse``, ``hold``, ``warn`` or ``ok`` (worth a note, such as a picture that is re-encoded)."""
     message: str

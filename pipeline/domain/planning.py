@@ -1,0 +1,151 @@
+"""From checked sets to work items, and what each of them still needs: decided here, without I/O."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from pipeline.domain.items import Alias, CheckedSet, Finding, ItemRecord, WorkItem, content_key
+from pipeline.domain.lifecycle import State, is_paid
+from pipeline.domain.model import ModelSchema
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One parameter choice for every set; the empty name is the choice of a manifest without variants."""
+
+    name: str = ""
+    params: Mapping[str, Any]
+
+
+class Action(StrEnum):
+    """What a run does about a work item."""
+
+    GENERATE = "generate"
+    """Upload, submit, download: the only one that spends."""
+    RESUME = "resume"
+    """A job is, or may be, at the service already: carry on from where the ledger stands."""
+    FETCH = "fetch"
+    """The mesh was delivered, its file is gone: download it again, if the service still has it."""
+    PLACE = "place"
+    """The mesh is here under another name: copy it, or move it along with its renamed folder."""
+    NOTHING = "nothing"
+    LEAVE = "leave"
+    """A person has to decide first (held), or has decided (dropped)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedItem:
+    work: WorkItem
+    action: Action
+    record: ItemRecord | None = None
+    cu: float | None = None
+    """The price if it is generated; None: not known."""
+    unplaced: tuple[Alias, ...] = ()
+    """The aliases under which it does not stand in the output folder yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedSet:
+    """A set that is not sent, under every alias it would have had."""
+
+    aliases: tuple[Alias, ...]
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    items: tuple[PlannedItem, ...]
+    refused: tuple[RefusedSet, ...] = ()
+    notes: tuple[tuple[Alias, Finding], ...] = ()
+    """Warnings about sets that are sent all the same, and pictures that are re-encoded."""
+
+    def having(self, *actions: Action) -> list[PlannedItem]:
+        return [one for one in self.items if one.action in actions]
+
+    @property
+    def to_do(self) -> list[PlannedItem]:
+        return self.having(Action.GENERATE, Action.RESUME, Action.FETCH, Action.PLACE)
+
+    @property
+    def needs_service(self) -> bool:
+        return bool(self.having(Action.GENERATE, Action.RESUME, Action.FETCH))
+
+    @property
+    def cu(self) -> float | None:
+        """What carrying it out would cost; None when a price is not known."""
+        prices = [one.cu for one in self.having(Action.GENERATE)]
+        return None if None in prices else sum(price for price in prices if price is not None)
+
+    def priced(self, price: Callable[[PlannedItem], float | None]) -> "Plan":
+        items = [replace(one, cu=price(one)) if one.action is Action.GENERATE else one for one in self.items]
+        return replace(self, items=tuple(items))
+
+
+def work_items(
+    sets: Sequence[CheckedSet],
+    variants: Sequence[Variant],
+    *,
+    defaults: Mapping[str, Any],
+    service: str,
+    project: str,
+    model: str,
+    schema: ModelSchema,
+) -> tuple[list[WorkItem], list[RefusedSet]]:
+    """Every set times variant times copy. Equal content becomes one work item with several aliases."""
+    found: dict[str, WorkItem] = {}
+    refused: list[RefusedSet] = []
+    for checked in sets:
+        for variant in variants:
+            aliases = _aliases(checked, variant)
+            if checked.is_refused:
+                refused.append(RefusedSet(aliases=aliases, findings=checked.findings))
+                continue
+            params = schema.complete({**defaults, **checked.image_set.params, **variant.params})
+            for alias in aliases:
+                key = content_key(
+                    service=service,
+                    project=project,
+                    model=model,
+                    params=params,
+                    pictures={view: one.sha256 for view, one in checked.pictures.items()},
+                    copy=alias.copy,
+                )
+                work = found.get(key) or WorkItem(
+                    key=key, model=model, params=params, pictures=checked.pictures, copy=alias.copy
+                )
+                found[key] = work.also(alias)
+    return list(found.values()), refused
+
+
+def _aliases(checked: CheckedSet, variant: Variant) -> tuple[Alias, ...]:
+    copies = range(1, checked.image_set.copies + 1)
+    return tuple(Alias(set_id=checked.image_set.set_id, variant=variant.name, copy=copy) for copy in copies)
+
+
+def decide(work: WorkItem, record: ItemRecord | None, *, intact: Sequence[Alias], has_source: bool) -> PlannedItem:
+    """What a run does about one work item.
+
+    Args:
+        work: the item with all names it was asked for under.
+        record: what the ledger knows of it.
+        intact: the aliases under which its files stand whole in the output folder.
+        has_source: whether the mesh stands whole in the output folder under any name, wanted or not.
+    """
+    unplaced = tuple(alias for alias in work.aliases if alias not in intact)
+    action = _action(record, unplaced, has_source=has_source)
+    return PlannedItem(work=work, action=action, record=record, unplaced=unplaced)
+
+
+def _action(record: ItemRecord | None, unplaced: Sequence[Alias], *, has_source: bool) -> Action:
+    if record is None:
+        return Action.GENERATE
+    if record.state is State.DROPPED:
+        return Action.LEAVE
+    if record.state in {State.DELIVERED, State.HELD}:
+        if not unplaced:
+            return Action.LEAVE if record.state is State.HELD else Action.NOTHING
+        return Action.PLACE if has_source else Action.FETCH
+    if is_paid(record.state) or (record.state is State.FAILED and record.asset_ids):
+        return Action.RESUME
+    return Action.GENERATE

@@ -1,0 +1,176 @@
+"""A field sampled on a grid becomes a closed surface: marching cubes (Lorensen and Cline, 1987) on two slices at a time.
+
+The table of cases is derived, not copied: on each side of a cube the corners inside are cut off one run at a time, so
+that two cubes always agree about the side they share (also an ambiguous one), and the closed loops that arise are cut
+into triangles whose diagonals never lie in a side. The surface is therefore closed and manifold for any field.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import cache
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+BLOCK = 8
+"""Cells along one side of the blocks that are skipped where the field says that no surface is near."""
+
+Edge = tuple[int, int]
+"""A cube's edge by its two corners. Corner c lies at x = c & 1, y = c >> 1 & 1, z = c >> 2."""
+
+_EDGES: tuple[Edge, ...] = tuple((c, c | 1 << axis) for axis in range(3) for c in range(8) if not c >> axis & 1)
+"""The twelve edges: four along x, four along y, four along z."""
+_SIDES: tuple[tuple[int, ...], ...] = (
+    (0, 4, 6, 2),
+    (1, 3, 7, 5),
+    (0, 1, 5, 4),
+    (2, 6, 7, 3),
+    (0, 2, 3, 1),
+    (4, 5, 7, 6),
+)
+"""The corners of each side, counter-clockwise seen from outside the cube."""
+_BASES = tuple(edge[0] for edge in _EDGES)
+_LEAST_STEP = 0.02
+"""Vertices keep this part of an edge away from its ends, so that no triangle collapses to a point."""
+
+
+def _crossings(inside: int) -> dict[Edge, Edge]:
+    """For a case (bit c set: corner c is inside), the crossed edge that follows each crossed edge on its loop."""
+    following: dict[Edge, Edge] = {}
+    for side in _SIDES:
+        flags = [bool(inside >> c & 1) for c in side]
+        for at in range(4):
+            if flags[at] and not flags[at - 1]:
+                leave = at
+                while flags[leave % 4]:
+                    leave += 1
+                entry, exit_ = (side[at - 1], side[at]), (side[(leave - 1) % 4], side[leave % 4])
+                following[_edge(entry)] = _edge(exit_)
+    return following
+
+
+def _edge(corners: Edge) -> Edge:
+    return min(corners), max(corners)
+
+
+def _loops(following: dict[Edge, Edge]) -> Iterator[list[Edge]]:
+    left = dict(following)
+    while left:
+        loop = [next(iter(left))]
+        while (after := left.pop(loop[-1])) != loop[0]:
+            loop.append(after)
+        yield loop
+
+
+def _share_side(a: Edge, b: Edge) -> bool:
+    return any({*a, *b} <= set(side) for side in _SIDES)
+
+
+def _cut(loop: list[Edge]) -> list[tuple[Edge, Edge, Edge]] | None:
+    """The loop as triangles without a diagonal in a side of the cube; None where there is no such cut."""
+    if len(loop) < 3:
+        return []
+    for apex in range(1, len(loop) - 1):
+        base = (loop[0], loop[apex], loop[-1])
+        inner = [(loop[0], loop[apex])] * (apex > 1) + [(loop[apex], loop[-1])] * (apex < len(loop) - 2)
+        if any(_share_side(*diagonal) for diagonal in inner):
+            continue
+        before, after = _cut(loop[: apex + 1]), _cut(loop[apex:])
+        if before is not None and after is not None:
+            return [base, *before, *after]
+    return None
+
+
+@cache
+def cases() -> NDArray[np.int8]:
+    """(256, 3 T) numbers of edges, three a triangle, -1 after the last: the triangles of every case."""
+    rows: list[list[int]] = []
+    for inside in range(256):
+        triangles = [cut for loop in _loops(_crossings(inside)) for cut in _cut(loop) or ()]
+        rows.append([_EDGES.index(edge) for triangle in triangles for edge in triangle])
+    table = np.full((256, max(map(len, rows)) + 1), -1, np.int8)
+    for row, edges in zip(table, rows, strict=True):
+        row[: len(edges)] = edges
+    return table
+
+
+def isosurface(
+    slices: Callable[[int], NDArray[np.float32]], active: NDArray[np.bool_], shape: tuple[int, int, int]
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """The zero level of a field that is negative inside.
+
+    ``shape`` is the number of grid points (nz, ny, nx); ``slices(k)`` gives the (ny, nx) values at z = k, asked for
+    once each and in order; ``active`` (by, bz, bx sides of ``BLOCK`` cells, indexed z, y, x) says where a surface can be:
+    cells of other blocks are not looked at. The outermost values must be positive for the surface to be closed.
+    Returns (V, 3) vertices x, y, z in grid units and (F, 3) faces, counter-clockwise seen from outside.
+    """
+    depth, height, width = shape
+    alongs = np.full((2, 2, height, width), -1, np.int32)
+    vertices: list[NDArray[np.float32]] = [np.empty((0, 3), np.float32)]
+    faces: list[NDArray[np.int32]] = [np.empty((0, 3), np.int32)]
+    below, count = slices(0), 0
+    for k in range(depth - 1):
+        above = slices(k + 1)
+        made, cut = _march(below, above, alongs, active[k // BLOCK], k, count, cases())
+        vertices.append(made)
+        faces.append(cut)
+        below, count = above, count + len(made)
+    return np.concatenate(vertices), np.concatenate(faces)
+
+
+@njit(cache=True, nogil=True)
+def _march(
+    below: NDArray[np.float32],
+    above: NDArray[np.float32],
+    alongs: NDArray[np.int32],
+    active: NDArray[np.bool_],
+    k: int,
+    known: int,
+    table: NDArray[np.int8],
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """The vertices and faces of one layer of cells between the slices k and k + 1.
+
+    ``alongs`` (slice below or above, axis x or y, ny, nx) holds the vertices on edges within the slices; what is known
+    of the slice above is handed on as the slice below of the next layer. ``known`` vertices were made before.
+    """
+    height, width = below.shape
+    alongs[0] = alongs[1]
+    alongs[1] = -1
+    upright = np.full((height, width), -1, np.int32)
+    room = active.sum() * BLOCK * BLOCK
+    vertices, faces = np.empty((3 * room + 1, 3), np.float32), np.empty((5 * room + 1, 3), np.int32)
+    made, cut = 0, 0
+    for row in range(height - 1):
+        for column in range(width - 1):
+            if column % BLOCK == 0:
+                busy = active[row // BLOCK, column // BLOCK]
+            if not busy:
+                continue
+            case = 0
+            for corner in range(8):
+                of = above if corner >> 2 else below
+                if of[row + (corner >> 1 & 1), column + (corner & 1)] < 0:
+                    case |= 1 << corner
+            at = 0
+            while table[case, at] >= 0:
+                edge = table[case, at]
+                axis, corner = edge // 4, _BASES[edge]
+                x, y, z = corner & 1, corner >> 1 & 1, corner >> 2
+                i, j = column + x, row + y
+                vertex = upright[j, i] if axis == 2 else alongs[z, axis, j, i]
+                if vertex < 0:
+                    vertex = known + made
+                    first = above[j, i] if z else below[j, i]
+                    if axis == 2:
+                        upright[j, i], second = vertex, above[j, i]
+                    else:
+                        alongs[z, axis, j, i] = vertex
+                        second = (above if z else below)[j + (axis == 1), i + (axis == 0)]
+                    step = min(max(first / (first - second), _LEAST_STEP), 1 - _LEAST_STEP)
+                    vertices[made, 0], vertices[made, 1], vertices[made, 2] = i, j, k + z
+                    vertices[made, axis] += step
+                    made += 1
+                faces[cut + at // 3, at % 3] = vertex
+                at += 1
+            cut += at // 3
+    return vertices[:made].copy(), faces[:cut].copy()

@@ -1,0 +1,188 @@
+"""SQLite, once for the ledger and the service's job store: one connection, group commit, ordered migrations.
+
+The only importer of sqlite3. Durability: WAL with synchronous=FULL, so a method that returned has its rows on the disk.
+"""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Self, TypeVar
+
+import anyio
+from anyio import CancelScope, to_thread
+
+from pipeline.domain.errors import LocalIoError
+
+T = TypeVar("T")
+Connection = sqlite3.Connection
+Row = sqlite3.Row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migration:
+    """One step of a schema's history. Applied once, in order, recorded in the transaction that makes it."""
+
+    name: str
+    script: str
+    """Statements, each ended by a semicolon at the end of a line."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Request(Generic[T]):
+    work: Callable[[Connection], T]
+    taken: bool = False
+    done: bool = False
+    result: T | None = None
+    error: BaseException | None = field(default=None)
+
+
+class Database:
+    """One SQLite file. Writes that arrive while another commits share the next transaction (group commit)."""
+
+    def __init__(self, path: Path, connection: Connection) -> None:
+        self.path = path
+        self._connection = connection
+        self._gate = anyio.Lock()
+        self._waiting: list[_Request[Any]] = []
+
+    @classmethod
+    async def open(cls, path: Path, migrations: Sequence[Migration]) -> Self:
+        """Open or create the file and bring its schema up to date.
+
+        Raises:
+            LocalIoError: not to be opened or written, damaged, or written by a newer version.
+        """
+        return cls(path, await to_thread.run_sync(_open, path, tuple(migrations)))
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work`` in a transaction; returns when it is committed. An error in it undoes its own part alone."""
+        request: _Request[T] = _Request(work=work)
+        self._waiting.append(request)
+        try:
+            async with self._gate:
+                if not request.done:
+                    await self._commit_waiting()
+        finally:
+            if not request.taken:
+                self._waiting.remove(request)
+        if request.error is not None:
+            raise request.error
+        return request.result  # type: ignore[return-value]  # done without error: T
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work``, which changes nothing, on what is committed."""
+        async with self._gate:
+            with CancelScope(shield=True):
+                result = await to_thread.run_sync(self._translated, work)
+        return result
+
+    async def close(self) -> None:
+        with CancelScope(shield=True):
+            async with self._gate:
+                await to_thread.run_sync(self._connection.close)
+
+    async def _commit_waiting(self) -> None:
+        batch, self._waiting = self._waiting, []
+        for request in batch:
+            request.taken = True
+        with CancelScope(shield=True):
+            await to_thread.run_sync(self._commit, batch)
+
+    def _commit(self, batch: list[_Request[Any]]) -> None:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for request in batch:
+                self._attempt(request)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._abandon(batch, error)
+        finally:
+            for request in batch:
+                request.done = True
+
+    def _attempt(self, request: _Request[Any]) -> None:
+        self._connection.execute("SAVEPOINT one")
+        try:
+            request.result = request.work(self._connection)
+        except Exception as error:  # handed to the caller who sent the work
+            if not self._connection.in_transaction:  # the disk is full: SQLite has rolled back everything
+                raise
+            self._connection.execute("ROLLBACK TO one")
+            request.error = _translate(error, self.path) if isinstance(error, sqlite3.Error) else error
+        self._connection.execute("RELEASE one")
+
+    def _abandon(self, batch: list[_Request[Any]], error: sqlite3.Error) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+        for request in batch:
+            request.error = _translate(error, self.path)
+
+    def _translated(self, work: Callable[[Connection], T]) -> T:
+        try:
+            return work(self._connection)
+        except sqlite3.Error as error:
+            raise _translate(error, self.path) from error
+
+
+def _open(path: Path, migrations: tuple[Migration, ...]) -> Connection:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+    except (OSError, sqlite3.Error) as error:
+        raise _translate(error, path) from error
+    try:
+        connection.row_factory = sqlite3.Row
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+        _migrate(connection, path, migrations)
+    except sqlite3.Error as error:
+        connection.close()
+        raise _translate(error, path) from error
+    except LocalIoError:
+        connection.close()
+        raise
+    return connection
+
+
+def _migrate(connection: Connection, path: Path, migrations: tuple[Migration, ...]) -> None:
+    connection.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at TEXT NOT NULL)")
+    with closing(connection.execute("SELECT name FROM migrations")) as rows:
+        applied = {row["name"] for row in rows}
+    if unknown := applied - {one.name for one in migrations}:
+        raise LocalIoError(
+            f"{path} was written by a newer version (it has {', '.join(sorted(unknown))})",
+            mend="use that version, or another state folder",
+        )
+    for migration in migrations:
+        if migration.name not in applied:
+            _apply(connection, migration)
+
+
+def _apply(connection: Connection, migration: Migration) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for statement in migration.script.split(";\n"):
+            if statement.strip():
+                connection.execute(statement)
+        connection.execute(
+            "INSERT INTO migrations VALUES (?, strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))", (migration.name,)
+        )
+        connection.execute("COMMIT")
+    except sqlite3.Error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _translate(error: OSError | sqlite3.Error, path: Path) -> LocalIoError:
+    if isinstance(error, sqlite3.DatabaseError) and "malformed" in str(error):
+        return LocalIoError(
+            f"{path} is damaged ({error})", mend="restore it from a backup; move it away only knowingly"
+        )
+    if isinstance(error, sqlite3.DatabaseError) and "not a database" in str(error):
+        return LocalIoError(f"{path} is no SQLite file ({error})", mend="name another state folder, or move it away")
+    if "full" in str(error):
+        return LocalIoError(f"the disk that holds {path} is full", mend="make room, then run the same command again")
+    return LocalIoError(f"{path} cannot be used: {error}", mend="check that the folder exists and may be written")
