@@ -12,7 +12,8 @@ MvmeshError
 │   ├── RequestRefused      the service says no and will say it again (400, 404, 422, ...)
 │   ├── JobFailed           the service could not make the mesh (refunded)
 │   ├── MeshDamaged         what was downloaded is no mesh, or not the declared one
-│   └── StageTimedOut       a bound on time or attempts was reached
+│   ├── StageTimedOut       a bound on time or attempts was reached
+│   └── WorkerDied          a worker process crashed, or was killed at its time limit
 ├── TryAgain                another try is safe and may go better
 │   ├── ConnectionLost      before, within or after the request
 │   ├── NeverSent           the connection failed before the request could leave
@@ -27,17 +28,29 @@ MvmeshError
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 class MvmeshError(Exception):
     """Base of all errors that a person may read.
 
     ``str(error)`` says what was found, where, and what was expected; ``mend`` says what to do about it.
+    All of them pickle whole: worker processes raise them too.
     """
 
     def __init__(self, message: str, *, mend: str = "") -> None:
         super().__init__(message)
         self.mend = mend
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _revived, (type(self), self.args, self.__dict__)
+
+
+def _revived(cls: type[MvmeshError], args: tuple[Any, ...], attributes: dict[str, Any]) -> MvmeshError:
+    """An unpickled error. ``__init__`` is passed over: its keyword-only arguments are among the attributes."""
+    error = cls.__new__(cls, *args)
+    error.__dict__.update(attributes)
+    return error
 
 
 class AbortRun(MvmeshError):
@@ -73,7 +86,16 @@ class FailItem(MvmeshError):
 
 
 class PictureRefused(FailItem):
-    pass
+    """A picture that no service would take.
+
+    ``kind`` is the word of the finding that tells of it: ``missing``, ``folder``, ``unreadable``, ``empty``,
+    ``too-large``, ``not-a-picture``, ``unsupported``, ``truncated``, ``damaged``, ``animated``, ``too-small``,
+    ``blank``, ``changed``.
+    """
+
+    def __init__(self, message: str, *, mend: str = "", kind: str = "unreadable") -> None:
+        super().__init__(message, mend=mend)
+        self.kind = kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +134,10 @@ class MeshDamaged(FailItem):
 
 class StageTimedOut(FailItem):
     pass
+
+
+class WorkerDied(FailItem):
+    """The call that a worker process was busy with is lost; the next call gets a fresh process."""
 
 
 class TryAgain(MvmeshError):

@@ -38,7 +38,7 @@ def decimate(
         cheapest = _cheapest(prices, int(share * len(prices)))
         removed = _collapse(vertices, faces, quadrics, ends[cheapest], surplus)
         faces = faces[faces[:, 0] >= 0]
-        share = _ROUND if removed else 1.5 * share
+        share = _ROUND if removed > surplus / 50 else 1.5 * share
     return _compact(vertices, faces)
 
 

@@ -100,8 +100,8 @@ def isosurface(
     """The zero level of a field that is negative inside.
 
     ``shape`` is the number of grid points (nz, ny, nx); ``slices(k)`` gives the (ny, nx) values at z = k, asked for
-    once each and in order; ``active`` (by, bz, bx sides of ``BLOCK`` cells, indexed z, y, x) says where a surface can be:
-    cells of other blocks are not looked at. The outermost values must be positive for the surface to be closed.
+    once each and in order; ``active`` (z, y, x) says in which blocks of
+    ``BLOCK`` cells a side the surface can be: others are not looked at. The outermost values must be positive for the surface to be closed.
     Returns (V, 3) vertices x, y, z in grid units and (F, 3) faces, counter-clockwise seen from outside.
     """
     depth, height, width = shape
@@ -141,36 +141,35 @@ def _march(
     vertices, faces = np.empty((3 * room + 1, 3), np.float32), np.empty((5 * room + 1, 3), np.int32)
     made, cut = 0, 0
     for row in range(height - 1):
-        for column in range(width - 1):
-            if column % BLOCK == 0:
-                busy = active[row // BLOCK, column // BLOCK]
-            if not busy:
+        for block in range(active.shape[1]):
+            if not active[row // BLOCK, block]:
                 continue
-            case = 0
-            for corner in range(8):
-                of = above if corner >> 2 else below
-                if of[row + (corner >> 1 & 1), column + (corner & 1)] < 0:
-                    case |= 1 << corner
-            at = 0
-            while table[case, at] >= 0:
-                edge = table[case, at]
-                axis, corner = edge // 4, _BASES[edge]
-                x, y, z = corner & 1, corner >> 1 & 1, corner >> 2
-                i, j = column + x, row + y
-                vertex = upright[j, i] if axis == 2 else alongs[z, axis, j, i]
-                if vertex < 0:
-                    vertex = known + made
-                    first = above[j, i] if z else below[j, i]
-                    if axis == 2:
-                        upright[j, i], second = vertex, above[j, i]
-                    else:
-                        alongs[z, axis, j, i] = vertex
-                        second = (above if z else below)[j + (axis == 1), i + (axis == 0)]
-                    step = min(max(first / (first - second), _LEAST_STEP), 1 - _LEAST_STEP)
-                    vertices[made, 0], vertices[made, 1], vertices[made, 2] = i, j, k + z
-                    vertices[made, axis] += step
-                    made += 1
-                faces[cut + at // 3, at % 3] = vertex
-                at += 1
-            cut += at // 3
+            for column in range(block * BLOCK, min((block + 1) * BLOCK, width - 1)):
+                case = 0
+                for corner in range(8):
+                    of = above if corner >> 2 else below
+                    if of[row + (corner >> 1 & 1), column + (corner & 1)] < 0:
+                        case |= 1 << corner
+                at = 0
+                while table[case, at] >= 0:
+                    edge = table[case, at]
+                    axis, corner = edge // 4, _BASES[edge]
+                    x, y, z = corner & 1, corner >> 1 & 1, corner >> 2
+                    i, j = column + x, row + y
+                    vertex = upright[j, i] if axis == 2 else alongs[z, axis, j, i]
+                    if vertex < 0:
+                        vertex = known + made
+                        first = above[j, i] if z else below[j, i]
+                        if axis == 2:
+                            upright[j, i], second = vertex, above[j, i]
+                        else:
+                            alongs[z, axis, j, i] = vertex
+                            second = (above if z else below)[j + (axis == 1), i + (axis == 0)]
+                        step = min(max(first / (first - second), _LEAST_STEP), 1 - _LEAST_STEP)
+                        vertices[made, 0], vertices[made, 1], vertices[made, 2] = i, j, k + z
+                        vertices[made, axis] += step
+                        made += 1
+                    faces[cut + at // 3, at % 3] = vertex
+                    at += 1
+                cut += at // 3
     return vertices[:made].copy(), faces[:cut].copy()

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.domain.views import ORTHOGRAPHIC_WIDTH, Camera
 from pipeline.geometry.rendering import Colours, Light, Part, from_linear, linear, orbit, render
+from pipeline.geometry.resampling import resampled
 
 _TILE_PX = 384
 _FILLED = 0.86
@@ -53,7 +54,7 @@ def _fitted(picture: Colours) -> Colours:
     height, width = (max(1, round(side * scale)) for side in trimmed.shape[:2])
     tile = np.zeros((_TILE_PX, _TILE_PX, 4), np.uint8)
     top, left = (_TILE_PX - height) // 2, (_TILE_PX - width) // 2
-    tile[top : top + height, left : left + width] = _resized(trimmed, height, width)
+    tile[top : top + height, left : left + width] = _scaled(trimmed, height, width)
     return tile
 
 
@@ -64,25 +65,14 @@ def _trimmed(picture: Colours) -> Colours:
     return picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def _resized(picture: Colours, height: int, width: int) -> Colours:
-    """The mean over each new pixel's area, in linear light, colours weighted by their alpha."""
+def _scaled(picture: Colours, height: int, width: int) -> Colours:
+    """In linear light, colours weighted by their alpha; very large pictures are thinned out first."""
     thinned = picture[:: max(1, picture.shape[0] // (8 * height)), :: max(1, picture.shape[1] // (8 * width))]
     alpha = thinned[..., 3:] / 255 if picture.shape[2] == 4 else np.ones((*thinned.shape[:2], 1))
     weighted: Light = np.concatenate([linear(thinned[..., :3]) * alpha, alpha], axis=2)
-    means = _mean_over(np.swapaxes(_mean_over(weighted, height), 0, 1), width).swapaxes(0, 1)
+    means = resampled(weighted, height, width)
     colour = from_linear(means[..., :3] / np.maximum(means[..., 3:], 1e-6))
     return np.concatenate([colour, np.rint(means[..., 3:] * 255).astype(np.uint8)], axis=2)
-
-
-def _mean_over(values: Light, count: int) -> NDArray[np.float64]:
-    """Rows averaged (or stretched) to ``count`` rows, by differences of the running sum at the new rows' edges."""
-    running = np.concatenate([np.zeros((1, *values.shape[1:])), np.cumsum(values, axis=0, dtype=np.float64)])
-    edges = np.linspace(0, len(values), count + 1)
-    below = np.minimum(edges.astype(np.int64), len(values) - 1)
-    part = (edges - below)[:, None, None]
-    at_edges = running[below] * (1 - part) + running[below + 1] * part
-    means: NDArray[np.float64] = np.diff(at_edges, axis=0) * (count / len(values))
-    return means
 
 
 def _on_card(objects: Colours) -> Colours:

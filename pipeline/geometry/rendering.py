@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.domain.views import Camera
 from pipeline.geometry.mesh import Mesh
+from pipeline.geometry.normals import vertex_normals
 from pipeline.geometry.rasterising import project, rasterise
 
 Colours = NDArray[np.uint8]
@@ -108,7 +109,8 @@ def from_linear(light: Light) -> Colours:
     """8-bit sRGB values of linear light, clipped to 0 to 1 (IEC 61966-2-1)."""
     clipped = np.clip(np.asarray(light, np.float64), 0, 1)
     srgb = np.where(clipped <= 0.0031308, 12.92 * clipped, 1.055 * clipped ** (1 / 2.4) - 0.055)
-    return np.rint(srgb * 255).astype(np.uint8)
+    values: Colours = np.rint(srgb * 255).astype(np.uint8)
+    return values
 
 
 def _linear_table() -> NDArray[np.float32]:
@@ -132,19 +134,8 @@ def _facing(normals: Light, camera: Camera) -> Light:
     return np.where(towards[:, None] < 0, -normals, normals)
 
 
-def _normals(mesh: Mesh) -> NDArray[np.floating[Any]]:
-    """The mesh's own normals, or else the mean of the faces around each vertex, weighted by their area."""
-    if mesh.normals is not None:
-        return mesh.normals
-    a, b, c = (mesh.positions[mesh.faces[:, k]].astype(np.float64) for k in range(3))
-    of_faces = np.cross(b - a, c - a)
-    return np.stack(
-        [
-            np.bincount(mesh.faces.ravel(), np.repeat(of_faces[:, axis], 3), minlength=len(mesh.positions))
-            for axis in range(3)
-        ],
-        axis=1,
-    )
+def _normals(mesh: Mesh) -> NDArray[np.float32]:
+    return vertex_normals(mesh.positions, mesh.faces) if mesh.normals is None else mesh.normals
 
 
 def _albedo(part: Part, corners: NDArray[np.integer[Any]], weights: NDArray[np.float32]) -> Light:

@@ -129,6 +129,14 @@ class Storage(Protocol):
 
     async def read(self, path: Path) -> bytes: ...
 
+    async def sizes(self, paths: Sequence[Path]) -> list[int | None]:
+        """The size of each file in bytes; None where there is no such file."""
+        ...
+
+    async def read_part(self, path: Path, start: int, length: int) -> bytes:
+        """``length`` bytes from ``start``; fewer where the file ends."""
+        ...
+
     async def digest(self, path: Path) -> str | None:
         """SHA-256 of a file's bytes; None when there is no such file."""
         ...
@@ -206,6 +214,8 @@ class Ledger(Protocol):
     ) -> None: ...
 
     async def deliveries(self, output: str) -> list[Delivery]: ...
+
+    async def delivery(self, output: str, alias: Alias) -> Delivery | None: ...
 
     async def record_delivery(self, delivery: Delivery) -> None:
         """Replaces what was recorded for the same output and alias."""

@@ -1,0 +1,12 @@
+"""From a manifest to meshes; the only writer of the ledger.
+
+    plan -> price -> (a person says yes) -> carry_out -> rows
+
+``batch`` is the run as a whole; ``survey`` says what is to be done; ``flow`` brings one work item from pictures to a
+delivered mesh; ``pool`` bounds how many are on their way; ``uploads`` and ``placing`` share what work items share.
+"""
+
+from pipeline.batch.batch import Batch
+from pipeline.batch.outcome import Outcome
+
+__all__ = ["Batch", "Outcome"]

@@ -1,0 +1,334 @@
+"""A run as a whole: plan, price, carry out, tell."""
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import datetime
+
+import anyio
+
+from pipeline.batch.flow import Flow
+from pipeline.batch.outcome import Outcome, outcome_of
+from pipeline.batch.placing import Placing
+from pipeline.batch.pool import Pool
+from pipeline.batch.survey import standing_deliveries, survey
+from pipeline.batch.terms import Terms
+from pipeline.batch.uploads import Uploads
+from pipeline.domain.budget import Budget
+from pipeline.domain.errors import AbortRun, MvmeshError, RequestRefused, UsageError
+from pipeline.domain.events import Noted, Observer, RunEnded, RunStarted
+from pipeline.domain.items import ItemRecord
+from pipeline.domain.lifecycle import State
+from pipeline.domain.manifest import Manifest
+from pipeline.domain.model import PUBLISHED_SCHEMA, ModelSchema
+from pipeline.domain.planning import Action, Plan, PlannedItem
+from pipeline.domain.results import ResultRow, refused_rows, row_of
+from pipeline.domain.views import View
+from pipeline.ports.interfaces import Compute, Downloads, Images, Ledger, Now, Scenario, Storage
+from pipeline.stages.deliver import Shelf, publish
+from pipeline.stages.submit import Patience
+from pipeline.stages.upload import Gallery, submission
+from pipeline.stages.watch import Watcher
+
+UNKNOWN_CEILING = 8
+"""Jobs in flight where neither the manifest nor the service names a number; 429s teach the rest."""
+
+PUBLISH_EVERY_S = 10.0
+"""How often the results manifest is published while a run goes on; once more at its end."""
+
+EMBEDDED = "local"
+"""The backend that the run itself brings along."""
+
+AfterPublish = Callable[[Sequence[ResultRow]], Awaitable[None]]
+
+
+class Batch:
+    """One manifest, from its folders to its results manifest."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        *,
+        images: Images,
+        storage: Storage,
+        ledger: Ledger,
+        compute: Compute | None,
+        now: Now,
+        observe: Observer,
+        after_publish: AfterPublish | None = None,
+    ) -> None:
+        """``after_publish`` hears the rows whenever the results manifest was published (the report is drawn there)."""
+        self._manifest = manifest
+        self._images = images
+        self._storage = storage
+        self._ledger = ledger
+        self._compute = compute
+        self._now = now
+        self._observe = observe
+        self._after_publish = after_publish
+        self._terms = _terms(manifest, now())
+
+    async def plan(self) -> Plan:
+        """What there is, what is done, what is left; prices as last known. No request leaves the machine."""
+        plan = await survey(
+            self._manifest,
+            service=self._terms.service,
+            images=self._images,
+            storage=self._storage,
+            ledger=self._ledger,
+        )
+        return await self._priced_from_ledger(plan, PUBLISHED_SCHEMA)
+
+    async def price(self, plan: Plan, scenario: Scenario) -> Plan:
+        """The plan with the service's own quotes: one dry run for each distinct choice of price-relevant parameters.
+
+        Raises:
+            UsageError: the live model does not take the manifest's parameters.
+        """
+        schema = await self._live_schema(scenario)
+        _check_params(plan, schema)
+        uploads = self._uploads(scenario)
+        for planned in _cheapest_questions(plan, schema):
+            await self._quote(planned, schema, scenario, uploads)
+        return await self._priced_from_ledger(plan, schema)
+
+    async def carry_out(
+        self, plan: Plan, *, scenario: Scenario | None, downloads: Downloads | None, stop: anyio.Event
+    ) -> Outcome:
+        """Do what the plan says and publish the results.
+
+        Args:
+            plan: from ``price`` (or from ``plan``, when nothing in it needs the service).
+            scenario: the service; may be None when ``plan.needs_service`` is False.
+            downloads: likewise.
+            stop: once set, nothing new is submitted and the run ends in seconds, with everything recorded.
+
+        Raises:
+            AbortRun: the run cannot go on; what is recorded stays, and the results are published first.
+        """
+        budget = Budget(max_cu=self._manifest.budget.max_cu)
+        self._observe(
+            RunStarted(total=len(plan.to_do), already_done=len(plan.items) - len(plan.to_do), quoted_cu=plan.cu)
+        )
+        try:
+            await self._place_known(plan)
+            if scenario is not None and downloads is not None:
+                await self._bring_all(plan, scenario, downloads, budget, stop)
+        finally:
+            with anyio.CancelScope(shield=True):
+                rows = await self._publish(plan)
+        outcome = outcome_of(rows, interrupted=stop.is_set(), charged_cu=budget.spent_cu)
+        self._observe(
+            RunEnded(
+                delivered=outcome.delivered,
+                failed=outcome.failed,
+                uncertain=outcome.uncertain,
+                deferred=outcome.over_budget + outcome.out_of_time,
+            )
+        )
+        return outcome
+
+    async def rows(self, plan: Plan) -> list[ResultRow]:
+        """The results manifest as the ledger has it now, sorted by set id, variant and copy."""
+        output = str(self._terms.shelf.output)
+        records = {one.key: one for one in await self._ledger.items([one.work.key for one in plan.items])}
+        files = {(one.alias, one.key): one.files for one in await self._ledger.deliveries(output)}
+        notes: dict[str, list[str]] = {}
+        for alias, finding in plan.notes:
+            notes.setdefault(alias.set_id, []).append(finding.message)
+        backend, model = self._manifest.backend, self._manifest.model
+        rows = [row for one in plan.refused for row in refused_rows(one, backend=backend, model=model)]
+        for planned in plan.items:
+            record = records.get(planned.work.key) or _not_begun(planned, self._terms)
+            rows += [
+                row_of(
+                    alias,
+                    planned.work,
+                    record,
+                    backend=backend,
+                    files=files.get((alias, planned.work.key), ()),
+                    notes=notes.get(alias.set_id, ()),
+                )
+                for alias in planned.work.aliases
+            ]
+        return sorted(rows, key=lambda row: (row.set, row.variant, row.copy_number))
+
+    async def _place_known(self, plan: Plan) -> None:
+        if plan.having(Action.PLACE):
+            standing = await standing_deliveries(self._terms.shelf.output, ledger=self._ledger, storage=self._storage)
+            await self._placing().place_known(plan, standing)
+
+    async def _bring_all(
+        self, plan: Plan, scenario: Scenario, downloads: Downloads, budget: Budget, stop: anyio.Event
+    ) -> None:
+        pool = await self._pool(scenario, stop)
+        watcher = Watcher(scenario, now=self._now)
+        flow = Flow(
+            self._terms,
+            scenario=scenario,
+            downloads=downloads,
+            storage=self._storage,
+            ledger=self._ledger,
+            compute=self._compute,
+            uploads=self._uploads(scenario),
+            placing=self._placing(),
+            watcher=watcher,
+            pool=pool,
+            budget=budget,
+            now=self._now,
+            observe=self._observe,
+        )
+        # What is paid already comes first; PLACE was done before.
+        todo = iter(plan.having(Action.RESUME, Action.FETCH) + plan.having(Action.GENERATE))
+        try:
+            async with anyio.create_task_group() as background:
+                background.start_soon(pool.stop_when_told, background.cancel_scope)
+                background.start_soon(watcher.run)
+                background.start_soon(self._publish_now_and_then, plan)
+                async with anyio.create_task_group() as workers:
+                    for _ in range(self._worker_count(pool)):
+                        workers.start_soon(_work, flow, todo)
+                background.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            raise _what_ended_it(group) from group
+
+    def _worker_count(self, pool: Pool) -> int:
+        """Enough that the next uploads are done before a slot frees, and that downloads hold no slot."""
+        limits = self._manifest.limits
+        return int(pool.slots.total_tokens) + limits.uploads + limits.downloads
+
+    async def _pool(self, scenario: Scenario, stop: anyio.Event) -> Pool:
+        limits = self._manifest.limits
+        in_flight = limits.in_flight
+        if in_flight == "auto":
+            in_flight = (await scenario.team_limits()).parallel_jobs or UNKNOWN_CEILING
+        until = None if limits.max_duration is None else anyio.current_time() + limits.max_duration
+        return Pool(in_flight=in_flight, downloads=limits.downloads, until=until, stop=stop)
+
+    def _placing(self) -> Placing:
+        return Placing(self._terms, storage=self._storage, ledger=self._ledger, now=self._now)
+
+    def _uploads(self, scenario: Scenario) -> Uploads:
+        at_once = self._manifest.limits.uploads
+        return Uploads(self._terms, scenario=scenario, images=self._images, ledger=self._ledger, at_once=at_once)
+
+    async def _live_schema(self, scenario: Scenario) -> ModelSchema:
+        try:
+            return await scenario.model_schema(self._manifest.model)
+        except RequestRefused as error:
+            self._observe(Noted(message=f"the service does not show its model, its published page is used: {error}"))
+            return PUBLISHED_SCHEMA
+
+    async def _quote(self, planned: PlannedItem, schema: ModelSchema, scenario: Scenario, uploads: Uploads) -> None:
+        work = planned.work
+        front = await uploads.asset(work, View.FRONT)
+        quote = await scenario.quote(model=work.model, inputs=submission(work.params, {View.FRONT: front}))
+        await self._ledger.record_quote(
+            service=self._terms.service,
+            project=self._terms.project,
+            model=work.model,
+            params=schema.price_relevant(work.params),
+            quote=quote,
+        )
+
+    async def _priced_from_ledger(self, plan: Plan, schema: ModelSchema) -> Plan:
+        prices: dict[str, float | None] = {}
+        for planned in plan.having(Action.GENERATE):
+            relevant = schema.price_relevant(planned.work.params)
+            if str(relevant) not in prices:
+                known = await self._ledger.quote(
+                    service=self._terms.service,
+                    project=self._terms.project,
+                    model=planned.work.model,
+                    params=relevant,
+                )
+                free = 0.0 if self._manifest.backend == EMBEDDED else None
+                prices[str(relevant)] = known.cu if known else free
+        return plan.priced(lambda one: prices[str(schema.price_relevant(one.work.params))])
+
+    async def _publish_now_and_then(self, plan: Plan) -> None:
+        while True:
+            await anyio.sleep(PUBLISH_EVERY_S)
+            with anyio.CancelScope(shield=True):
+                await self._publish(plan)
+
+    async def _publish(self, plan: Plan) -> list[ResultRow]:
+        rows = await self.rows(plan)
+        await publish(rows, output=self._terms.shelf.output, storage=self._storage)
+        if self._after_publish is not None:
+            await self._after_publish(rows)
+        return rows
+
+
+async def _work(flow: Flow, todo: Iterator[PlannedItem]) -> None:
+    for planned in todo:
+        await flow.bring(planned)
+
+
+def _terms(manifest: Manifest, began: datetime) -> Terms:
+    state = manifest.state_folder
+    embedded = manifest.backend == EMBEDDED
+    return Terms(
+        service=manifest.backend,
+        project=manifest.project or "",
+        staging=state / "staging",
+        shelf=Shelf(output=manifest.output_folder, replaced=state / "replaced" / began.strftime("%Y-%m-%dT%H%M%SZ")),
+        gallery=Gallery(hide=manifest.uploads.hide, collections=manifest.uploads.collections),
+        patience=Patience(settle_s=0, believe_after_s=0)  # the embedded service's list never lags
+        if embedded
+        else Patience(
+            ask=manifest.uncertain.policy == "ask",
+            settle_s=manifest.uncertain.settle,
+            believe_after_s=manifest.uncertain.believe_after,
+        ),
+        on_low=manifest.acceptance.on_low,
+        previews=manifest.previews,
+    )
+
+
+def _not_begun(planned: PlannedItem, terms: Terms) -> ItemRecord:
+    return ItemRecord(
+        key=planned.work.key,
+        state=State.PLANNED,
+        service=terms.service,
+        project=terms.project,
+        model=planned.work.model,
+        params=planned.work.params,
+        pictures={},
+    )
+
+
+def _cheapest_questions(plan: Plan, schema: ModelSchema) -> list[PlannedItem]:
+    """One item for each distinct choice of price-relevant parameters."""
+    found: dict[str, PlannedItem] = {}
+    for planned in plan.having(Action.GENERATE):
+        found.setdefault(str(schema.price_relevant(planned.work.params)), planned)
+    return list(found.values())
+
+
+def _check_params(plan: Plan, schema: ModelSchema) -> None:
+    problems = [
+        f"{planned.work.aliases[0].label}: {problem}"
+        for planned in plan.having(Action.GENERATE)
+        for problem in schema.problems(planned.work.params)
+    ]
+    if problems:
+        raise UsageError(
+            "the service's model does not take these parameters",
+            mend="change them in the manifest's defaults, sets or variants",
+            problems=problems,
+        )
+
+
+def _what_ended_it(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one error to tell of: a bug before an abort, an abort before what it cancelled."""
+    leaves = list(_leaves(group))
+    bugs = [one for one in leaves if not isinstance(one, MvmeshError)]
+    aborts = [one for one in leaves if isinstance(one, AbortRun)]
+    return (bugs or aborts or leaves)[0]
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for one in group.exceptions:
+        if isinstance(one, BaseExceptionGroup):
+            yield from _leaves(one)
+        else:
+            yield one

@@ -1,0 +1,190 @@
+"""The composition root: the one place that knows which adapter stands behind which port."""
+
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import anyio
+
+from pipeline.batch import Batch, Outcome
+from pipeline.domain.errors import CredentialsError, LocalIoError, UsageError
+from pipeline.domain.events import Observer
+from pipeline.domain.manifest import Manifest, load_manifest
+from pipeline.domain.planning import Plan
+from pipeline.domain.results import ResultRow
+from pipeline.ports.clock import utc_now
+from pipeline.ports.compute import ProcessCompute
+from pipeline.ports.credentials import Credentials, from_environment
+from pipeline.ports.downloads import Downloader
+from pipeline.ports.images import PillowImages
+from pipeline.ports.interfaces import Compute, Downloads, Scenario
+from pipeline.ports.ledger import LEDGER_FILE, SqliteLedger
+from pipeline.ports.lock import state_lock
+from pipeline.ports.scenario import ScenarioClient
+from pipeline.ports.storage import FileStorage
+
+SCENARIO_URL = "https://api.cloud.scenario.com/v1"
+BASE_URL_VARIABLE = "SCENARIO_BASE_URL"
+ENGINE_MODULES = ("numpy", "numba", "skimage", "fast_simplification", "trimesh")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """A service, ready to be asked."""
+
+    scenario: Scenario
+    downloads: Downloads
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read and check a manifest.
+
+    Raises:
+        UsageError: all that is wrong with it, a line each.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from error
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be read: {error.strerror}", mend="name a manifest, or write one with `mvmesh init FOLDER`"
+        ) from error
+    return load_manifest(text, file=path.resolve(), environ=os.environ)
+
+
+def has_engine() -> bool:
+    """Whether the engine extra is installed."""
+    return all(find_spec(name) is not None for name in ENGINE_MODULES)
+
+
+@asynccontextmanager
+async def opened_ledger(manifest: Manifest) -> AsyncIterator[SqliteLedger]:
+    ledger = await SqliteLedger.open(manifest.state_folder / LEDGER_FILE, now=utc_now)
+    try:
+        yield ledger
+    finally:
+        await ledger.close()
+
+
+@asynccontextmanager
+async def opened_batch(manifest: Manifest, observe: Observer) -> AsyncIterator[Batch]:
+    """The batch on its ledger; the lock of the state folder is the caller's business."""
+    async with opened_ledger(manifest) as ledger:
+        storage = FileStorage()
+        yield Batch(
+            manifest,
+            images=PillowImages(),
+            storage=storage,
+            ledger=ledger,
+            compute=_compute(),
+            now=utc_now,
+            observe=observe,
+            after_publish=_report_writer(manifest, storage),
+        )
+
+
+def _compute() -> Compute | None:
+    """Worker processes for previews; None without the engine extra."""
+    return ProcessCompute(workers=1) if has_engine() else None
+
+
+def _report_writer(manifest: Manifest, storage: FileStorage) -> Callable[[Sequence[ResultRow]], object]:
+    async def write(rows: Sequence[ResultRow]) -> None:
+        from pipeline.report.html import report_html  # noqa: PLC0415 - only when there is something to report
+
+        page = report_html(rows, title=manifest.name)
+        await storage.write(manifest.output_folder / "report.html", page.encode())
+
+    return write
+
+
+@asynccontextmanager
+async def connected(manifest: Manifest) -> AsyncIterator[Connection]:
+    """The manifest's service: embedded in this process, or remote.
+
+    Raises:
+        CredentialsError: none in the environment, or not to be sent to that address.
+        UsageError: the embedded service needs the engine extra.
+    """
+    async with AsyncExitStack() as stack:
+        if manifest.backend == "local":
+            base_url, credentials = await stack.enter_async_context(_embedded(manifest.state_folder / "service"))
+        else:
+            base_url, credentials = _remote(manifest)
+        client = ScenarioClient.connect(base_url, credentials, project=manifest.project)
+        yield Connection(
+            scenario=await stack.enter_async_context(client),
+            downloads=await stack.enter_async_context(Downloader.connect(base_url)),
+        )
+
+
+@asynccontextmanager
+async def _embedded(data: Path) -> AsyncIterator[tuple[str, Credentials]]:
+    from pipeline.service.serve import local_service  # noqa: PLC0415 - the base install has no engine
+
+    credentials = Credentials(key=secrets.token_urlsafe(18), secret=secrets.token_urlsafe(32))
+    async with local_service(data, credentials=(credentials.key, credentials.secret)) as base_url:
+        yield base_url, credentials
+
+
+def _remote(manifest: Manifest) -> tuple[str, Credentials]:
+    base_url = manifest.backend
+    if manifest.backend == "scenario":
+        base_url = os.environ.get(BASE_URL_VARIABLE) or SCENARIO_URL
+    credentials = from_environment(os.environ)
+    if credentials is None:
+        raise CredentialsError(
+            f"no credentials for {base_url}",
+            mend="set SCENARIO_SDK_API_KEY and SCENARIO_SDK_API_SECRET (or ..._FILE), or use `backend: local`",
+        )
+    return base_url, credentials
+
+
+async def plan_batch(manifest_path: Path, *, observe: Observer) -> Plan:
+    """What a run would do, with prices as last known; no request leaves the machine."""
+    manifest = read_manifest(manifest_path)
+    async with opened_batch(manifest, observe) as batch:
+        return await batch.plan()
+
+
+async def run_batch(
+    manifest_path: Path, *, confirm: Callable[[Plan], bool], observe: Observer, stop: anyio.Event
+) -> tuple[Outcome, list[ResultRow]]:
+    """One run, from the manifest to the published results.
+
+    Args:
+        manifest_path: the manifest.
+        confirm: sees the priced plan before anything is spent; False ends the run with nothing submitted.
+        observe: hears of every change.
+        stop: once set, the run ends in seconds.
+    """
+    manifest = read_manifest(manifest_path)
+    _make_output(manifest.output_folder)
+    with state_lock(manifest.state_folder):
+        async with opened_batch(manifest, observe) as batch:
+            plan = await batch.plan()
+            if not plan.needs_service:
+                outcome = await batch.carry_out(plan, scenario=None, downloads=None, stop=stop)
+                return outcome, await batch.rows(plan)
+            async with connected(manifest) as service:
+                plan = await batch.price(plan, service.scenario)
+                if not confirm(plan):
+                    return Outcome(unfinished=len(plan.to_do)), await batch.rows(plan)
+                outcome = await batch.carry_out(
+                    plan, scenario=service.scenario, downloads=service.downloads, stop=stop
+                )
+            return outcome, await batch.rows(plan)
+
+
+def _make_output(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LocalIoError(
+            f"the output folder {folder} cannot be made: {error.strerror}", mend="name another one under `output:`"
+        ) from error

@@ -1,0 +1,68 @@
+"""Ctrl-C and termination signals: the first asks a run to stop, the second ends the process at once."""
+
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import FrameType
+
+import anyio
+
+from pipeline.cli.exit_codes import ExitCode
+
+_SHOW_CURSOR = "\x1b[?25h"
+_LOOKS_EVERY_S = 0.1
+
+
+class Interruption:
+    """``stop`` is set soon after the first signal. Plain handlers and a look now and then: it works on every system."""
+
+    def __init__(self) -> None:
+        self.stop = anyio.Event()
+        self._signals = 0
+        self._is_asking = False
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """While a person is asked, the first signal is their answer: it raises KeyboardInterrupt."""
+        self._is_asking = True
+        try:
+            yield
+        finally:
+            self._is_asking = False
+
+    def signalled(self, _number: int, _frame: FrameType | None) -> None:
+        self._signals += 1
+        if self._is_asking:
+            raise KeyboardInterrupt
+        if self._signals > 1:
+            _leave_now()
+
+    async def pass_on(self) -> None:
+        while not self._signals:
+            await anyio.sleep(_LOOKS_EVERY_S)
+        self.stop.set()
+
+
+@asynccontextmanager
+async def interruption() -> AsyncIterator[Interruption]:
+    """Signals count within this block; before and after it they do what they did. Main thread only."""
+    found = Interruption()
+    before = {number: signal.signal(number, found.signalled) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(found.pass_on)
+            yield found
+            tasks.cancel_scope.cancel()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave_now() -> None:
+    """Everything recorded is safe: what matters is on the disk before the next step begins."""
+    if sys.stderr.isatty():
+        sys.stderr.write(_SHOW_CURSOR)
+        sys.stderr.flush()
+    os._exit(ExitCode.INTERRUPTED)

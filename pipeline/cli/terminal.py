@@ -1,0 +1,66 @@
+"""What is written where: results on stdout, all else on stderr, nothing that a terminal would obey."""
+
+import json
+import os
+import sys
+import unicodedata
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+import click
+
+SCHEMA = 1
+"""The version of every ``--json`` document."""
+
+_OBEYED = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that turn the direction of writing: a name with them reads as another one."""
+
+
+def printable(text: object) -> str:
+    """The text with control characters escaped: names from disks and services cannot move the cursor."""
+    return "".join(_escaped(sign) if _is_obeyed(sign) else sign for sign in str(text))
+
+
+def _is_obeyed(sign: str) -> bool:
+    return unicodedata.category(sign) in _OBEYED or sign in _TURNING
+
+
+def _escaped(sign: str) -> str:
+    return sign.encode("unicode_escape").decode()
+
+
+def say(text: str = "") -> None:
+    """A line of the result, on stdout. Colours are dropped where they are not wanted."""
+    click.echo(text, color=_colour_choice())
+
+
+def tell(text: str = "") -> None:
+    """A line beside the result, on stderr."""
+    click.echo(text, err=True, color=_colour_choice())
+
+
+def say_json(document: Mapping[str, Any]) -> None:
+    """The one document of a ``--json`` call. ASCII alone, so that no console's encoding can break it."""
+    click.echo(json.dumps({"schema": SCHEMA, **document}, indent=2))
+
+
+def is_terminal(stream: TextIO) -> bool:
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def wants_no_colour() -> bool:
+    """https://no-color.org: the variable is there and not empty."""
+    return bool(os.environ.get("NO_COLOR"))
+
+
+def _colour_choice() -> bool | None:
+    """None leaves it to the stream."""
+    return False if wants_no_colour() or os.environ.get("TERM") == "dumb" else None
+
+
+def never_fail_on_encoding() -> None:
+    """A console that lacks a character shows its escape; a call never dies of that."""
+    for stream in (sys.stdout, sys.stderr):
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="backslashreplace")

@@ -1,0 +1,80 @@
+"""From the visual hull to a closed surface of the asked number of faces."""
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from pipeline.domain.views import ORTHOGRAPHIC_WIDTH
+from pipeline.geometry.bodies import without_phantoms
+from pipeline.geometry.decimation import decimate
+from pipeline.geometry.isosurface import BLOCK, isosurface
+from pipeline.geometry.visual_hull import Hull, field_slice, grid_around, near_surface
+
+_PROBE = ORTHOGRAPHIC_WIDTH / 96
+"""The spacing on which the surface is measured first."""
+_COARSEST, _FINEST = ORTHOGRAPHIC_WIDTH / 160, ORTHOGRAPHIC_WIDTH / 2048
+_SURPLUS = 2.2
+"""How many faces the grid should give for each that is asked for: decimation spends them where the surface bends."""
+_ENOUGH = 1.1
+"""With fewer than that the grid is made finer."""
+_ROUNDS = 2
+_SHRINK, _SWELL = 0.5, -0.53
+"""Steps of a round of smoothing that keeps the volume."""
+
+
+def surface(hull: Hull, face_count: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """(V, 3) world positions and (F, 3) faces, counter-clockwise seen from outside: closed and manifold.
+
+    At most ``face_count`` faces, and as many unless the finest grid has fewer. Nothing left of the hull: no faces.
+    """
+    vertices, faces = _fine_enough(hull, face_count)
+    faces = without_phantoms(vertices, faces, hull.views)
+    for _ in range(_ROUNDS):
+        vertices = _moved(_moved(vertices, faces, _SHRINK), faces, _SWELL)
+    vertices, faces = decimate(vertices, faces, face_count)
+    return vertices.astype(np.float32), faces
+
+
+def _fine_enough(hull: Hull, face_count: int) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """The surface on about the coarsest grid that has faces to spare, else on the finest."""
+    spacing = _PROBE
+    vertices, faces = _on_grid(hull, spacing)
+    while spacing > _FINEST and (spacing > _COARSEST or len(faces) < _ENOUGH * face_count):
+        # Faces grow with the square of the fineness; where the probe sees too little it is not to be believed.
+        measured = max(len(faces), face_count / 8)
+        spacing = float(np.clip(spacing * np.sqrt(measured / (_SURPLUS * face_count)), _FINEST, _COARSEST))
+        vertices, faces = _on_grid(hull, spacing)
+    return vertices, faces
+
+
+def _on_grid(hull: Hull, spacing: float) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """The hull's surface on a grid of this spacing, world positions; no faces where the grid meets none of it."""
+    grid = grid_around(hull, spacing)
+    if grid is None:
+        return np.empty((0, 3)), np.empty((0, 3), np.int32)
+    active, values = near_surface(hull, grid)
+
+    def layer(k: int) -> NDArray[np.float32]:
+        at = k // BLOCK
+        return field_slice(hull, grid.lattice, k, grid.shape, active[at], values[at], BLOCK, 2 * spacing)
+
+    vertices, faces = isosurface(layer, active, grid.shape)
+    return vertices * spacing + np.array(grid.origin), faces
+
+
+@njit(cache=True, nogil=True)
+def _moved(vertices: NDArray[np.float64], faces: NDArray[np.int32], step: float) -> NDArray[np.float64]:
+    """Each vertex moved by this part of the way to the middle of its neighbours (Taubin, 1995)."""
+    sums, counts = np.zeros_like(vertices), np.zeros(len(vertices))
+    for f in range(len(faces)):
+        for corner in range(3):
+            # On a closed surface every neighbour comes once as the next corner.
+            v, w = faces[f, corner], faces[f, (corner + 1) % 3]
+            counts[v] += 1
+            for axis in range(3):
+                sums[v, axis] += vertices[w, axis]
+    for v in range(len(vertices)):
+        if counts[v]:
+            for axis in range(3):
+                sums[v, axis] = vertices[v, axis] + step * (sums[v, axis] / counts[v] - vertices[v, axis])
+    return sums

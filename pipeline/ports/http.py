@@ -1,0 +1,310 @@
+"""HTTP with aiohttp's client (its only importer): two kinds of session, and foreign errors made ours.
+
+``ApiSession`` talks to the service with credentials and follows no redirect. ``TransferSession`` talks to hosts that
+the service names, without credentials. Neither reads netrc (aiohttp's ``trust_env`` would, and send what stands there
+to download hosts), neither keeps cookies; proxy and CA variables are honoured.
+"""
+
+import os
+import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from socket import AF_INET, AddressFamily
+
+import aiohttp
+from aiohttp import http_exceptions
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from pipeline.domain.errors import ConnectionLost, NeverSent, ServiceFault, TryAgain, UsageError
+from pipeline.ports.addresses import Origin, is_public, literal, proxy_for, proxy_hosts
+
+ANSWER_MAX_BYTES = 64 * 1024 * 1024
+_CHUNK_BYTES = 1024 * 1024
+_REDIRECTS_MAX = 5
+_CONNECTIONS_MAX = 64
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+COUNTERPARTS: dict[type[Exception], type[TryAgain]] = {
+    # The request cannot have left: DNS, refused, TLS handshake, proxy.
+    aiohttp.ClientConnectorError: NeverSent,
+    aiohttp.ConnectionTimeoutError: NeverSent,
+    aiohttp.ClientHttpProxyError: NeverSent,
+    aiohttp.ServerFingerprintMismatch: NeverSent,
+    # The connection stood: the request may have been read.
+    aiohttp.ClientConnectionError: ConnectionLost,
+    aiohttp.ClientPayloadError: ConnectionLost,
+    # What came is not HTTP, or no place to go to.
+    aiohttp.ClientResponseError: ServiceFault,
+    aiohttp.RedirectClientError: ServiceFault,
+    aiohttp.InvalidURL: ServiceFault,
+    aiohttp.NonHttpUrlClientError: ServiceFault,
+    http_exceptions.HttpProcessingError: ServiceFault,
+    # What this version of aiohttp has not, and what passes through it.
+    aiohttp.ClientError: ConnectionLost,
+    OSError: ConnectionLost,
+}
+"""Foreign errors by class; a subclass goes with its nearest base."""
+
+_CARRY_REQUEST = (aiohttp.ClientResponseError, aiohttp.InvalidURL, aiohttp.ConnectionTimeoutError)
+"""These hold the request's headers or its signed URL: they are not chained, so that no traceback shows them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """Bounds of one request: to connect (DNS and TLS included), between two pieces of the answer, altogether."""
+
+    connect_s: float = 20.0
+    read_s: float = 60.0
+    total_s: float = 180.0
+
+
+API_TIMEOUTS = Timeouts()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A whole answer. ``headers`` ignore case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def counterpart(error: Exception) -> type[TryAgain]:
+    return next(COUNTERPARTS[base] for base in type(error).__mro__ if base in COUNTERPARTS)
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turn aiohttp's errors into ours: NeverSent, ConnectionLost or ServiceFault, with ``what`` in front."""
+    try:
+        yield
+    except (aiohttp.ClientError, http_exceptions.HttpProcessingError, OSError) as error:
+        cause = None if isinstance(error, _CARRY_REQUEST) else error
+        raise counterpart(error)(f"{what}: {_sentence(error)}", mend=_mend(error)) from cause
+
+
+def _sentence(error: Exception) -> str:
+    detail = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
+    said = {
+        NeverSent: "no connection could be made",
+        ConnectionLost: "the connection broke or went silent before the answer was whole",
+        ServiceFault: "the answer is not HTTP or leads nowhere",
+    }[counterpart(error)]
+    return f"{said}: {type(error).__name__}{detail}"
+
+
+def _mend(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientSSLError):
+        return "name the certificates to trust in SSL_CERT_FILE or REQUESTS_CA_BUNDLE"
+    if counterpart(error) is NeverSent:
+        return "check the network, HTTPS_PROXY and NO_PROXY, and the service's base URL"
+    return ""
+
+
+class ApiSession:
+    """Requests to one service, with credentials, to nowhere else."""
+
+    def __init__(self, base_url: str, kept: aiohttp.ClientSession, fresh: aiohttp.ClientSession) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._proxy = proxy_for(base_url)
+        self._kept = kept
+        self._fresh = fresh
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, base_url: str, *, authorization: str, timeouts: Timeouts) -> AsyncIterator["ApiSession"]:
+        """Sessions that send ``authorization`` with every request, closed at the end of the scope."""
+        trust, headers = trusted_certificates(), {"Authorization": authorization, "Accept": "application/json"}
+        async with AsyncExitStack() as stack:
+            kept = await stack.enter_async_context(_session(timeouts, headers, _connector(trust)))
+            fresh = await stack.enter_async_context(_session(timeouts, headers, _connector(trust, force_close=True)))
+            yield cls(base_url, kept, fresh)
+
+    async def send(
+        self, method: str, path: str, *, query: Mapping[str, str], body: bytes | None, fresh_connection: bool = False
+    ) -> Answer:
+        """One request, one answer, redirects included. ``path`` is quoted already.
+
+        With ``fresh_connection`` it goes over a connection of its own: aiohttp repeats a request on a reused connection
+        that the other side had closed (for idempotent methods), and a POST on such a one is lost without being read.
+
+        Raises:
+            NeverSent, ConnectionLost: see ``COUNTERPARTS``.
+            ServiceFault: the answer is not HTTP or larger than ANSWER_MAX_BYTES.
+        """
+        session = self._fresh if fresh_connection else self._kept
+        what = f"{method} {path}"
+        with translated(what):
+            async with session.request(
+                method,
+                URL(self._base_url + path, encoded=True),
+                params=query,
+                data=body,
+                headers={} if body is None else {"Content-Type": "application/json"},
+                allow_redirects=False,
+                proxy=self._proxy,
+            ) as response:
+                return await _whole(response, what)
+
+
+class Incoming:
+    """An answer whose body is still on the way."""
+
+    def __init__(self, response: aiohttp.ClientResponse, what: str) -> None:
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+        self.what = what
+        self._content = response.content
+
+    async def read(self) -> bytes:
+        """The next piece, up to 1 MiB; empty at the end. Raises ConnectionLost when the body is cut."""
+        with translated(self.what):
+            return await self._content.read(_CHUNK_BYTES)
+
+
+class TransferSession:
+    """Requests to hosts that the service names: signed URLs, without credentials.
+
+    Taken are https URLs of public hosts and of the backend's host, and whatever lies at the backend's own origin. All
+    else is refused with ServiceFault before anything is sent.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, backend: Origin) -> None:
+        self._session = session
+        self._backend = backend
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, backend: Origin, *, timeouts: Timeouts) -> AsyncIterator["TransferSession"]:
+        resolver = _PublicHosts(except_for=proxy_hosts() | {backend.host})
+        connector = _connector(trusted_certificates(), resolver=resolver)
+        async with _session(timeouts, {"Accept-Encoding": "identity"}, connector) as session:
+            yield cls(session, backend)
+
+    async def put(self, url: str, data: bytes) -> Answer:
+        """Send bytes without a content type (a signature may not have foreseen one); redirects are not followed."""
+        what = self._admit("PUT", url)
+        with translated(what):
+            async with self._session.put(
+                URL(url, encoded=True),
+                data=data,
+                allow_redirects=False,
+                proxy=proxy_for(url),
+                skip_auto_headers=["Content-Type"],
+            ) as response:
+                return await _whole(response, what)
+
+    @asynccontextmanager
+    async def get(self, url: str, *, headers: Mapping[str, str]) -> AsyncIterator[Incoming]:
+        """The answer behind up to five redirects, each of which is held to the same rules."""
+        for _ in range(_REDIRECTS_MAX + 1):
+            what = self._admit("GET", url)
+            with translated(what):
+                response = await self._session.get(
+                    URL(url, encoded=True), headers=headers, allow_redirects=False, proxy=proxy_for(url)
+                )
+            target = response.headers.get("Location")
+            if response.status in _REDIRECTS and target:
+                response.close()
+                with translated(what):
+                    url = _joined(url, target)
+                continue
+            try:
+                yield Incoming(response, what)
+            finally:
+                response.release()
+            return
+        raise ServiceFault(f"{what}: more than {_REDIRECTS_MAX} redirects")
+
+    def _admit(self, method: str, url: str) -> str:
+        """Check the URL; the request in words that hold nothing of a signature."""
+        try:
+            origin = Origin.of(url)
+        except ValueError as error:
+            raise ServiceFault(f"the service names {error} for a file") from None
+        what = f"{method} a file from {origin}"
+        address = literal(origin.host)
+        if origin.scheme != "https" and origin != self._backend:
+            raise ServiceFault(f"{what}: refused, only https or the service's own {self._backend} is taken")
+        if address and not is_public(address) and origin.host != self._backend.host:
+            raise ServiceFault(f"{what}: refused, the address is not a public one")
+        return what
+
+
+class _PublicHosts(AbstractResolver):
+    """Resolves names, and refuses those that lead into this machine or a private network."""
+
+    def __init__(self, *, except_for: frozenset[str]) -> None:
+        self._inner = aiohttp.ThreadedResolver()
+        self._except_for = except_for
+
+    async def resolve(self, host: str, port: int = 0, family: AddressFamily = AF_INET) -> list[ResolveResult]:
+        found = await self._inner.resolve(host, port, family)
+        if host.lower().rstrip(".") not in self._except_for and not all(_leads_outside(one) for one in found):
+            raise ServiceFault(f"{host}: refused, the name leads to an address that is not a public one")
+        return found
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+def _leads_outside(found: ResolveResult) -> bool:
+    address = literal(found["host"])
+    return address is not None and is_public(address)
+
+
+def _joined(url: str, target: str) -> str:
+    try:
+        return str(URL(url, encoded=True).join(URL(target, encoded=True)))
+    except ValueError:
+        raise aiohttp.InvalidURL("redirect") from None
+
+
+async def _whole(response: aiohttp.ClientResponse, what: str) -> Answer:
+    body = bytearray()
+    while chunk := await response.content.read(_CHUNK_BYTES):
+        body += chunk
+        if len(body) > ANSWER_MAX_BYTES:
+            raise ServiceFault(f"{what}: the answer is larger than {ANSWER_MAX_BYTES:,} bytes")
+    return Answer(status=response.status, headers=response.headers, body=bytes(body))
+
+
+def _session(timeouts: Timeouts, headers: Mapping[str, str], connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=connector,
+        headers={"User-Agent": "mvmesh", **headers},
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=timeouts.total_s, connect=timeouts.connect_s, sock_read=timeouts.read_s),
+        read_bufsize=_CHUNK_BYTES,
+    )
+
+
+def _connector(
+    trust: ssl.SSLContext, *, force_close: bool = False, resolver: AbstractResolver | None = None
+) -> aiohttp.TCPConnector:
+    return aiohttp.TCPConnector(ssl=trust, force_close=force_close, resolver=resolver, limit=_CONNECTIONS_MAX)
+
+
+def trusted_certificates() -> ssl.SSLContext:
+    """The certificates of SSL_CERT_FILE or REQUESTS_CA_BUNDLE (a file, or a folder of them), else the system's.
+
+    Raises:
+        UsageError: the variable names nothing that can be read as certificates.
+    """
+    for variable in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+        if named := os.environ.get(variable):
+            try:
+                is_folder = Path(named).is_dir()
+                return ssl.create_default_context(
+                    cafile=None if is_folder else named, capath=named if is_folder else None
+                )
+            except OSError as error:
+                raise UsageError(
+                    f"{variable} names {named}, which cannot be read as certificates: {error.strerror or error}",
+                    mend="point it at a PEM file or unset it",
+                ) from error
+    return ssl.create_default_context()

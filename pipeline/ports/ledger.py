@@ -1,0 +1,287 @@
+"""The ledger: the durable record of every intent and outcome, in SQLite."""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import TypeAdapter
+
+from pipeline.domain.items import Alias, ItemRecord, OutputFile, Picture
+from pipeline.domain.jobs import Quote
+from pipeline.domain.lifecycle import Event, advance
+from pipeline.ports.interfaces import Delivery, Now
+from pipeline.ports.sqlite import Connection, Database, Migration, Row
+
+LEDGER_FILE = "ledger.sqlite3"
+
+MIGRATIONS = (
+    Migration(
+        name="0001 items, jobs, uploads, quotes, deliveries, pictures",
+        script="""
+CREATE TABLE items (
+  key TEXT PRIMARY KEY,
+  state TEXT NOT NULL,
+  record TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX items_by_state ON items (state);
+CREATE TABLE history (
+  seq INTEGER PRIMARY KEY,
+  key TEXT NOT NULL REFERENCES items (key),
+  before TEXT NOT NULL,
+  event TEXT NOT NULL,
+  after TEXT NOT NULL,
+  detail TEXT NOT NULL,
+  at TEXT NOT NULL
+);
+CREATE INDEX history_by_key ON history (key);
+CREATE TABLE jobs (
+  job_id TEXT PRIMARY KEY,
+  key TEXT NOT NULL REFERENCES items (key)
+) WITHOUT ROWID;
+CREATE TABLE uploads (
+  service TEXT NOT NULL,
+  project TEXT NOT NULL,
+  sha256 TEXT NOT NULL,
+  copy INTEGER NOT NULL,
+  asset_id TEXT NOT NULL,
+  PRIMARY KEY (service, project, sha256, copy)
+) WITHOUT ROWID;
+CREATE INDEX uploads_by_asset ON uploads (asset_id);
+CREATE TABLE quotes (
+  service TEXT NOT NULL,
+  project TEXT NOT NULL,
+  model TEXT NOT NULL,
+  params TEXT NOT NULL,
+  cu REAL NOT NULL,
+  at TEXT NOT NULL,
+  PRIMARY KEY (service, project, model, params)
+) WITHOUT ROWID;
+CREATE TABLE deliveries (
+  output TEXT NOT NULL,
+  set_id TEXT NOT NULL,
+  variant TEXT NOT NULL,
+  copy INTEGER NOT NULL,
+  key TEXT NOT NULL REFERENCES items (key),
+  held INTEGER NOT NULL,
+  files TEXT NOT NULL,
+  delivered_at TEXT NOT NULL,
+  PRIMARY KEY (output, set_id, variant, copy)
+) WITHOUT ROWID;
+CREATE INDEX deliveries_by_key ON deliveries (key);
+CREATE TABLE pictures (
+  path TEXT PRIMARY KEY,
+  size_bytes INTEGER NOT NULL,
+  mtime_ns INTEGER NOT NULL,
+  inode INTEGER NOT NULL,
+  picture TEXT NOT NULL
+) WITHOUT ROWID;
+""",
+    ),
+)
+
+_RECORD = TypeAdapter(ItemRecord)
+_PICTURE = TypeAdapter(Picture)
+_FILES = TypeAdapter(tuple[OutputFile, ...])
+_RECORD_FIELDS = frozenset(one.name for one in fields(ItemRecord))
+_KEYS_A_QUERY = 500
+
+
+class SqliteLedger:
+    """Protocol ``Ledger`` on one SQLite file. A method returns when its row is committed to the disk."""
+
+    def __init__(self, database: Database, now: Now) -> None:
+        self._database = database
+        self._now = now
+
+    @classmethod
+    async def open(cls, path: Path, *, now: Now) -> Self:
+        """Open or create the ledger file.
+
+        Raises:
+            LocalIoError: not to be opened, damaged, or written by a newer version.
+        """
+        return cls(await Database.open(path, MIGRATIONS), now)
+
+    async def close(self) -> None:
+        await self._database.close()
+
+    async def open_item(self, record: ItemRecord) -> ItemRecord:
+        text = _dump(record)
+
+        def work(connection: Connection) -> ItemRecord:
+            connection.execute(
+                "INSERT INTO items VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (record.key, record.state, text)
+            )
+            return _load(_one(connection, record.key))
+
+        return await self._database.write(work)
+
+    async def item(self, key: str) -> ItemRecord | None:
+        found = await self.items([key])
+        return found[0] if found else None
+
+    async def items(self, keys: Sequence[str] | None = None) -> list[ItemRecord]:
+        if keys is None:
+            return await self._database.read(lambda it: [_load(row) for row in it.execute("SELECT record FROM items")])
+        return await self._database.read(lambda connection: _by_keys(connection, keys))
+
+    async def advance(self, key: str, event: Event, *, detail: str = "", **changes: Any) -> ItemRecord:
+        if unknown := changes.keys() - _RECORD_FIELDS:
+            raise TypeError(f"a record has no {', '.join(sorted(unknown))}")
+        at = self._now()
+
+        def work(connection: Connection) -> ItemRecord:
+            before = _load(_one(connection, key))
+            after = _changed(before, {**changes, "state": advance(before.state, event), "updated_at": at})
+            connection.execute("UPDATE items SET state = ?, record = ? WHERE key = ?", (after.state, _dump(after), key))
+            connection.execute(
+                "INSERT INTO history (key, before, event, after, detail, at) VALUES (?, ?, ?, ?, ?, ?)",
+                (key, before.state, event, after.state, detail, at.isoformat()),
+            )
+            if after.job_id:
+                connection.execute("INSERT INTO jobs VALUES (?, ?) ON CONFLICT DO NOTHING", (after.job_id, key))
+            return after
+
+        return await self._database.write(work)
+
+    async def history(self, key: str) -> list[tuple[str, str, str]]:
+        """The item's moves in order: event, state after it, detail."""
+        query = "SELECT event, after, detail FROM history WHERE key = ? ORDER BY seq"
+        return await self._database.read(
+            lambda it: [(row["event"], row["after"], row["detail"]) for row in it.execute(query, (key,))]
+        )
+
+    async def known_jobs(self) -> set[str]:
+        return await self._database.read(lambda it: {row["job_id"] for row in it.execute("SELECT job_id FROM jobs")})
+
+    async def upload(self, *, service: str, project: str, sha256: str, copy: int) -> str | None:
+        query = "SELECT asset_id FROM uploads WHERE service = ? AND project = ? AND sha256 = ? AND copy = ?"
+        row = await self._first(query, (service, project, sha256, copy))
+        return row["asset_id"] if row else None
+
+    async def record_upload(self, *, service: str, project: str, sha256: str, copy: int, asset_id: str) -> None:
+        await self._execute(
+            "INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?, ?)", (service, project, sha256, copy, asset_id)
+        )
+
+    async def forget_uploads(self, *, service: str, project: str, asset_ids: Sequence[str]) -> None:
+        def work(connection: Connection) -> None:
+            connection.executemany(
+                "DELETE FROM uploads WHERE service = ? AND project = ? AND asset_id = ?",
+                [(service, project, asset_id) for asset_id in asset_ids],
+            )
+
+        await self._database.write(work)
+
+    async def quote(self, *, service: str, project: str, model: str, params: Mapping[str, Any]) -> Quote | None:
+        query = "SELECT cu FROM quotes WHERE service = ? AND project = ? AND model = ? AND params = ?"
+        row = await self._first(query, (service, project, model, _canonical(params)))
+        return Quote(cu=row["cu"]) if row else None
+
+    async def record_quote(
+        self, *, service: str, project: str, model: str, params: Mapping[str, Any], quote: Quote
+    ) -> None:
+        await self._execute(
+            "INSERT OR REPLACE INTO quotes VALUES (?, ?, ?, ?, ?, ?)",
+            (service, project, model, _canonical(params), quote.cu, self._now().isoformat()),
+        )
+
+    async def deliveries(self, output: str) -> list[Delivery]:
+        query = "SELECT * FROM deliveries WHERE output = ? ORDER BY set_id, variant, copy"
+        return await self._database.read(lambda it: [_delivery(row) for row in it.execute(query, (output,))])
+
+    async def delivery(self, output: str, alias: Alias) -> Delivery | None:
+        query = "SELECT * FROM deliveries WHERE output = ? AND set_id = ? AND variant = ? AND copy = ?"
+        row = await self._first(query, (output, alias.set_id, alias.variant, alias.copy))
+        return _delivery(row) if row else None
+
+    async def record_delivery(self, delivery: Delivery) -> None:
+        alias = delivery.alias
+        await self._execute(
+            "INSERT OR REPLACE INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                delivery.output,
+                alias.set_id,
+                alias.variant,
+                alias.copy,
+                delivery.key,
+                delivery.held,
+                _FILES.dump_json(tuple(delivery.files)).decode(),
+                delivery.delivered_at.isoformat(),
+            ),
+        )
+
+    async def forget_delivery(self, output: str, alias: Alias) -> None:
+        await self._execute(
+            "DELETE FROM deliveries WHERE output = ? AND set_id = ? AND variant = ? AND copy = ?",
+            (output, alias.set_id, alias.variant, alias.copy),
+        )
+
+    async def picture(self, path: Path, *, size_bytes: int, mtime_ns: int, inode: int) -> Picture | None:
+        query = "SELECT picture FROM pictures WHERE path = ? AND size_bytes = ? AND mtime_ns = ? AND inode = ?"
+        row = await self._first(query, (str(path), size_bytes, mtime_ns, inode))
+        return _PICTURE.validate_json(row["picture"]) if row else None
+
+    async def record_picture(self, picture: Picture, *, mtime_ns: int, inode: int) -> None:
+        await self._execute(
+            "INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?, ?)",
+            (str(picture.path), picture.size_bytes, mtime_ns, inode, _PICTURE.dump_json(picture).decode()),
+        )
+
+    async def _execute(self, statement: str, values: tuple[Any, ...]) -> None:
+        await self._database.write(lambda connection: connection.execute(statement, values) and None)
+
+    async def _first(self, query: str, values: tuple[Any, ...]) -> Row | None:
+        def work(connection: Connection) -> Row | None:
+            with closing(connection.execute(query, values)) as rows:
+                row: Row | None = rows.fetchone()
+            return row
+
+        return await self._database.read(work)
+
+
+def _dump(record: ItemRecord) -> str:
+    return _RECORD.dump_json(record).decode()
+
+
+def _load(row: Row) -> ItemRecord:
+    return _RECORD.validate_json(row["record"])
+
+
+def _changed(record: ItemRecord, changes: Mapping[str, Any]) -> ItemRecord:
+    return ItemRecord(**{one.name: changes.get(one.name, getattr(record, one.name)) for one in fields(record)})
+
+
+def _one(connection: Connection, key: str) -> Row:
+    with closing(connection.execute("SELECT record FROM items WHERE key = ?", (key,))) as rows:
+        row: Row = rows.fetchone()
+    return row
+
+
+def _by_keys(connection: Connection, keys: Sequence[str]) -> list[ItemRecord]:
+    found = []
+    for start in range(0, len(keys), _KEYS_A_QUERY):
+        some = keys[start : start + _KEYS_A_QUERY]
+        marks = ", ".join("?" * len(some))
+        query = f"SELECT record FROM items WHERE key IN ({marks})"  # noqa: S608 - only question marks are put in
+        found += [_load(row) for row in connection.execute(query, some)]
+    return found
+
+
+def _delivery(row: Row) -> Delivery:
+    return Delivery(
+        output=row["output"],
+        alias=Alias(set_id=row["set_id"], variant=row["variant"], copy=row["copy"]),
+        key=row["key"],
+        held=bool(row["held"]),
+        files=_FILES.validate_json(row["files"]),
+        delivered_at=datetime.fromisoformat(row["delivered_at"]),
+    )
+
+
+def _canonical(params: Mapping[str, Any]) -> str:
+    return json.dumps(params, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,104 @@
+"""Trying again, with stamina (its only importer): bounded tries and time, jitter, the other side's wish honoured."""
+
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+
+import stamina
+
+from pipeline.domain.errors import ConnectionLost, NeverSent, ServiceFault, ServiceUnreachable, Throttled, TryAgain
+from pipeline.ports.clock import utc_now
+
+T = TypeVar("T")
+
+_REPEATED = (ConnectionLost, NeverSent, Throttled, ServiceFault)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tries:
+    """How long one call is tried. No try begins after ``total_s`` or beyond ``attempts``."""
+
+    attempts: int = 8
+    total_s: float = 300.0
+    first_wait_s: float = 0.5
+    longest_wait_s: float = 30.0
+
+    def wait(self, error: Exception) -> bool | float:
+        """Whether to try again after ``error``, and when, if the other side has a wish; stamina backs off otherwise."""
+        if not isinstance(error, _REPEATED):
+            return False
+        if error.retry_after_s is None:
+            return True
+        jitter_s = random.uniform(0, self.first_wait_s)  # noqa: S311 - spreads load, hides nothing
+        return error.retry_after_s <= self.total_s and error.retry_after_s + jitter_s
+
+
+PATIENT = Tries()
+
+
+async def persist(what: str, call: Callable[[], Awaitable[T]], tries: Tries) -> T:
+    """The result of ``call``, which is tried again after ConnectionLost, NeverSent, Throttled and ServiceFault.
+
+    Raises:
+        ServiceUnreachable: the last try failed, too, or the other side wishes a longer pause than all tries may take.
+    """
+    attempts = stamina.retry_context(
+        on=tries.wait,
+        attempts=tries.attempts,
+        timeout=tries.total_s,
+        wait_initial=tries.first_wait_s,
+        wait_max=tries.longest_wait_s,
+        wait_jitter=tries.first_wait_s,
+    )
+    tried = 0
+    try:
+        async for attempt in attempts:
+            tried = attempt.num
+            with attempt:
+                return await call()
+    except _REPEATED as error:
+        raise _given_up(what, tried, error) from error
+    raise AssertionError("stamina ends with a result or an error")
+
+
+def _given_up(what: str, tried: int, error: TryAgain) -> ServiceUnreachable:
+    wish = "" if error.retry_after_s is None else f"; it wishes a pause of {error.retry_after_s:,.0f} s"
+    return ServiceUnreachable(
+        f"{what}: given up after {tried} {'try' if tried == 1 else 'tries'}{wish}. The last one: {error}",
+        mend=error.mend or "run again later: what is done stays done",
+    )
+
+
+def wished_pause_s(headers: Mapping[str, str]) -> float | None:
+    """The pause that an answer asks for: ``retry-after-ms``, or ``Retry-After`` in seconds or as a date (RFC 9110,
+    10.2.3), which is read against the answer's own ``Date``. Never negative; None without a readable wish.
+    """
+    milliseconds, wish = _number(headers.get("retry-after-ms")), headers.get("Retry-After")
+    if milliseconds is not None:
+        return max(0.0, milliseconds / 1000)
+    seconds = _number(wish)
+    if seconds is not None:
+        return max(0.0, seconds)
+    moment = _moment(wish)
+    if moment is None:
+        return None
+    return max(0.0, (moment - (_moment(headers.get("Date")) or utc_now())).total_seconds())
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if abs(number) < float("inf") else None
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text or "")
+    except (TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo else None

@@ -1,0 +1,83 @@
+"""One call to the service: its place, its retries, and the reading of its answer."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from pipeline.domain.errors import RequestRefused
+from pipeline.ports.credentials import Credentials
+from pipeline.ports.http import Answer, ApiSession
+from pipeline.ports.retrying import Tries, persist
+from pipeline.ports.scenario_answers import Judge, problem, request_id
+from pipeline.ports.scenario_wire import Wire, parse
+
+W = TypeVar("W", bound=Wire)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A request of the API, without what every request carries."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+def segment(text: str) -> str:
+    """An id as one segment of a path: it can neither leave its place nor bring a query.
+
+    Raises:
+        RequestRefused: empty, or dots that a server would read as a way up.
+    """
+    if text.strip(".") == "":
+        raise RequestRefused(f"{text!r} is no id", mend="give the id as the service names it")
+    return quote(text, safe="")
+
+
+class Calls:
+    """Sends calls in the name of one project, and repeats those that may be repeated. The only layer that does."""
+
+    def __init__(self, session: ApiSession, credentials: Credentials, *, project: str, tries: Tries) -> None:
+        self._session = session
+        self._credentials = credentials
+        self._project = {"projectId": project} if project else {}
+        self.project = project
+        self.tries = tries
+
+    async def once(self, call: Call, *, fresh_connection: bool = False) -> Answer:
+        """Exactly one request. An answer that is no success has lost our credentials, should it have repeated them.
+
+        Raises:
+            NeverSent, ConnectionLost, ServiceFault: as ``ApiSession.send``.
+        """
+        answer = await self._session.send(
+            call.method,
+            call.path,
+            query={**self._project, **call.query},
+            body=None if call.body is None else json.dumps(call.body, ensure_ascii=False).encode(),
+            fresh_connection=fresh_connection,
+        )
+        is_success = 200 <= answer.status < 300  # noqa: PLR2004 - RFC 9110's classes
+        return answer if is_success else replace(answer, body=self._credentials.redact(answer.body))
+
+    async def ask(self, call: Call, wire: type[W], judge: Judge = problem) -> W:
+        """The answer to a call that may be repeated. ``judge`` says which answers are errors.
+
+        Raises:
+            CredentialsError, RequestRefused: final answers.
+            ServiceUnreachable: all tries failed.
+        """
+
+        async def attempt() -> W:
+            answer = await self.once(call)
+            if error := judge(str(call), answer):
+                raise error
+            return parse(wire, answer.body, str(call), request_id(answer))
+
+        return await persist(str(call), attempt, self.tries)

@@ -1,0 +1,302 @@
+"""The service's JSON as it travels, and its translation to domain values.
+
+Unknown fields are ignored; a field that we cannot do without is refused when it is missing. Field names follow the
+official SDK's types (scenario-sdk 2.4.0).
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from pipeline.domain.errors import ServiceFault
+from pipeline.domain.jobs import Asset, Job, JobPage, JobStatus, Quote, TeamLimits
+from pipeline.domain.model import ModelSchema, Parameter, ParameterType
+
+W = TypeVar("W", bound="Wire")
+
+Id = Annotated[str, Field(min_length=1)]
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
+"""ISO 8601; without an offset it is read as UTC."""
+
+
+class Wire(BaseModel):
+    """One JSON object. Errors never show the input, which may hold signed URLs."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        alias_generator=to_camel,
+        protected_namespaces=(),
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+    )
+
+
+def parse(wire: type[W], body: bytes, what: str, request_id: str) -> W:
+    """Read an answer's body.
+
+    Raises:
+        ServiceFault: not JSON, or without a field that was agreed; names the call, the fields and the request.
+    """
+    try:
+        return wire.model_validate_json(body)
+    except ValidationError as error:
+        found = "; ".join(_complaint(one["loc"], one["msg"]) for one in error.errors(include_input=False)[:3])
+        request = f" (request {request_id})" if request_id else ""
+        raise ServiceFault(f"{what}: the answer is not what was agreed: {found}{request}") from error
+
+
+def _complaint(place: Sequence[int | str], message: str) -> str:
+    return f"{'.'.join(map(str, place))}: {message}" if place else message
+
+
+class _JobMetadata(Wire):
+    asset_ids: list[str] | None = None
+    input: dict[str, Any] | None = None
+    error: str | None = None
+    hint: str | None = None
+
+
+class _JobBilling(Wire):
+    cu_cost: float | None = None
+    cu_cost_details: dict[str, float | None] | None = None
+    disable_refund: bool | None = None
+
+    def charged(self, status: JobStatus) -> float | None:
+        """What the job costs in the end. ``cuCost`` is the main action after its discount, to which the details add;
+        it stays as it was when a failed or cancelled job has been refunded.
+        """
+        if status in {JobStatus.FAILURE, JobStatus.CANCELED} and not self.disable_refund:
+            return 0.0
+        if self.cu_cost is None:
+            return None
+        return self.cu_cost + sum(cost or 0.0 for cost in (self.cu_cost_details or {}).values())
+
+
+class _Job(Wire):
+    job_id: Id
+    status: str
+    progress: float | None = None
+    created_at: Moment | None = None
+    updated_at: Moment | None = None
+    metadata: _JobMetadata | None = None
+    billing: _JobBilling | None = None
+
+    def to_domain(self) -> Job:
+        status = _status(self.status)
+        metadata = self.metadata or _JobMetadata()
+        return Job(
+            job_id=self.job_id,
+            status=status,
+            progress=min(max(self.progress or 0.0, 0.0), 1.0),
+            created_at=self.created_at,
+            updated_at=self.updated_at,
+            asset_ids=tuple(metadata.asset_ids or ()),
+            echo=metadata.input or {},
+            error=metadata.error or "",
+            hint=metadata.hint or "",
+            cu_charged=self.billing.charged(status) if self.billing else None,
+        )
+
+
+def _status(word: str) -> JobStatus:
+    try:
+        return JobStatus(word)
+    except ValueError:
+        return JobStatus.UNKNOWN
+
+
+class JobAnswer(Wire):
+    """``POST /generate/custom/{modelId}``, ``GET /jobs/{jobId}``."""
+
+    job: _Job
+
+    def to_domain(self) -> Job:
+        return self.job.to_domain()
+
+
+class JobsAnswer(Wire):
+    """``GET /jobs``."""
+
+    jobs: list[_Job]
+    next_pagination_token: str | None = None
+
+    def to_domain(self) -> JobPage:
+        return JobPage(jobs=tuple(one.to_domain() for one in self.jobs), next_page=self.next_pagination_token or None)
+
+
+class QuoteAnswer(Wire):
+    """``POST /generate/custom/{modelId}?dryRun=...``, status 269."""
+
+    creative_units_cost: Annotated[float, Field(ge=0)]
+
+    def to_domain(self) -> Quote:
+        return Quote(cu=self.creative_units_cost)
+
+
+class _AssetProperties(Wire):
+    size: float | None = None
+    face_count: float | None = None
+
+
+class _Asset(Wire):
+    id: Id
+    url: str
+    kind: str | None = None
+    mime_type: str | None = None
+    source: str | None = None
+    properties: _AssetProperties | None = None
+
+    def to_domain(self) -> Asset:
+        properties = self.properties or _AssetProperties()
+        return Asset(
+            asset_id=self.id,
+            url=self.url,
+            kind=self.kind or "",
+            media_type=self.mime_type or "",
+            source=self.source or "",
+            size_bytes=None if properties.size is None else int(properties.size),
+            face_count=None if properties.face_count is None else int(properties.face_count),
+        )
+
+
+class AssetsAnswer(Wire):
+    """``POST /assets/get-bulk``."""
+
+    assets: list[_Asset]
+
+    def to_domain(self) -> list[Asset]:
+        return [one.to_domain() for one in self.assets]
+
+
+class _Uploaded(Wire):
+    id: Id
+
+
+class UploadedAnswer(Wire):
+    """``POST /assets``."""
+
+    asset: _Uploaded
+
+
+class UploadPart(Wire):
+    """One part of a multipart upload; ``number`` counts from 1."""
+
+    number: int
+    url: str
+
+
+class Upload(Wire):
+    """A multipart upload and how far it is: pending, complete, validating, validated, imported, failed."""
+
+    id: Id
+    status: str
+    entity_id: str | None = None
+    error_message: str | None = None
+    parts: list[UploadPart] | None = None
+
+
+class UploadAnswer(Wire):
+    """``POST /uploads``, ``GET /uploads/{id}``, ``POST /uploads/{id}/action``."""
+
+    upload: Upload
+
+
+class _Required(Wire):
+    always: bool | None = None
+
+
+_TYPES = {
+    "boolean": ParameterType.BOOLEAN,
+    "number": ParameterType.NUMBER,
+    "string": ParameterType.STRING,
+    "file": ParameterType.FILE,
+    "file_array": ParameterType.FILE,
+}
+
+
+class _Input(Wire):
+    name: Id
+    type: str
+    required: _Required | bool | None = None
+    default: Any = None
+    min: float | None = None
+    max: float | None = None
+    allowed_values: list[Any] | None = None
+    cost_impact: bool | None = None
+
+    def to_domain(self, kind: ParameterType) -> Parameter:
+        is_file = kind is ParameterType.FILE
+        return Parameter(
+            name=self.name,
+            type=kind,
+            required=bool(self.required.always if isinstance(self.required, _Required) else self.required),
+            default=_whole_number(self.default),
+            min=self.min,
+            max=self.max,
+            allowed=tuple(_whole_number(one) for one in self.allowed_values or ()),
+            cost_impact=not is_file if self.cost_impact is None else self.cost_impact,
+        )
+
+
+def _whole_number(value: Any) -> Any:
+    """500000.0 and 500000 are the same choice, and must get the same content key."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+class _Model(Wire):
+    inputs: list[_Input] | None = None
+
+
+class ModelAnswer(Wire):
+    """``GET /models/{modelId}``."""
+
+    model: _Model
+
+    def to_domain(self, model_id: str) -> ModelSchema:
+        """The inputs of the types that our parameters know; others stay at the service's defaults."""
+        known = ((one, _TYPES[one.type]) for one in self.model.inputs or () if one.type in _TYPES)
+        return ModelSchema(model_id=model_id, parameters={one.name: one.to_domain(kind) for one, kind in known})
+
+
+class _Project(Wire):
+    id: str
+
+
+class _Team(Wire):
+    id: Id
+    projects: list[_Project] | None = None
+
+
+class TeamsAnswer(Wire):
+    """``GET /teams``."""
+
+    teams: list[_Team]
+
+    def team_of(self, project: str) -> str | None:
+        """The id of the team that has the project; of the first one when none says so."""
+        holders = [team.id for team in self.teams if any(one.id == project for one in team.projects or ())]
+        return next(iter([*holders, *(team.id for team in self.teams)]), None)
+
+
+class _Limits(Wire):
+    parallel_custom_jobs: float | None = None
+
+
+class TeamLimitsAnswer(Wire):
+    """``GET /teams/{teamId}/limits``."""
+
+    limits: _Limits | None = None
+
+    def to_domain(self) -> TeamLimits:
+        ceiling = self.limits.parallel_custom_jobs if self.limits else None
+        return TeamLimits(parallel_jobs=int(ceiling) if ceiling is not None and ceiling >= 1 else None)

@@ -1,0 +1,245 @@
+"""Files on the local disk. What is visible is whole: temporary name, fsync, rename, fsync of the folder.
+
+Each operation is one hop to a thread and is not cut short by cancellation.
+"""
+
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, TypeVar, TypeVarTuple
+
+import anyio
+from anyio import to_thread
+
+from pipeline.domain.errors import LocalIoError
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+_PARALLEL = 8
+_WINDOWS_PATH_MAX = 259
+_WINDOWS_LOCKED = (32, 33)
+"""ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION."""
+
+_MENDS = {
+    errno.ENOSPC: "free some space on that disk, then run again: what is finished stays",
+    errno.EDQUOT: "your quota on that disk is used up; free some space, then run again",
+    errno.EACCES: "give yourself the right to write there, or choose another output folder",
+    errno.EPERM: "give yourself the right to write there, or choose another output folder",
+    errno.EROFS: "the disk can only be read; choose another output folder",
+    errno.EISDIR: "a folder stands where a file is expected; move it away",
+    errno.ENOTDIR: "a file stands where a folder is expected; move it away",
+    errno.EEXIST: "something else stands where a folder is expected; move it away",
+    errno.ENAMETOOLONG: "choose shorter folder names, or an `id` for the set",
+    errno.ENOENT: "something else removed it; let no other program work in the output folder",
+}
+
+
+class LocalStorage:
+    """The port ``Storage``."""
+
+    def __init__(self) -> None:
+        self._limiter = anyio.CapacityLimiter(_PARALLEL)
+
+    async def publish(self, source: Path, target: Path) -> None:
+        """Move a finished temporary file to its place, over what stood there."""
+        await self._call(_publish, source, target)
+
+    async def copy(self, source: Path, target: Path) -> None:
+        await self._call(_copy, source, target)
+
+    async def write(self, target: Path, data: bytes) -> None:
+        await self._call(_write, target, data)
+
+    async def read(self, path: Path) -> bytes:
+        return await self._call(_read, path)
+
+    async def read_part(self, path: Path, start: int, length: int) -> bytes:
+        return await self._call(_read_part, path, start, length)
+
+    async def sizes(self, paths: Sequence[Path]) -> list[int | None]:
+        return await self._call(_sizes, paths)
+
+    async def digest(self, path: Path) -> str | None:
+        """SHA-256 of a file's bytes; None when there is no such file."""
+        return await self._call(_digest, path)
+
+    async def retire(self, path: Path, into: Path) -> None:
+        """Move a file into the folder ``into`` as ``NAME.replaced`` (``NAME.2.replaced``, ... where that is taken).
+
+        A file that is not there has been retired before.
+        """
+        await self._call(_retire, path, into)
+
+    async def remove(self, paths: Iterable[Path]) -> None:
+        """Remove files, and the folders that become empty by it; missing ones are fine."""
+        await self._call(_remove, tuple(paths))
+
+    async def _call(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
+        return await to_thread.run_sync(function, *args, limiter=self._limiter)
+
+
+@contextmanager
+def _translated(what: str, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise LocalIoError(f"{path}: cannot be {what} ({error.strerror or error})", mend=_mend(error, path)) from error
+
+
+def _mend(error: OSError, path: Path) -> str:
+    if getattr(error, "winerror", None) in _WINDOWS_LOCKED:
+        return "another program has it open; close it there, then run again"
+    if os.name == "nt" and len(str(path)) > _WINDOWS_PATH_MAX:
+        return "the path is too long for Windows: choose shorter folder names, or switch on long paths"
+    return _MENDS.get(error.errno or 0, "see to the disk, then run again: what is finished stays")
+
+
+def _publish(source: Path, target: Path) -> None:
+    with _translated("written", target):
+        _make_folder(target.parent)
+        _sync_file(source)
+        _move(source, target)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with _translated("written", target):
+        _make_folder(target.parent)
+        with source.open("rb") as original, _new_file(target) as file:
+            shutil.copyfileobj(original, file)
+
+
+def _write(target: Path, data: bytes) -> None:
+    with _translated("written", target):
+        _make_folder(target.parent)
+        with _new_file(target) as file:
+            file.write(data)
+
+
+def _read(path: Path) -> bytes:
+    with _translated("read", path):
+        return path.read_bytes()
+
+
+def _read_part(path: Path, start: int, length: int) -> bytes:
+    with _translated("read", path), path.open("rb") as file:
+        file.seek(start)
+        return file.read(length)
+
+
+def _sizes(paths: Sequence[Path]) -> list[int | None]:
+    return [_size(path) for path in paths]
+
+
+def _size(path: Path) -> int | None:
+    with _translated("read", path), suppress(FileNotFoundError, NotADirectoryError):
+        return path.stat().st_size if path.is_file() else None
+    return None
+
+
+def _digest(path: Path) -> str | None:
+    with _translated("read", path), suppress(FileNotFoundError, NotADirectoryError), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+    return None
+
+
+def _retire(path: Path, into: Path) -> None:
+    if not path.exists():
+        return
+    with _translated("moved away", path):
+        _make_folder(into)
+        _move(path, _reserved(into, path.name))
+
+
+def _reserved(folder: Path, name: str) -> Path:
+    """A new, empty file: what was retired before keeps its place, whoever retires beside us."""
+    count = 1
+    while True:
+        place = folder / (f"{name}.replaced" if count == 1 else f"{name}.{count}.replaced")
+        try:
+            place.touch(exist_ok=False)
+        except FileExistsError:
+            count += 1
+        else:
+            return place
+
+
+def _remove(paths: tuple[Path, ...]) -> None:
+    for path in paths:
+        with _translated("removed", path):
+            with suppress(NotADirectoryError):
+                path.unlink(missing_ok=True)
+            _remove_empty(path.parent)
+
+
+def _remove_empty(folder: Path) -> None:
+    """This folder and those above it, up to the first that holds something (or may not be removed)."""
+    for one in (folder, *folder.parents):
+        try:
+            one.rmdir()
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return
+
+
+def _move(source: Path, target: Path) -> None:
+    """Rename; across file systems copy, then remove the source."""
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with source.open("rb") as original, _new_file(target) as file:
+            shutil.copyfileobj(original, file)
+        source.unlink()
+    else:
+        _sync_folder(target.parent)
+    _sync_folder(source.parent)
+
+
+@contextmanager
+def _new_file(target: Path) -> Iterator[BinaryIO]:
+    """A file to write into, which stands at ``target`` when the block ends well, and nowhere when it does not."""
+    part = target.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        with part.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
+    _sync_folder(target.parent)
+
+
+def _make_folder(folder: Path) -> None:
+    """The folder and what it lacks above it, each made known to the folder that it is in."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in reversed(missing):
+        _sync_folder(one.parent)
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb+") as file:  # Windows flushes only what is open for writing
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in this folder outlast a power cut, where the system can."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems refuse to sync folders
+            os.fsync(handle)
+    finally:
+        os.close(handle)

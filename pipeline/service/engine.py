@@ -1,0 +1,176 @@
+"""One job's work, done in a worker process: pictures in, a GLB (and textures) out as files.
+
+Imports nothing heavy at the top: the service itself never loads numpy or compiled kernels.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.domain.errors import PictureRefused
+from pipeline.domain.views import View
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pipeline.geometry.gltf import EncodedImage
+    from pipeline.geometry.mesh import Mesh
+    from pipeline.geometry.reconstruct import Reconstruction
+
+_THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_JPEG_QUALITY = 92
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineTask:
+    """Everything that a worker process is told of a job."""
+
+    pictures: Mapping[View, Path]
+    face_count: int
+    textured: bool
+    pbr: bool
+    folder: Path
+    """Where to write; empty, on the disk of the data folder."""
+    progress: Path
+    """A file to tell the progress in: one number from 0 to 1."""
+    threads: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeFile:
+    """One file that becomes an asset of the job; the mesh comes first."""
+
+    path: Path
+    name: str
+    kind: str
+    source: str
+    media_type: str
+    properties: Mapping[str, Any]
+
+
+class EngineFailure(Exception):
+    """The pictures make no mesh. Both texts are for the person who sent them."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message, hint)
+        self.message = message
+        self.hint = hint
+
+
+Engine = Callable[[EngineTask], tuple[MadeFile, ...]]
+
+
+def make_mesh(task: EngineTask) -> tuple[MadeFile, ...]:
+    """Reconstruct, texture and pack one mesh.
+
+    Raises:
+        EngineFailure: a picture cannot be read, or the views make no mesh.
+    """
+    for variable in _THREAD_VARIABLES:
+        os.environ[variable] = str(task.threads)  # read when the libraries load, just below
+    from pipeline.geometry.reconstruct import Options, ReconstructionError, reconstruct  # noqa: PLC0415
+    from pipeline.ports.images import read_rgba  # noqa: PLC0415
+
+    try:
+        pictures = {view: read_rgba(path.read_bytes(), view.field) for view, path in task.pictures.items()}
+        options = Options(face_count=task.face_count, textured=task.textured, pbr=task.pbr)
+        made = reconstruct(pictures, options, lambda done: _tell(task.progress, done))
+    except (ReconstructionError, PictureRefused) as error:
+        raise EngineFailure(str(error), getattr(error, "mend", "")) from error
+    return (_mesh_file(task, made), *_texture_files(task, made))
+
+
+def _tell(progress: Path, done: float) -> None:
+    progress.write_text(f"{done:.3f}", encoding="ascii")
+
+
+def _mesh_file(task: EngineTask, made: "Reconstruction") -> MadeFile:
+    from pipeline.geometry.gltf import pack_glb  # noqa: PLC0415
+
+    glb = pack_glb(
+        made.mesh,
+        base_color=_jpeg(made.base_color),
+        metallic_roughness=_png(made.metallic_roughness),
+        generator=f"mvmesh {version('mvmesh')}",
+    )
+    return _written(
+        task,
+        "mesh",
+        glb,
+        name="mesh.glb",
+        kind="3d",
+        source="img23d",
+        media_type="model/gltf-binary",
+        properties=_mesh_properties(made.mesh),
+    )
+
+
+def _mesh_properties(mesh: "Mesh") -> dict[str, Any]:
+    extent = mesh.positions.max(axis=0) - mesh.positions.min(axis=0)
+    return {
+        "format": "glb",
+        "faceCount": len(mesh.faces),
+        "vertexCount": len(mesh.positions),
+        "hasUVs": mesh.uvs is not None,
+        "hasNormals": mesh.normals is not None,
+        "hasAnimations": False,
+        "hasSkeleton": False,
+        "dimensions": [round(float(side), 6) for side in extent],
+    }
+
+
+def _texture_files(task: EngineTask, made: "Reconstruction") -> list[MadeFile]:
+    """The textures of a PBR material one by one, as the real service delivers them beside the mesh."""
+    if made.base_color is None or made.metallic_roughness is None:
+        return []
+    from pipeline.ports.images import encode_png  # noqa: PLC0415
+
+    maps = {
+        "albedo": made.base_color,
+        "metallic": made.metallic_roughness[..., [2, 2, 2]],  # glTF keeps metalness in blue, roughness in green
+        "roughness": made.metallic_roughness[..., [1, 1, 1]],
+    }
+    return [
+        _written(
+            task,
+            name,
+            encode_png(pixels),
+            name=f"{name}.png",
+            kind="image",
+            source=f"3d:texture:{name}",
+            media_type="image/png",
+            properties={"width": pixels.shape[1], "height": pixels.shape[0], "format": "png"},
+        )
+        for name, pixels in maps.items()
+    ]
+
+
+def _jpeg(pixels: "NDArray[np.uint8] | None") -> "EncodedImage | None":
+    if pixels is None:
+        return None
+    from pipeline.geometry.gltf import EncodedImage  # noqa: PLC0415
+    from pipeline.ports.images import encode_jpeg  # noqa: PLC0415
+
+    return EncodedImage(data=encode_jpeg(pixels, quality=_JPEG_QUALITY), media_type="image/jpeg")
+
+
+def _png(pixels: "NDArray[np.uint8] | None") -> "EncodedImage | None":
+    """For maps that are numbers, not colours: not a bit may change."""
+    if pixels is None:
+        return None
+    from pipeline.geometry.gltf import EncodedImage  # noqa: PLC0415
+    from pipeline.ports.images import encode_png  # noqa: PLC0415
+
+    return EncodedImage(data=encode_png(pixels), media_type="image/png")
+
+
+def _written(
+    task: EngineTask, file_name: str, data: bytes, *, properties: Mapping[str, Any], **described: str
+) -> MadeFile:
+    path = task.folder / file_name
+    path.write_bytes(data)
+    return MadeFile(path=path, properties={"size": len(data), **properties}, **described)

@@ -1,0 +1,103 @@
+"""Starts and stops the local service: embedded in a run, or standing alone as ``mvmesh serve``."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from importlib.util import find_spec
+from pathlib import Path
+
+from aiohttp import web
+from anyio import create_task_group
+
+from pipeline.domain.errors import UsageError
+from pipeline.ports.clock import utc_now
+from pipeline.ports.compute import WorkerProcesses
+from pipeline.ports.job_store import JobStore
+from pipeline.service.app import application
+from pipeline.service.engine import make_mesh
+from pipeline.service.jobs import JobRunner
+from pipeline.service.options import ServiceOptions
+from pipeline.service.signing import UrlSigner
+
+__all__ = ["ServiceOptions", "forget_assets", "local_service"]
+
+_ENGINE_NEEDS = ("numpy", "numba")
+_SHUTDOWN_S = 1.0
+"""How long requests in progress may go on when the service stops."""
+
+
+@asynccontextmanager
+async def local_service(
+    data: Path,
+    *,
+    credentials: tuple[str, str],
+    host: str = "127.0.0.1",
+    port: int = 0,
+    options: ServiceOptions = ServiceOptions(),  # noqa: B008 - a frozen value
+) -> AsyncIterator[str]:
+    """Serve from the data folder while the scope is open; the base URL, with the port that was found for ``port=0``.
+
+    Jobs and assets outlive it: what was in work is queued again at the next start. Runs in the caller's event loop
+    (asyncio, which aiohttp demands). One service at a time may use a data folder.
+
+    Raises:
+        UsageError: the engine extra is not installed, or the port cannot be had.
+        LocalIoError: the data folder cannot be used.
+    """
+    _require_engine(options)
+    async with (
+        JobStore.open(data, now=utc_now) as store,
+        WorkerProcesses(options.worker_count) as compute,
+        create_task_group() as workers,
+    ):
+        await store.requeue_interrupted(utc_now)
+        runner = JobRunner(
+            store=store,
+            compute=compute,
+            now=utc_now,
+            engine=options.engine,
+            timeout_s=options.job_timeout_s,
+            threads=options.threads_per_worker,
+        )
+        signer = UrlSigner(key=await store.key("url-signing"), ttl=timedelta(seconds=options.url_ttl_s), now=utc_now)
+        app = application(
+            store=store, runner=runner, signer=signer, credentials=credentials, options=options, now=utc_now
+        )
+        async with _listening(app, host, port) as address:
+            for _ in range(options.worker_count):
+                workers.start_soon(runner.work)
+            yield f"http://{address}/v1"
+        workers.cancel_scope.cancel()
+
+
+async def forget_assets(data: Path, asset_ids: Sequence[str]) -> None:
+    """Delete assets from the data folder of a service that is not running (``DELETE /assets`` is for one that is)."""
+    async with JobStore.open(data, now=utc_now) as store:
+        await store.remove_assets(asset_ids)
+
+
+@asynccontextmanager
+async def _listening(app: web.Application, host: str, port: int) -> AsyncIterator[str]:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise UsageError(
+                f"cannot listen on {host}:{port}: {error.strerror or error}",
+                mend="name another port, or 0 for any that is free",
+            ) from error
+        bound = runner.addresses[0][1]
+        yield f"[{host}]:{bound}" if ":" in host else f"{host}:{bound}"
+    finally:
+        await runner.cleanup()
+
+
+def _require_engine(options: ServiceOptions) -> None:
+    if options.engine is make_mesh and (missing := [name for name in _ENGINE_NEEDS if find_spec(name) is None]):
+        raise UsageError(
+            f"the local service makes meshes with its own engine, which is not installed ({', '.join(missing)} missing)",
+            mend="pip install 'mvmesh[engine]'",
+        )
