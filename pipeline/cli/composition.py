@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -17,7 +17,7 @@ from pipeline.domain.manifest import Manifest, load_manifest
 from pipeline.domain.planning import Plan
 from pipeline.domain.results import ResultRow
 from pipeline.ports.clock import utc_now
-from pipeline.ports.compute import ProcessCompute
+from pipeline.ports.compute import WorkerProcesses
 from pipeline.ports.credentials import Credentials, from_environment
 from pipeline.ports.downloads import Downloader
 from pipeline.ports.images import PillowImages
@@ -25,7 +25,7 @@ from pipeline.ports.interfaces import Compute, Downloads, Scenario
 from pipeline.ports.ledger import LEDGER_FILE, SqliteLedger
 from pipeline.ports.lock import state_lock
 from pipeline.ports.scenario import ScenarioClient
-from pipeline.ports.storage import FileStorage
+from pipeline.ports.storage import LocalStorage
 
 SCENARIO_URL = "https://api.cloud.scenario.com/v1"
 BASE_URL_VARIABLE = "SCENARIO_BASE_URL"
@@ -74,26 +74,31 @@ async def opened_ledger(manifest: Manifest) -> AsyncIterator[SqliteLedger]:
 @asynccontextmanager
 async def opened_batch(manifest: Manifest, observe: Observer) -> AsyncIterator[Batch]:
     """The batch on its ledger; the lock of the state folder is the caller's business."""
-    async with opened_ledger(manifest) as ledger:
-        storage = FileStorage()
+    async with opened_ledger(manifest) as ledger, _preview_workers() as compute:
+        storage = LocalStorage()
         yield Batch(
             manifest,
             images=PillowImages(),
             storage=storage,
             ledger=ledger,
-            compute=_compute(),
+            compute=compute,
             now=utc_now,
             observe=observe,
             after_publish=_report_writer(manifest, storage),
         )
 
 
-def _compute() -> Compute | None:
-    """Worker processes for previews; None without the engine extra."""
-    return ProcessCompute(workers=1) if has_engine() else None
+@asynccontextmanager
+async def _preview_workers() -> AsyncIterator[Compute | None]:
+    """A worker process for previews; None without the engine extra."""
+    if not has_engine():
+        yield None
+        return
+    async with WorkerProcesses(1) as compute:
+        yield compute
 
 
-def _report_writer(manifest: Manifest, storage: FileStorage) -> Callable[[Sequence[ResultRow]], object]:
+def _report_writer(manifest: Manifest, storage: LocalStorage) -> Callable[[Sequence[ResultRow]], Awaitable[None]]:
     async def write(rows: Sequence[ResultRow]) -> None:
         from pipeline.report.html import report_html  # noqa: PLC0415 - only when there is something to report
 
@@ -175,9 +180,7 @@ async def run_batch(
                 plan = await batch.price(plan, service.scenario)
                 if not confirm(plan):
                     return Outcome(unfinished=len(plan.to_do)), await batch.rows(plan)
-                outcome = await batch.carry_out(
-                    plan, scenario=service.scenario, downloads=service.downloads, stop=stop
-                )
+                outcome = await batch.carry_out(plan, scenario=service.scenario, downloads=service.downloads, stop=stop)
             return outcome, await batch.rows(plan)
 
 

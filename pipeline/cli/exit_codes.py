@@ -23,7 +23,7 @@ class ExitCode(IntEnum):
     OK = 0
     """All delivered, or nothing to do."""
     INCOMPLETE = 1
-    """Some sets failed, were refused or are held; files are not as they should be."""
+    """Some sets failed, were refused, are held or unfinished; files are not as they should be."""
     USAGE = 2
     """The call or the manifest is wrong; also: would spend, but there is nobody to ask and no ``--yes``."""
     CREDENTIALS = 3
@@ -92,7 +92,7 @@ def _of_outcome(outcome: "Outcome") -> Iterator[ExitCode]:
         yield ExitCode.OVER_BUDGET
     if outcome.out_of_time:
         yield ExitCode.OUT_OF_TIME
-    if outcome.failed or outcome.refused or outcome.held:
+    if outcome.failed or outcome.refused or outcome.held or outcome.unfinished:
         yield ExitCode.INCOMPLETE
 
 

@@ -96,7 +96,8 @@ class LazyGroup(click.Group):
 
 def _unknown_command(name: str, known: Sequence[str]) -> str:
     near = get_close_matches(name, known, n=1)
-    return f"there is no command {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}")
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+    return f"there is no command {name!r}; {hint}"
 
 
 def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's signature
@@ -128,9 +129,9 @@ def run(args: Sequence[str]) -> int:
     never_fail_on_encoding()
     try:
         return int(mvmesh.main(list(args), prog_name="mvmesh", standalone_mode=False) or ExitCode.OK)
-    except BaseException as error:  # noqa: BLE001 - told, whatever it is; the code below says what it was
-        if isinstance(error, SystemExit):
-            raise
+    except SystemExit:
+        raise
+    except BaseException as error:
         return tell_failure(_ours(error), as_json="--json" in args)
 
 

@@ -40,7 +40,7 @@ class Interruption:
             _leave_now()
 
     async def pass_on(self) -> None:
-        while not self._signals:
+        while not self._signals:  # noqa: ASYNC110 - a signal handler cannot wake the event loop on every system
             await anyio.sleep(_LOOKS_EVERY_S)
         self.stop.set()
 

@@ -1,11 +1,12 @@
 """Tables: fitted to a terminal's width; in a file or pipe plain columns that shorten nothing."""
 
 import sys
+from typing import TextIO
 
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.cli.terminal import is_terminal
+from pipeline.cli.terminal import is_terminal, wants_no_colour
 
 _UNBOUNDED = 10_000
 
@@ -15,12 +16,13 @@ def new_table() -> Table:
     return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_edge=False)
 
 
-def show(table: Table) -> None:
-    """Write a table to stdout."""
-    if is_terminal(sys.stdout):
-        Console(file=sys.stdout, highlight=False).print(table)
+def show(table: Table, *, stream: TextIO | None = None) -> None:
+    """Write a table to ``stream``: stdout, unless it accompanies a question."""
+    stream = stream or sys.stdout
+    if is_terminal(stream):
+        Console(file=stream, no_color=wants_no_colour(), highlight=False).print(table)
     else:
-        sys.stdout.write(as_text(table, width=_UNBOUNDED))
+        stream.write(as_text(table, width=_UNBOUNDED))
 
 
 def as_text(table: Table, *, width: int) -> str:

@@ -81,8 +81,13 @@ class Alias:
     @property
     def label(self) -> str:
         """``props/chair``, ``props/chair@pbr``, ``props/chair@copy2``, ``props/chair@pbr@copy2``."""
-        parts = [self.set_id, self.variant, f"copy{self.copy}" if self.copy > 1 else ""]
-        return "@".join(part for part in parts if part)
+        return self.set_id + self.suffix
+
+    @property
+    def suffix(self) -> str:
+        """What sets this name apart from others of the same set: ``@pbr``, ``@pbr@copy2``; often empty."""
+        parts = [self.variant, f"copy{self.copy}" if self.copy > 1 else ""]
+        return "".join(f"@{part}" for part in parts if part)
 
 
 def content_key(

@@ -47,7 +47,7 @@ def portable_path(set_id: str, suffix: str = "") -> PurePosixPath:
 
     Args:
         set_id: parts with ``/`` between them.
-        suffix: put after the last part: ``@pbr``, ``@copy2``; itself portable.
+        suffix: put after the last part: ``@pbr``, ``@copy2``, ``@pbr.webp``; portable, begins with ``@`` or ``.``.
     """
     *folders, last = (_portable_part(part) for part in set_id.split("/"))
     if len("/".join((*folders, last))) > PATH_MAX_CHARACTERS and folders:
@@ -55,7 +55,7 @@ def portable_path(set_id: str, suffix: str = "") -> PurePosixPath:
     # An @ in the id itself must not look like a variant's.
     if "@" in last:
         last = last.replace("@", "_") + _digest(last)
-    return PurePosixPath(*folders, last + suffix)
+    return PurePosixPath(*folders, last + unicodedata.normalize("NFC", suffix))
 
 
 def mesh_name(set_id: str) -> str:

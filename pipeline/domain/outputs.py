@@ -59,7 +59,7 @@ def _role(asset: Asset) -> str:
 
 def mesh_folder(alias: Alias, *, held: bool) -> PurePosixPath:
     """``meshes/<set id>[@variant]`` below the output folder, or ``held/...``."""
-    return PurePosixPath("held" if held else "meshes") / portable_path(alias.label)
+    return PurePosixPath("held" if held else "meshes") / portable_path(alias.set_id, alias.suffix)
 
 
 def file_name(alias: Alias, role: str, suffix: str) -> str:
@@ -69,4 +69,4 @@ def file_name(alias: Alias, role: str, suffix: str) -> str:
 
 def preview_path(alias: Alias) -> PurePosixPath:
     """``previews/<set id>[@variant].webp`` below the output folder."""
-    return PurePosixPath("previews") / portable_path(alias.label, ".webp")
+    return PurePosixPath("previews") / portable_path(alias.set_id, f"{alias.suffix}.webp")

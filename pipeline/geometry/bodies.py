@@ -37,11 +37,10 @@ def without_phantoms(
     sizes = np.bincount(labels, minlength=count)
     order = np.argsort(-volumes, kind="stable")
     real = volumes >= _REAL * volumes.max()
-    covered = [_mask(vertices, faces[real[labels]], view) for view in views]
+    covered = _masks(vertices, faces[real[labels]], views)
     kept = real.copy()
     for body in order[~real[order] & (sizes[order] >= _LEAST_FACES)]:
-        own = faces[labels == body]
-        masks = [_mask(vertices, own, view) for view in views]
+        masks = _masks(vertices, faces[labels == body], views)
         if any(_exposed(mask, all_) for mask, all_ in zip(masks, covered, strict=True)):
             kept[body] = True
             covered = [mask | all_ for mask, all_ in zip(masks, covered, strict=True)]
@@ -58,10 +57,16 @@ def _exposed(mask: NDArray[np.bool_], covered: NDArray[np.bool_]) -> bool:
     return int((mask & ~grown).sum()) >= _EXPOSED_PX
 
 
-def _mask(vertices: NDArray[np.floating[Any]], faces: NDArray[np.int32], view: View) -> NDArray[np.bool_]:
+def _masks(
+    vertices: NDArray[np.floating[Any]], faces: NDArray[np.int32], views: Sequence[View]
+) -> list[NDArray[np.bool_]]:
+    """Where each view shows these faces."""
     used, corners = np.unique(faces, return_inverse=True)
-    points = project(vertices[used], CAMERAS[view], _SIZE, _SIZE)
-    return rasterise(points, corners.reshape(-1, 3), _SIZE, _SIZE).face >= 0
+    corners = corners.reshape(-1, 3)
+    return [
+        rasterise(project(vertices[used], CAMERAS[view], _SIZE, _SIZE), corners, _SIZE, _SIZE).face >= 0
+        for view in views
+    ]
 
 
 def _volumes(

@@ -48,9 +48,7 @@ def _cheapest(prices: NDArray[np.float32], count: int) -> NDArray[np.intp]:
     return chosen[np.argsort(prices[chosen], kind="stable")]
 
 
-def _compact(
-    vertices: NDArray[np.float64], faces: NDArray[np.int32]
-) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+def _compact(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
     used = np.zeros(len(vertices), bool)
     used[faces] = True
     renamed = np.cumsum(used, dtype=np.int32) - 1

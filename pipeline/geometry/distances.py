@@ -14,16 +14,14 @@ def nearest_marked(marked: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArra
     height, width = marked.shape
     far = 4 * (height + width)
     rows = np.empty((height, width), np.int32)
-    for x in range(width):
-        row = -far
-        for y in range(height):
-            row = y if marked[y, x] else row
-            rows[y, x] = row
-        row = height + far
-        for y in range(height - 1, -1, -1):
-            row = y if marked[y, x] else row
-            if row - y < y - rows[y, x]:
-                rows[y, x] = row
+    for y in range(height):
+        for x in range(width):
+            rows[y, x] = y if marked[y, x] else (rows[y - 1, x] if y else -far)
+    for y in range(height - 2, -1, -1):
+        for x in range(width):
+            below = rows[y + 1, x]
+            if abs(below - y) < abs(y - rows[y, x]):
+                rows[y, x] = below
     columns = np.empty((height, width), np.int32)
     heights, lowest, starts = np.empty(width), np.empty(width, np.int32), np.empty(width)
     for y in range(height):
@@ -47,6 +45,13 @@ def nearest_marked(marked: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArra
         for x in range(width):
             rows[y, x] = found[columns[y, x]]
     return rows, columns
+
+
+def distance_from(marked: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """(H, W) distance in pixels from the nearest marked pixel; at least one must be marked."""
+    rows, columns = nearest_marked(marked)
+    y, x = np.indices(marked.shape, np.float32, sparse=True)
+    return np.hypot(rows - y, columns - x)
 
 
 def signed_distance(coverage: NDArray[np.float32]) -> NDArray[np.float32]:

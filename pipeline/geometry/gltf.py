@@ -54,7 +54,9 @@ class _Buffer:
         kind, code = ("<u2", _USHORT) if vertex_count <= _RESTART else ("<u4", _UINT)
         at = self.view(faces.astype(kind).tobytes(), target=_INDICES)
         extent = {"min": [int(faces.min())], "max": [int(faces.max())]}
-        self.accessors.append({"bufferView": at, "componentType": code, "count": faces.size, "type": "SCALAR", **extent})
+        self.accessors.append(
+            {"bufferView": at, "componentType": code, "count": faces.size, "type": "SCALAR", **extent}
+        )
         return len(self.accessors) - 1
 
 
@@ -119,5 +121,7 @@ def _texture(image: EncodedImage, at: int) -> dict[str, Any]:
 
 def _container(document: bytes, binary: bytes) -> bytes:
     document += b" " * (-len(document) % 4)
-    chunks = struct.pack("<I4s", len(document), b"JSON") + document + struct.pack("<I4s", len(binary), b"BIN\0") + binary
+    chunks = (
+        struct.pack("<I4s", len(document), b"JSON") + document + struct.pack("<I4s", len(binary), b"BIN\0") + binary
+    )
     return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.domain.views import View
+from pipeline.domain.views import ORTHOGRAPHIC_WIDTH, View
 from pipeline.geometry.contradictions import contradiction
 from pipeline.geometry.mesh import Mesh
-from pipeline.geometry.silhouettes import ReconstructionError, Silhouette, silhouette
+from pipeline.geometry.silhouettes import ReconstructionError, Silhouette, completed, pure_colours, silhouette
 from pipeline.geometry.surface import surface
 from pipeline.geometry.texture import bare, textured
 from pipeline.geometry.visual_hull import Hull, visual_hull
@@ -85,12 +85,16 @@ def _silhouettes(pictures: Mapping[View, NDArray[np.uint8]]) -> dict[View, Silho
     """All on squares of one size: that of the largest picture, within bounds; in the order of ``View``."""
     largest = max(max(picture.shape[:2]) for picture in pictures.values())
     size = min(max(largest, _SIZE_MIN_PX), _SIZE_MAX_PX)
-    return {view: silhouette(view, pictures[view], size) for view in View if view in pictures}
+    return completed({view: silhouette(view, pictures[view], size) for view in View if view in pictures})
 
 
 def _colours(hull: Hull, silhouettes: Mapping[View, Silhouette]) -> dict[View, NDArray[np.uint8]]:
     """The views' colours; where the depth is guessed to be symmetric, the back is the front's mirror image."""
-    colours = {view: seen.colours for view, seen in silhouettes.items()}
+    pixel = ORTHOGRAPHIC_WIDTH / hull.distances.shape[1]
+    colours = {
+        view: pure_colours(silhouettes[view], distance / pixel)
+        for view, distance in zip(hull.views, hull.distances, strict=True)
+    }
     if hull.depth_guessed and View.BACK not in colours:
         colours[View.BACK] = colours[View.FRONT][:, ::-1]
     return colours
@@ -108,7 +112,9 @@ def _notes(hull: Hull, options: Options, face_count: int) -> tuple[str, ...]:
         if View.BACK not in hull.views:
             notes.append("The back's colours are the front's, mirrored.")
     if face_count < options.face_count - 1:
-        notes.append(f"The surface has {face_count:,} faces on the finest grid, not the {options.face_count:,} asked for.")
+        notes.append(
+            f"The surface has {face_count:,} faces on the finest grid, not the {options.face_count:,} asked for."
+        )
     if options.pbr and options.textured:
         notes.append(f"Roughness {_ROUGHNESS} and no metal everywhere: soft light shows neither.")
     return tuple(notes)

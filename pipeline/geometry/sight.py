@@ -16,8 +16,17 @@ from pipeline.geometry.rasterising import Fragments, project, rasterise
 
 GRAZING = 0.12
 """Views that see a surface under a smaller cosine than this show nothing usable of it."""
-_SHARPNESS = 16
-"""How fast a view loses its say as it sees the surface less squarely than the best one."""
+PREFERENCE: dict[View, float] = {
+    View.FRONT: 1.2,
+    View.BACK: 1.1,
+    View.LEFT: 1.0,
+    View.RIGHT: 1.0,
+    View.TOP: 1.0,
+    View.BOTTOM: 1.0,
+    View.LEFT_FRONT: 0.8,
+    View.RIGHT_FRONT: 0.8,
+}
+"""..."""
 _TAP_PX = 1.5
 """How far around a point occluders are looked for: their edges fade over twice this width."""
 
@@ -32,6 +41,8 @@ class Sight:
     """(N, S, S) of the nearest surface, larger is nearer, -inf where there is none."""
     frames: NDArray[np.float64]
     """(N, 3, 3) right, up and backward of each view."""
+    trust: NDArray[np.float64]
+    """(N,) how much each view's word weighs where others see the same."""
 
 
 def look(
@@ -46,7 +57,8 @@ def look(
         fragments = fragments_of(vertices, faces, view, size)
         depths[at] = fragments.depth
         shown[at] = _shown(fragments.face, project(vertices, CAMERAS[view], size, size), faces)
-    return Sight(colours=colours, depths=depths, frames=frames), shown
+    trust = np.array([PREFERENCE[view] for view in views])
+    return Sight(colours=colours, depths=depths, frames=frames, trust=trust), shown
 
 
 def fragments_of(vertices: NDArray[np.float32], faces: NDArray[np.int32], view: View, size: int) -> Fragments:
@@ -66,7 +78,7 @@ def _shown(
 
 def squareness(sight: Sight, vertices: NDArray[np.float32], normals: NDArray[np.float32]) -> NDArray[np.float32]:
     """(N, V) the cosine under which each view sees each vertex, 0 where it doesn't."""
-    return _squareness(sight.frames, sight.depths, vertices.astype(np.float64), normals.astype(np.float64))
+    return _squareness(sight.frames, sight.trust, sight.depths, vertices.astype(np.float64), normals.astype(np.float64))
 
 
 def agreed_colours(sight: Sight, vertices: NDArray[np.float32], seen: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -80,6 +92,7 @@ def repaint(
     """The (S, S, 3) picture of a view with the agreed colour wherever it shows the surface."""
     return _repaint(
         sight.frames,
+        sight.trust,
         sight.depths,
         sight.colours,
         view,
@@ -120,6 +133,7 @@ def _seen(
 @njit(cache=True, nogil=True)
 def _squareness(
     frames: NDArray[np.float64],
+    trust: NDArray[np.float64],
     depths: NDArray[np.float32],
     vertices: NDArray[np.float64],
     normals: NDArray[np.float64],
@@ -129,7 +143,7 @@ def _squareness(
         for v in range(len(vertices)):
             at = (vertices[v, 0], vertices[v, 1], vertices[v, 2])
             normal = (normals[v, 0], normals[v, 1], normals[v, 2])
-            seen[view, v] = _seen(frames[view], depths[view], at, normal)
+            seen[view, v] = trust[view] * _seen(frames[view], depths[view], at, normal)
     return seen
 
 
@@ -185,6 +199,7 @@ def _vertex_colours(
 @njit(cache=True, nogil=True)
 def _repaint(
     frames: NDArray[np.float64],
+    trust: NDArray[np.float64],
     depths: NDArray[np.float32],
     colours: NDArray[np.uint8],
     view: int,
@@ -217,7 +232,7 @@ def _repaint(
             length = max(np.sqrt(nx * nx + ny * ny + nz * nz), 1e-9)
             normal = (nx / length, ny / length, nz / length)
             for other in range(len(frames)):
-                seen[other] = _seen(frames[other], depths[other], (x, y, z), normal)
+                seen[other] = trust[other] * _seen(frames[other], depths[other], (x, y, z), normal)
             if _mix(frames, colours, (x, y, z), seen, mixed):
                 for channel in range(3):
                     painted[row, column, channel] = np.uint8(mixed[channel] + 0.5)

@@ -58,7 +58,7 @@ def textured(
     views, normals = tuple(pictures), vertex_normals(vertices, faces)
     sight, shown = look(vertices, faces, views, np.stack(list(pictures.values())))
     seen = squareness(sight, vertices, normals)
-    chosen = _choose(sight.frames[:, 2], vertices.astype(np.float64), faces, seen, shown)
+    chosen = _choose(sight.frames[:, 2] * sight.trust[:, None], vertices.astype(np.float64), faces, seen, shown)
     tiles = [
         _view_tile(sight, at, view, vertices, normals, faces, np.flatnonzero(chosen == at))
         for at, view in enumerate(views)
@@ -135,9 +135,7 @@ def _invented_tile(
 
 
 @njit(cache=True, nogil=True)
-def _spread(
-    colours: NDArray[np.float32], known: NDArray[np.bool_], faces: NDArray[np.int32]
-) -> NDArray[np.float32]:
+def _spread(colours: NDArray[np.float32], known: NDArray[np.bool_], faces: NDArray[np.int32]) -> NDArray[np.float32]:
     """Colours for the vertices that have none: from their nearest known neighbours on the surface, then smoothed."""
     colours, reached = colours.copy(), known.copy()
     sums, counts = np.zeros_like(colours), np.zeros(len(colours), np.int32)

@@ -124,7 +124,18 @@ def field_slice(
     beyond ``enough`` need not be right.
     """
     return _sample(
-        hull.distances, hull.right, hull.up, hull.depth_squared, lattice, k, shape[1], shape[2], active, elsewhere, block, enough
+        hull.distances,
+        hull.right,
+        hull.up,
+        hull.depth_squared,
+        lattice,
+        k,
+        shape[1],
+        shape[2],
+        active,
+        elsewhere,
+        block,
+        enough,
     )
 
 

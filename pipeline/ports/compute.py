@@ -140,7 +140,7 @@ class _Worker:
         await self.kill()
         error = WorkerDied(
             f"{what}: its worker process {ended}; expected an answer",
-            mend="if memory ran out, run fewer at once or ask for fewer faces; otherwise report it with what was logged",
+            mend="if memory ran out, run fewer at once or ask for fewer faces; else report it with what was logged",
         )
         if last_words:
             error.add_note(f"The last words of the worker process:\n{last_words}")

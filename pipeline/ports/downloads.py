@@ -61,7 +61,7 @@ class Downloader:
             yield cls(transfers, max_bytes=max_bytes)
 
     async def fetch(self, url: str, target: Path, *, expected_bytes: int | None) -> Downloaded:
-        """See ``Downloads.fetch``. The folder of ``target`` exists; what is not ours to resume is overwritten."""
+        """See ``Downloads.fetch``. What is not ours to resume in ``target`` is overwritten."""
         earlier = await self._resumable(target)
         async with self._transfers.get(url, headers=_range(earlier)) as incoming:
             if incoming.status in _BEGUN:
@@ -107,6 +107,7 @@ class Downloader:
     async def _receive(self, incoming: Incoming, target: Path, received: _Received) -> None:
         """Write to the end of the body. When it breaks off, what came is remembered for the next try."""
         with _local_errors(target):
+            await aiofiles.os.makedirs(target.parent, exist_ok=True)
             file = await aiofiles.open(target, "r+b" if received.size_bytes else "wb")
         try:
             with _local_errors(target):

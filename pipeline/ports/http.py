@@ -5,6 +5,7 @@ the service names, without credentials. Neither reads netrc (aiohttp's ``trust_e
 to download hosts), neither keeps cookies; proxy and CA variables are honoured.
 """
 
+import io
 import os
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -22,7 +23,7 @@ from pipeline.domain.errors import ConnectionLost, NeverSent, ServiceFault, TryA
 from pipeline.ports.addresses import Origin, is_public, literal, proxy_for, proxy_hosts
 
 ANSWER_MAX_BYTES = 64 * 1024 * 1024
-_CHUNK_BYTES = 1024 * 1024
+_CHUNK_BYTES = 256 * 1024
 _REDIRECTS_MAX = 5
 _CONNECTIONS_MAX = 64
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -143,7 +144,7 @@ class ApiSession:
                 method,
                 URL(self._base_url + path, encoded=True),
                 params=query,
-                data=body,
+                data=None if body is None else io.BytesIO(body),
                 headers={} if body is None else {"Content-Type": "application/json"},
                 allow_redirects=False,
                 proxy=self._proxy,
@@ -161,7 +162,7 @@ class Incoming:
         self._content = response.content
 
     async def read(self) -> bytes:
-        """The next piece, up to 1 MiB; empty at the end. Raises ConnectionLost when the body is cut."""
+        """The next piece, up to 256 KiB; empty at the end. Raises ConnectionLost when the body is cut."""
         with translated(self.what):
             return await self._content.read(_CHUNK_BYTES)
 
@@ -191,7 +192,7 @@ class TransferSession:
         with translated(what):
             async with self._session.put(
                 URL(url, encoded=True),
-                data=data,
+                data=io.BytesIO(data),
                 allow_redirects=False,
                 proxy=proxy_for(url),
                 skip_auto_headers=["Content-Type"],
@@ -284,13 +285,14 @@ def _session(timeouts: Timeouts, headers: Mapping[str, str], connector: aiohttp.
 
 
 def _connector(
-    trust: ssl.SSLContext, *, force_close: bool = False, resolver: AbstractResolver | None = None
+    trust: ssl.SSLContext | None, *, force_close: bool = False, resolver: AbstractResolver | None = None
 ) -> aiohttp.TCPConnector:
-    return aiohttp.TCPConnector(ssl=trust, force_close=force_close, resolver=resolver, limit=_CONNECTIONS_MAX)
+    return aiohttp.TCPConnector(ssl=trust or True, force_close=force_close, resolver=resolver, limit=_CONNECTIONS_MAX)
 
 
-def trusted_certificates() -> ssl.SSLContext:
-    """The certificates of SSL_CERT_FILE or REQUESTS_CA_BUNDLE (a file, or a folder of them), else the system's.
+def trusted_certificates() -> ssl.SSLContext | None:
+    """The certificates of SSL_CERT_FILE or REQUESTS_CA_BUNDLE (a file, or a folder of them); None: the system's, which
+    aiohttp has loaded already.
 
     Raises:
         UsageError: the variable names nothing that can be read as certificates.
@@ -307,4 +309,4 @@ def trusted_certificates() -> ssl.SSLContext:
                     f"{variable} names {named}, which cannot be read as certificates: {error.strerror or error}",
                     mend="point it at a PEM file or unset it",
                 ) from error
-    return ssl.create_default_context()
+    return None

@@ -1,24 +1,24 @@
 """The local service's only store: jobs, assets, uploads and keys in SQLite, their contents as files beside it.
 
-A data folder holds ``service.sqlite3``, ``assets/<asset id>`` (immutable once visible), ``uploads/<upload id>/<part>``
-and ``work/<job id>/`` (what a worker is writing). A row is committed after its file is in place, so a file without a
-row is left over from a crash and is swept when the store opens; a row without its file cannot be.
+A data folder holds ``service.sqlite3``, ``assets/<asset id>`` (immutable once visible), ``uploads/<upload id>/<part>``,
+``work/<job id>/`` (what a worker is writing) and ``lock``, which keeps a second service out. A row is committed after
+its file is in place, so a file without a row is left over from a crash and is swept when the store opens; a row without
+its file cannot be.
 """
 
 import json
-import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, closing, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from shutil import rmtree
-from typing import Any, TypeVar
+from typing import Any
 
 from anyio import to_thread
 
-from pipeline.domain.errors import LocalIoError
+from pipeline.domain.errors import LocalIoError, LockHeld
 from pipeline.domain.jobs import JobStatus
 from pipeline.ports.interfaces import Now
 from pipeline.ports.job_records import (
@@ -32,9 +32,9 @@ from pipeline.ports.job_records import (
     to_row,
     to_upload,
 )
+from pipeline.ports.lock import state_lock
 from pipeline.ports.sqlite import Connection, Database, Migration
-
-T = TypeVar("T")
+from pipeline.ports.storage import LocalStorage
 
 _FINAL = tuple(status.value for status in JobStatus if status.is_final)
 _UPLOAD_KEPT = timedelta(days=1)
@@ -87,19 +87,25 @@ class JobStore:
     def __init__(self, folder: Path, database: Database) -> None:
         self._folder = folder
         self._database = database
+        self._files = LocalStorage()
 
     @classmethod
     @asynccontextmanager
     async def open(cls, folder: Path, *, now: Now) -> AsyncIterator["JobStore"]:
-        """The store of one data folder, swept of what a crash left. One process at a time may hold it."""
+        """The store of one data folder, swept of what a crash left.
+
+        Raises:
+            LockHeld: another service works on it.
+        """
         folder = await to_thread.run_sync(folder.resolve)
-        database = await Database.open(folder / "service.sqlite3", MIGRATIONS)
-        try:
-            store = cls(folder, database)
-            await store._sweep(now())
-            yield store
-        finally:
-            await database.close()
+        with _held(folder):
+            database = await Database.open(folder / "service.sqlite3", MIGRATIONS)
+            try:
+                store = cls(folder, database)
+                await store._sweep(now())
+                yield store
+            finally:
+                await database.close()
 
     async def key(self, name: str) -> bytes:
         """A random key, made at the first call and the same ever after."""
@@ -113,7 +119,7 @@ class JobStore:
         return await self._database.write(work)
 
     async def add_asset(self, record: AssetRecord, data: bytes) -> None:
-        await _in_thread(_write_whole, self.asset_path(record.asset_id), data)
+        await self._files.write(self.asset_path(record.asset_id), data)
         await self._database.write(lambda connection: _put(connection, "assets", record))
 
     async def assets(self, asset_ids: Sequence[str]) -> list[AssetRecord]:
@@ -129,7 +135,7 @@ class JobStore:
         sql = "DELETE FROM assets WHERE asset_id IN (SELECT value FROM json_each(?))"
         await self._database.write(lambda connection: _run(connection, sql, (json.dumps(known),)))
         for asset_id in known:
-            await _in_thread(_delete, self.asset_path(asset_id))
+            await to_thread.run_sync(_delete, self.asset_path(asset_id))
 
     def asset_path(self, asset_id: str) -> Path:
         """Where the contents of a known asset lie. The id is one of ``new_id`` or of a row, never a request's word."""
@@ -145,15 +151,15 @@ class JobStore:
 
     async def save_part(self, upload: UploadRecord, number: int, data: bytes) -> None:
         """Keep one part; sent again, it replaces the one before."""
-        await _in_thread(_write_whole, self._part_path(upload, number), data)
+        await self._files.write(self._part_path(upload, number), data)
 
     async def parts(self, upload: UploadRecord) -> list[bytes | None]:
         """The contents of all parts in order, None where one has not arrived."""
         paths = [self._part_path(upload, number) for number in range(1, upload.parts + 1)]
-        return await _in_thread(lambda: [path.read_bytes() if path.exists() else None for path in paths])
+        return await to_thread.run_sync(_contents, paths)
 
     async def drop_parts(self, upload: UploadRecord) -> None:
-        await _in_thread(_delete, self._folder / "uploads" / upload.upload_id)
+        await to_thread.run_sync(_delete, self._folder / "uploads" / upload.upload_id)
 
     async def add_job(self, record: JobRecord, *, ceiling: int) -> bool:
         """Record a new job; when already ``ceiling`` jobs are not final, do nothing and return False."""
@@ -197,7 +203,7 @@ class JobStore:
     async def finish_job(self, record: JobRecord, outputs: Sequence[tuple[AssetRecord, Path]]) -> None:
         """Publish the files that a job made as assets and record its end, all or nothing."""
         for asset, made in outputs:
-            await _in_thread(_publish, made, self.asset_path(asset.asset_id))
+            await self._files.publish(made, self.asset_path(asset.asset_id))
 
         def work(connection: Connection) -> None:
             for asset, _ in outputs:
@@ -228,12 +234,11 @@ class JobStore:
     async def work_folder(self, job_id: str) -> Path:
         """An empty folder for what a worker writes for this job."""
         folder = self._folder / "work" / job_id
-        await _in_thread(_delete, folder)
-        await _in_thread(lambda: folder.mkdir(parents=True))
+        await to_thread.run_sync(_make_empty, folder)
         return folder
 
     async def drop_work(self, job_id: str) -> None:
-        await _in_thread(_delete, self._folder / "work" / job_id)
+        await to_thread.run_sync(_delete, self._folder / "work" / job_id)
 
     def _part_path(self, upload: UploadRecord, number: int) -> Path:
         return self._folder / "uploads" / upload.upload_id / str(number)
@@ -249,7 +254,7 @@ class JobStore:
 
         assets, uploads = await self._database.write(work)
         for name, keep in (("assets", assets), ("uploads", uploads), ("work", set[str]())):
-            await _in_thread(_keep_only, self._folder / name, keep)
+            await to_thread.run_sync(_keep_only, self._folder / name, keep)
 
 
 def _listing(query: JobQuery) -> tuple[str, list[Any]]:
@@ -285,34 +290,28 @@ def _put(connection: Connection, table: str, record: AssetRecord | UploadRecord 
     _run(connection, sql, list(row.values()))
 
 
-async def _in_thread(function: Callable[..., T], *args: Any) -> T:
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(state_lock(folder))
+        except LockHeld as error:
+            raise LockHeld(f"another service works on {folder}", mend="stop it, or name another data folder") from error
+        yield
+
+
+def _contents(paths: Sequence[Path]) -> list[bytes | None]:
+    return [path.read_bytes() if path.exists() else None for path in paths]
+
+
+def _make_empty(folder: Path) -> None:
+    _delete(folder)
     try:
-        return await to_thread.run_sync(function, *args)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise LocalIoError(
-            f"the service's data folder cannot be used: {error}",
-            mend="make room on its disk and check its permissions, then start the service again; no job is lost",
+            f"{folder} cannot be made: {error.strerror}", mend="see to the disk, then start again: no job is lost"
         ) from error
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
-    temporary.write_bytes(data)
-    _publish(temporary, path)
-
-
-def _publish(made: Path, path: Path) -> None:
-    """Make a finished file visible under its name: synced, then renamed, then the folder synced."""
-    with made.open("rb+") as file:
-        os.fsync(file.fileno())
-    made.replace(path)
-    with suppress(OSError):  # Windows and some file systems cannot sync a folder
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def _keep_only(folder: Path, names: set[str]) -> None:

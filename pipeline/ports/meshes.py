@@ -43,9 +43,11 @@ def read_glb(data: bytes) -> LoadedMesh:
     """
     try:
         scene = trimesh.load_scene(io.BytesIO(data), file_type="glb", process=False)
-        surfaces = [shown for shown in scene.dump() if isinstance(shown, trimesh.Trimesh) and len(shown.faces)]
-        parts = tuple(_part(surface) for surface in surfaces)
-        pbr = any(_has_pbr_maps(surface) for surface in surfaces)
+        shown = [scene.graph[node] for node in scene.graph.nodes_geometry]
+        placed = [(scene.geometry[name], np.asarray(matrix)) for matrix, name in shown]
+        surfaces = [(one, matrix) for one, matrix in placed if isinstance(one, trimesh.Trimesh) and len(one.faces)]
+        parts = tuple(_part(surface, matrix) for surface, matrix in surfaces)
+        pbr = any(_has_pbr_maps(surface) for surface, _ in surfaces)
     except MeshDamaged:
         raise
     except Exception as error:  # trimesh raises whatever damaged bytes lead it to
@@ -58,8 +60,8 @@ def read_glb(data: bytes) -> LoadedMesh:
     return LoadedMesh(parts=parts, pbr=pbr)
 
 
-def _part(surface: trimesh.Trimesh) -> Part:
-    mesh = _mesh(surface)
+def _part(surface: trimesh.Trimesh, matrix: NDArray[np.float64]) -> Part:
+    mesh = _mesh(surface, matrix)
     texture = _texture(surface)
     colours = _vertex_colours(surface)
     factor = _factor(surface)
@@ -72,18 +74,23 @@ def _part(surface: trimesh.Trimesh) -> Part:
     return Part(mesh=mesh, texture=texture, colours=colours)
 
 
-def _mesh(surface: trimesh.Trimesh) -> Mesh:
-    positions = np.asarray(surface.vertices, np.float32)
+def _mesh(surface: trimesh.Trimesh, matrix: NDArray[np.float64]) -> Mesh:
+    """The geometry where its node puts it (a 4 x 4 matrix). Not trimesh's own copy, which loses vertex colours."""
+    turn, shift = matrix[:3, :3], matrix[:3, 3]
+    positions = (np.asarray(surface.vertices) @ turn.T + shift).astype(np.float32)
     faces = np.asarray(surface.faces)
     if not np.isfinite(positions).all():
         raise MeshDamaged("The GLB has vertices that are not finite numbers.", mend="Generate the mesh again.")
     if faces.min() < 0 or faces.max() >= len(positions):
         raise MeshDamaged("The GLB has faces that name vertices which do not exist.", mend="Generate the mesh again.")
+    mirrored = np.linalg.det(turn) < 0
+    normals = np.asarray(surface.vertex_normals) @ np.linalg.pinv(turn)
+    lengths = np.linalg.norm(normals, axis=1, keepdims=True)
     uvs = getattr(surface.visual, "uv", None)
     return Mesh(
         positions=positions,
-        faces=faces.astype(np.uint32),
-        normals=np.asarray(surface.vertex_normals, np.float32),
+        faces=(faces[:, ::-1] if mirrored else faces).astype(np.uint32),
+        normals=(normals / np.where(lengths > 0, lengths, 1)).astype(np.float32),
         uvs=None if uvs is None else np.asarray(uvs * (1, -1) + (0, 1), np.float32),  # trimesh has the origin below
     )
 

@@ -89,7 +89,9 @@ def _translated(what: str, path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise LocalIoError(f"{path}: cannot be {what} ({error.strerror or error})", mend=_mend(error, path)) from error
+        cause = error.filename if error.filename not in {None, str(path)} else ""
+        reason = f"{error.strerror or error}{f': {cause}' if cause else ''}"
+        raise LocalIoError(f"{path}: cannot be {what} ({reason})", mend=_mend(error, path)) from error
 
 
 def _mend(error: OSError, path: Path) -> str:

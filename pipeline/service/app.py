@@ -3,8 +3,6 @@
 Routes: ``asset_routes``, ``upload_routes``, ``job_routes``, ``account_routes``. Shapes: ``wire``.
 """
 
-import uuid
-
 from aiohttp import web
 
 from pipeline.ports.interfaces import Now
@@ -15,7 +13,7 @@ from pipeline.service.auth import basic_auth
 from pipeline.service.job_routes import JobRoutes
 from pipeline.service.jobs import JobRunner
 from pipeline.service.options import ServiceOptions
-from pipeline.service.refusals import refusals_as_json
+from pipeline.service.refusals import name_request, refusals_as_json
 from pipeline.service.signing import UrlSigner
 from pipeline.service.upload_routes import UploadRoutes
 
@@ -41,10 +39,5 @@ def application(
     app.add_routes(UploadRoutes(store=store, signer=signer, now=now).table())
     app.add_routes(jobs.table())
     app.add_routes(AccountRoutes(store=store, ceiling=options.job_ceiling).table())
-    app.on_response_prepare.append(_name_request)
+    app.on_response_prepare.append(name_request)
     return app
-
-
-async def _name_request(_: web.Request, response: web.StreamResponse) -> None:
-    """Give every answer an id that a person can quote and the log can be searched for."""
-    response.headers["X-Request-Id"] = uuid.uuid4().hex

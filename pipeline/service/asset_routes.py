@@ -4,8 +4,8 @@ from base64 import b64decode
 from binascii import Error as NotBase64
 
 import anyio
-from anyio import to_thread
 from aiohttp import web
+from anyio import to_thread
 from pydantic import Field
 
 from pipeline.ports.interfaces import Now

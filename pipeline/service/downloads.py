@@ -1,4 +1,4 @@
-"""Sending a file whole or in part. (aiohttp's FileResponse takes dates alone in If-Range; resuming clients send ETags.)"""
+"""Sending a file whole or in part. (aiohttp's FileResponse knows no ETags in If-Range; resuming clients send them.)"""
 
 from pathlib import Path
 

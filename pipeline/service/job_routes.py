@@ -142,7 +142,7 @@ def _ceiling_reached(ceiling: int) -> Refusal:
 
 
 def _asks_for_custom(request: web.Request) -> bool:
-    """All jobs of this service are of one type and of no workflow. ``types`` is a list with commas and beats ``type``."""
+    """All jobs here are of one type and of no workflow. ``types`` is a list with commas and beats ``type``."""
     types = request.query.get("types", request.query.get("type", _JOB_TYPE))
     return _JOB_TYPE in types.split(",") and "workflowId" not in request.query
 

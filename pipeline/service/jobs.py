@@ -1,4 +1,4 @@
-"""The life of a job: queued -> in-progress -> finalizing -> success, or failure from anywhere. The store is the queue."""
+"""The life of a job: queued, in-progress, finalizing, success; or failure from anywhere. The store is the queue."""
 
 import logging
 from collections.abc import Mapping
@@ -116,7 +116,7 @@ class JobRunner:
         except WorkerDied as death:
             _log.warning("%s: %s", job.job_id, death)
             return _Failure(error=str(death), hint="ask for fewer faces; the service's log may say more")
-        except Exception as error:  # a fault of the engine on these pictures
+        except Exception as error:  # noqa: BLE001 - a fault of the engine on these pictures, logged
             _log.exception("%s: the engine failed", job.job_id)
             hint = "the service's log has the details: please report it with these pictures"
             return _Failure(error=f"the engine failed ({type(error).__name__})", hint=hint)

@@ -1,4 +1,4 @@
-"""What the service wants of a picture: at arrival that it is one, in a generation that it is within the model's limits."""
+"""What the service wants of a picture: at arrival that it is one, as an input that it keeps the model's limits."""
 
 from datetime import datetime
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -11,6 +12,8 @@ from aiohttp import web
 from pipeline.domain.errors import LocalIoError
 
 _log = logging.getLogger(__name__)
+
+_REQUEST_ID = "X-Request-Id"
 
 _Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -62,11 +65,23 @@ async def refusals_as_json(request: web.Request, handler: _Next) -> web.StreamRe
     except ConnectionError:  # the client has gone: aiohttp closes the connection
         raise
     except LocalIoError:
-        _log.exception("%s %s: the data folder cannot be used", request.method, request.path)
-        return Refusal(507, "the service cannot write to its data folder; its log says why").response()
-    except Exception:
-        _log.exception("%s %s: unexpected error", request.method, request.path)
-        return Refusal(500, "unexpected error; the service's log has the details under this request id").response()
+        return _logged(request, 507, "the service cannot use its data folder").response()
+    except Exception:  # noqa: BLE001 - logged
+        return _logged(request, 500, "unexpected error").response()
+
+
+async def name_request(_: web.Request, response: web.StreamResponse) -> None:
+    """Give every answer an id that a person can quote."""
+    response.headers.setdefault(_REQUEST_ID, uuid.uuid4().hex)
+
+
+def _logged(request: web.Request, status: int, reason: str) -> Refusal:
+    """The refusal for the error being handled; the log knows the error by the request's id."""
+    request_id = uuid.uuid4().hex
+    _log.exception("request %s: %s %s: %s", request_id, request.method, request.path, reason)
+    return Refusal(
+        status, f"{reason}; the service's log says more under {request_id}", headers={_REQUEST_ID: request_id}
+    )
 
 
 def _of_framework(request: web.Request, error: web.HTTPException) -> Refusal:

@@ -38,18 +38,15 @@ async def local_service(
     """Serve from the data folder while the scope is open; the base URL, with the port that was found for ``port=0``.
 
     Jobs and assets outlive it: what was in work is queued again at the next start. Runs in the caller's event loop
-    (asyncio, which aiohttp demands). One service at a time may use a data folder.
+    (asyncio, which aiohttp demands).
 
     Raises:
         UsageError: the engine extra is not installed, or the port cannot be had.
         LocalIoError: the data folder cannot be used.
+        LockHeld: another service works on it.
     """
     _require_engine(options)
-    async with (
-        JobStore.open(data, now=utc_now) as store,
-        WorkerProcesses(options.worker_count) as compute,
-        create_task_group() as workers,
-    ):
+    async with JobStore.open(data, now=utc_now) as store, WorkerProcesses(options.worker_count) as compute:
         await store.requeue_interrupted(utc_now)
         runner = JobRunner(
             store=store,
@@ -63,17 +60,33 @@ async def local_service(
         app = application(
             store=store, runner=runner, signer=signer, credentials=credentials, options=options, now=utc_now
         )
-        async with _listening(app, host, port) as address:
-            for _ in range(options.worker_count):
-                workers.start_soon(runner.work)
+        async with _working(runner, options.worker_count), _listening(app, host, port) as address:
             yield f"http://{address}/v1"
-        workers.cancel_scope.cancel()
 
 
 async def forget_assets(data: Path, asset_ids: Sequence[str]) -> None:
     """Delete assets from the data folder of a service that is not running (``DELETE /assets`` is for one that is)."""
     async with JobStore.open(data, now=utc_now) as store:
         await store.remove_assets(asset_ids)
+
+
+@asynccontextmanager
+async def _working(runner: JobRunner, workers: int) -> AsyncIterator[None]:
+    """Jobs are done while the scope is open. Its errors, and the workers', come out as themselves, in no group."""
+    raised: list[Exception] = []
+    try:
+        async with create_task_group() as tasks:
+            for _ in range(workers):
+                tasks.start_soon(runner.work)
+            try:
+                yield
+            except Exception as error:  # noqa: BLE001 - raised again below
+                raised.append(error)
+            tasks.cancel_scope.cancel()
+    except ExceptionGroup as group:
+        raised.append(group.exceptions[0])
+    if raised:
+        raise raised[0]
 
 
 @asynccontextmanager
@@ -98,6 +111,6 @@ async def _listening(app: web.Application, host: str, port: int) -> AsyncIterato
 def _require_engine(options: ServiceOptions) -> None:
     if options.engine is make_mesh and (missing := [name for name in _ENGINE_NEEDS if find_spec(name) is None]):
         raise UsageError(
-            f"the local service makes meshes with its own engine, which is not installed ({', '.join(missing)} missing)",
+            f"the local service needs its engine, which is not installed ({', '.join(missing)} missing)",
             mend="pip install 'mvmesh[engine]'",
         )

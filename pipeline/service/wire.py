@@ -158,11 +158,11 @@ def team_document() -> dict[str, Any]:
 
 
 _UNLIMITED = (
-    "apiKeys canvasAssetLayers canvasAssets collections creativeUnits defaultSeats downloadAssets downloadModel "
-    "inferenceBatchSize maxCooldown maxTrainingDatasets minCooldown models OTPSessions parallelInferences "
-    "parallelTraining parallelWorkflowRuns premiumGenerationSamples projects scalingFactor seats snapshotsRetention "
-    "upload"
-).split()
+    *("apiKeys", "canvasAssetLayers", "canvasAssets", "collections", "creativeUnits", "defaultSeats"),
+    *("downloadAssets", "downloadModel", "inferenceBatchSize", "maxCooldown", "maxTrainingDatasets", "minCooldown"),
+    *("models", "OTPSessions", "parallelInferences", "parallelTraining", "parallelWorkflowRuns"),
+    *("premiumGenerationSamples", "projects", "scalingFactor", "seats", "snapshotsRetention", "upload"),
+)
 _UNUSED = ("apiKeys", "canvasAssets", "collections", "projects", "seats")
 
 

@@ -19,8 +19,8 @@ ASPECT_TOLERANCE = 1.05
 async def preflight(image_set: ImageSet, *, images: Images, ledger: Ledger | None) -> CheckedSet:
     """Probe every picture of a set; what was probed before and is unchanged is not read again.
 
-    Nothing is raised for a bad picture: it becomes a finding that refuses the set, whichever view it is. A set is never sent
-    with fewer views than its folder has; the person mends or removes the picture.
+    Nothing is raised for a bad picture: it becomes a finding that refuses the set, whichever view it is. A set is never
+    sent with fewer views than its folder has; the person mends or removes the picture.
     """
     pictures: dict[View, Picture] = {}
     refusals: dict[View, Finding] = {}

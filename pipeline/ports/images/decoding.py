@@ -87,8 +87,8 @@ def decode(data: bytes, name: str) -> Decoded:
         raise unidentified(data, name) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_many_pixels(name, "has too many pixels") from error
-    except MemoryError:
-        raise
+    except MemoryError as error:
+        raise _too_many_pixels(name, "needs more memory than there is") from error
     except Exception as error:  # decoders fed with rubbish raise whatever they stumble over
         raise _undecodable(name, error) from error
     return _normalised(image, orientation=orientation, is_deep=is_deep, name=name)

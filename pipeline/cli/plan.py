@@ -1,0 +1,53 @@
+"""``mvmesh plan``: what a run would do, and what it costs."""
+
+from pathlib import Path
+
+import anyio
+import click
+
+from pipeline.cli.command import Command, json_option, manifest_argument
+from pipeline.cli.composition import plan_batch
+from pipeline.cli.exit_codes import ExitCode
+from pipeline.cli.plan_table import plan_document, plan_table, plan_totals
+from pipeline.cli.progress import progress
+from pipeline.cli.tables import show
+from pipeline.cli.terminal import printable, say, say_json
+from pipeline.domain.events import Observer
+from pipeline.domain.planning import Plan
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        ("what is to be done, what is done, what it costs", "mvmesh plan mvmesh.yaml"),
+        ("the price alone (null: not known before a run asks)", "mvmesh plan mvmesh.yaml --json | jq .cu"),
+    ),
+)
+@manifest_argument
+@json_option
+def command(manifest: Path, *, as_json: bool) -> ExitCode:
+    """Show what a run of MANIFEST would do, and what it costs. Sends nothing.
+
+    Prices are those the service quoted last; a run asks for the rest before it spends anything.
+    """
+
+    async def planned(observe: Observer) -> Plan:
+        return await plan_batch(manifest, observe=observe)
+
+    with progress(manifest.stem) as observe:
+        plan = anyio.run(planned, observe)
+    if as_json:
+        say_json({"plan": plan_document(plan)})
+    else:
+        show_plan(plan)
+        if plan.to_do:
+            say(f"next: mvmesh run {printable(manifest)}")
+    return ExitCode.OK
+
+
+def show_plan(plan: Plan) -> None:
+    if plan.items or plan.refused:
+        show(plan_table(plan))
+        say()
+    for line in plan_totals(plan):
+        say(line)

@@ -1,0 +1,131 @@
+"""A plan to read: what would be done about which set, and what it costs."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.cli.tables import new_table
+from pipeline.cli.tally import label_of
+from pipeline.cli.terminal import printable
+from pipeline.domain.model import PUBLISHED_SCHEMA
+from pipeline.domain.planning import Action, Plan, PlannedItem
+
+ROWS_SHOWN = 30
+"""Of a longer plan the rest is told as counts."""
+
+MEANINGS: Mapping[Action, str] = {
+    Action.GENERATE: "upload, generate, download",
+    Action.RESUME: "carry on with a job that is paid",
+    Action.FETCH: "download again",
+    Action.PLACE: "copy or move what is here",
+    Action.LEAVE: "left to a person",
+    Action.NOTHING: "done",
+}
+"""Every action in the order of a plan's rows."""
+
+
+def plan_table(plan: Plan) -> Table:
+    """One line a work item, what is to be done first; refused sets last. Long plans are cut."""
+    table = new_table()
+    table.add_column("SET", no_wrap=True, overflow="ellipsis", ratio=None)
+    table.add_column("ACTION", no_wrap=True)
+    table.add_column("PARAMETERS", no_wrap=True, overflow="ellipsis")
+    table.add_column("CU", justify="right", no_wrap=True)
+    rows = _rows(plan)
+    for label, action, params, cu in rows[:ROWS_SHOWN]:
+        table.add_row(Text(printable(label)), Text(action, style=_STYLES.get(action, "")), Text(printable(params)), cu)
+    if len(rows) > ROWS_SHOWN:
+        table.add_row(Text(f"... and {len(rows) - ROWS_SHOWN:,} more", style="dim"))
+    return table
+
+
+_STYLES = {"generate": "cyan", "refused": "red", "leave": "magenta", "nothing": "dim"}
+
+
+def _rows(plan: Plan) -> list[tuple[str, str, str, str]]:
+    order = list(MEANINGS)
+    items = sorted(plan.items, key=lambda one: order.index(one.action))
+    refused = [(label_of(one.aliases), "refused", one.findings[0].kind, "") for one in plan.refused]
+    return [(label_of(one.work.aliases), one.action.value, _params(one), _cu(one)) for one in items] + refused
+
+
+def _params(item: PlannedItem) -> str:
+    return ", ".join(f"{name} {_plain(value)}" for name, value in chosen(item.work.params).items())
+
+
+def _plain(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def chosen(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that are not the model's default."""
+    choices = PUBLISHED_SCHEMA.choices
+    return {name: value for name, value in params.items() if name not in choices or choices[name].default != value}
+
+
+def _cu(item: PlannedItem) -> str:
+    if item.action is not Action.GENERATE:
+        return ""
+    return "?" if item.cu is None else f"{item.cu:g}"
+
+
+def plan_totals(plan: Plan) -> list[str]:
+    """The sums below the table: a line an action that occurs, then the price."""
+    counts = Counter(one.action for one in plan.items)
+    lines = [f"{counts[action]:>7,} {action:<9} {MEANINGS[action]}" for action in MEANINGS if counts[action]]
+    if plan.refused:
+        lines.append(f"{len(plan.refused):>7,} {'refused':<9} see mvmesh check")
+    if not plan.items and not plan.refused:
+        lines.append("no image set found")
+    return [*lines, f"cost: {price_of(plan)}"]
+
+
+def price_of(plan: Plan) -> str:
+    """``free``, ``nothing to pay``, ``120 CU``, ``at least 40 CU (3 prices are not known)``"""
+    prices = [one.cu for one in plan.having(Action.GENERATE)]
+    known = sum(price for price in prices if price is not None)
+    unknown = prices.count(None)
+    if not prices:
+        return "nothing to pay"
+    if not unknown:
+        return f"{known:g} CU" if known else "free"
+    return f"at least {known:g} CU: the price of {unknown} of {len(prices)} is not known before a run asks the service"
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """The plan for programs, without the schema's version."""
+    return {
+        "cu": plan.cu,
+        "totals": {action.value: len(plan.having(action)) for action in Action},
+        "items": [_item(one) for one in plan.items],
+        "refused": [
+            {
+                "names": [alias.label for alias in one.aliases],
+                "findings": [{"kind": it.kind, "message": it.message, "mend": it.mend} for it in one.findings],
+            }
+            for one in plan.refused
+        ],
+        "notes": [
+            {"set": alias.set_id, "kind": one.kind, "verdict": one.verdict, "message": one.message}
+            for alias, one in plan.notes
+        ],
+    }
+
+
+def _item(item: PlannedItem) -> dict[str, Any]:
+    return {
+        "names": [alias.label for alias in item.work.aliases],
+        "key": item.work.key,
+        "action": item.action.value,
+        "state": item.record.state.value if item.record else None,
+        "params": dict(item.work.params),
+        "views": _views(item),
+        "cu": item.cu,
+    }
+
+
+def _views(item: PlannedItem) -> Sequence[str]:
+    return [view.value for view in item.work.pictures]

@@ -1,0 +1,169 @@
+"""Live progress on stderr: bars on a terminal, one plain line a change elsewhere."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import datetime
+from typing import Protocol
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.cli.tally import STAGES, Line, Tally
+from pipeline.cli.terminal import is_terminal, printable, tell, wants_no_colour
+from pipeline.domain.events import Noted, RunEvent
+from pipeline.domain.lifecycle import State
+from pipeline.ports.clock import utc_now
+
+_PICTURES_A_SECOND = 4
+
+_STYLES = {
+    State.DELIVERED: "green",
+    State.HELD: "magenta",
+    State.FAILED: "red",
+    State.REFUSED: "red",
+    State.UNCERTAIN: "yellow",
+    State.DEFERRED: "yellow",
+}
+
+
+class Display(Protocol):
+    """An observer that shows a run to a person on stderr until its block ends."""
+
+    def __call__(self, event: RunEvent, /) -> None: ...
+
+    def paused(self) -> AbstractContextManager[None]:
+        """While the block lasts, stderr belongs to somebody else: a question, a table."""
+        ...
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Display]:
+    if is_terminal(sys.stderr):
+        display = LiveDisplay(title)
+        with display.drawn():
+            yield display
+    else:
+        yield PlainDisplay(tell, utc_now)
+
+
+class PlainDisplay:
+    """Writes one line a change: time (UTC), set, state, detail."""
+
+    def __init__(self, write: Callable[[str], None], now: Callable[[], datetime]) -> None:
+        self._write = write
+        self._now = now
+        self._tally = Tally()
+
+    def __call__(self, event: RunEvent, /) -> None:
+        if line := self._tally.take(event):
+            self._write(f"{self._now():%Y-%m-%dT%H:%M:%SZ} {_plain(line)}")
+
+    def paused(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+def _plain(line: Line) -> str:
+    return " ".join(printable(part) for part in (line.label, line.word, line.detail) if part)
+
+
+class LiveDisplay:
+    """A panel that a thread of its own draws in place; the lock keeps the tally whole while it looks."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._tally = Tally()
+        self._lock = threading.Lock()
+        self._began = time.monotonic()
+        self._live = Live(
+            get_renderable=self._picture,
+            console=Console(stderr=True, no_color=wants_no_colour(), highlight=False),
+            refresh_per_second=_PICTURES_A_SECOND,
+            vertical_overflow="crop",
+        )
+
+    def _picture(self) -> RenderableType:
+        with self._lock:
+            return panel(self._tally, title=self._title, elapsed_s=time.monotonic() - self._began)
+
+    def __call__(self, event: RunEvent, /) -> None:
+        with self._lock:
+            line = self._tally.take(event)
+        if line and isinstance(event, Noted) and event.level != "info":
+            self._live.console.print(_line_text(line))
+
+    @contextmanager
+    def drawn(self) -> Iterator[None]:
+        with self._live:
+            yield
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        self._live.transient = True
+        self._live.stop()
+        self._live.transient = False
+        yield
+        self._live.start(refresh=True)
+
+
+def panel(tally: Tally, *, title: str, elapsed_s: float) -> RenderableType:
+    """What a terminal shows while a run is going; looks well at 80 columns."""
+    if not tally.has_started:
+        return Text(f"{title}  looking at pictures and ledger ... {_clock(elapsed_s)}", overflow="ellipsis")
+    rows: list[RenderableType] = [
+        _head(tally, title, elapsed_s),
+        ProgressBar(total=1.0, completed=tally.fraction),
+        _stages(tally),
+        *(_line_text(line) for line in tally.recent),
+    ]
+    return Group(*rows)
+
+
+def _head(tally: Tally, title: str, elapsed_s: float) -> RenderableType:
+    left = tally.left_s(elapsed_s)
+    times = f"{_clock(elapsed_s)}" + (f", about {_clock(left)} left" if left is not None else "")
+    head = Table.grid(expand=True)
+    head.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+    head.add_column(justify="right", no_wrap=True)
+    done = f"{tally.done} of {tally.total} meshes"
+    head.add_row(Text(f"{title}  {done}", style="bold"), Text(f"{_price(tally)}  {times}"))
+    return head
+
+
+def _price(tally: Tally) -> str:
+    if tally.quoted_cu is None:
+        return f"{tally.charged_cu:g} CU"
+    return f"{tally.charged_cu:g} of {tally.quoted_cu:g} CU"
+
+
+def _stages(tally: Tally) -> Text:
+    counts = tally.stage_counts()
+    parts = [
+        Text.assemble((f"{counts[name]} ", "bold"), (name, _STYLES.get(states[-1], "")))
+        for name, states in STAGES.items()
+        if counts[name]
+    ]
+    return Text("  ").join(parts)
+
+
+def _line_text(line: Line) -> Text:
+    style = _STYLES.get(line.state, "") if line.state else "yellow" if line.word == "warning" else "dim"
+    text = Text(no_wrap=True, overflow="ellipsis")
+    if line.label:
+        text.append(f"{printable(line.label)}  ")
+    text.append(line.word, style=style)
+    if line.detail:
+        text.append(f"  {printable(line.detail)}", style="dim")
+    return text
+
+
+def _clock(seconds: float) -> str:
+    """``1:05``, ``2:03:04``"""
+    minutes, second = divmod(int(seconds), 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{hour}:{minute:02}:{second:02}" if hour else f"{minute}:{second:02}"

@@ -1,0 +1,84 @@
+"""``mvmesh run``: image sets in, meshes out."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import click
+
+from pipeline.batch import Outcome
+from pipeline.cli.command import Command, json_option, manifest_argument
+from pipeline.cli.composition import read_manifest, run_batch
+from pipeline.cli.exit_codes import ExitCode, exit_code_of
+from pipeline.cli.interruption import Interruption, interruption
+from pipeline.cli.plan_table import plan_table, plan_totals, price_of
+from pipeline.cli.progress import Display, progress
+from pipeline.cli.summary import run_document, show_summary
+from pipeline.cli.tables import show
+from pipeline.cli.terminal import is_terminal, say_json, tell
+from pipeline.domain.errors import UsageError
+from pipeline.domain.planning import Plan
+from pipeline.domain.results import ResultRow
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        ("shows the plan and its cost, and asks before it spends", "mvmesh run mvmesh.yaml"),
+        ("for scripts and schedulers: nobody is asked", "mvmesh run mvmesh.yaml --yes"),
+        ("every result as JSON, the progress in a log", "mvmesh run mvmesh.yaml --yes --json > run.json 2> run.log"),
+    ),
+)
+@manifest_argument
+@click.option("--yes", is_flag=True, help="Spend what the plan says without asking.")
+@json_option
+def command(manifest: Path, *, yes: bool, as_json: bool) -> ExitCode:
+    """Turn the image sets of MANIFEST into meshes.
+
+    Running again carries on where the last run ended: what is delivered is not done again, what is paid is not paid
+    again. Ctrl-C stops within seconds with everything recorded; a second one stops at once.
+    """
+    with progress(manifest.stem) as display:
+        outcome, rows = anyio.run(_run, manifest, display, yes)
+    output = read_manifest(manifest).output_folder
+    if as_json:
+        say_json(run_document(outcome, rows, output))
+    else:
+        show_summary(outcome, rows, output)
+    return exit_code_of(outcome)
+
+
+async def _run(manifest: Path, display: Display, yes: bool) -> tuple[Outcome, list[ResultRow]]:  # noqa: FBT001 - anyio.run
+    async with interruption() as signals:
+        return await run_batch(
+            manifest, confirm=_confirmation(display, signals, yes=yes), observe=display, stop=signals.stop
+        )
+
+
+def _confirmation(display: Display, signals: Interruption, *, yes: bool) -> Callable[[Plan], bool]:
+    """The answer to: may this plan be carried out?"""
+
+    def confirm(plan: Plan) -> bool:
+        if yes or plan.cu == 0:
+            return True
+        if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+            raise UsageError(
+                f"this run would spend and there is nobody to ask; its cost: {price_of(plan)}",
+                mend="look at it with `mvmesh plan`, then say so with --yes",
+            )
+        with display.paused(), signals.asking():
+            return _asked(plan)
+
+    return confirm
+
+
+def _asked(plan: Plan) -> bool:
+    show(plan_table(plan), stream=sys.stderr)
+    tell()
+    for line in plan_totals(plan):
+        tell(line)
+    try:
+        return click.confirm("Go on?", err=True)
+    except click.Abort:
+        raise KeyboardInterrupt from None

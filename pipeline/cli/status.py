@@ -1,0 +1,172 @@
+"""``mvmesh status``: where a batch stands, from the ledger alone."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+import click
+
+from pipeline.cli.command import Command, json_option, manifest_argument
+from pipeline.cli.composition import opened_ledger, read_manifest
+from pipeline.cli.exit_codes import ExitCode
+from pipeline.cli.tables import new_table, show
+from pipeline.cli.terminal import printable, say, say_json
+from pipeline.domain.errors import UsageError
+from pipeline.domain.items import ItemRecord
+from pipeline.domain.lifecycle import State
+from pipeline.domain.manifest import Manifest
+from pipeline.ports.ledger import LEDGER_FILE
+from pipeline.ports.storage import LocalStorage
+from pipeline.report.standing import Standing, standing
+from pipeline.report.verification import read_rows
+
+Labels = Mapping[str, Sequence[str]]
+"""By content key: the names under which a mesh was asked for."""
+
+MEANINGS: Mapping[State, str] = {
+    State.PLANNED: "waiting",
+    State.UPLOADING: "pictures on their way",
+    State.READY: "pictures at the service",
+    State.SUBMITTING: "submission on its way",
+    State.SUBMITTED: "the service is at work",
+    State.FINISHED: "made, to be downloaded",
+    State.DOWNLOADED: "here, to be judged",
+    State.DELIVERED: "in meshes/",
+    State.HELD: "in held/: a person should look",
+    State.REFUSED: "the pictures cannot be used",
+    State.FAILED: "tried again by the next run",
+    State.UNCERTAIN: "a submission whose answer was lost",
+    State.DEFERRED: "over the budget or the time window",
+    State.DROPPED: "given up by a person",
+}
+_SHOWN = 20
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        ("counts, creative units, what is left", "mvmesh status mvmesh.yaml"),
+        ("while a run is going", "watch mvmesh status mvmesh.yaml"),
+        ("how many meshes are left, for a script", "mvmesh status mvmesh.yaml --json | jq .left"),
+    ),
+)
+@manifest_argument
+@json_option
+def command(manifest: Path, *, as_json: bool) -> ExitCode:
+    """Tell where the batch of MANIFEST stands, from its ledger. Works while a run is going, and changes nothing."""
+    loaded = read_manifest(manifest)
+    found, labels = anyio.run(_read, loaded)
+    ledger = loaded.state_folder / LEDGER_FILE
+    if as_json:
+        say_json(_document(found, labels, ledger))
+    else:
+        _show(found, labels, ledger, manifest)
+    return ExitCode.OK
+
+
+async def _read(manifest: Manifest) -> tuple[Standing, Labels]:
+    if not (manifest.state_folder / LEDGER_FILE).exists():
+        return standing([]), {}
+    async with opened_ledger(manifest) as ledger:
+        records = await ledger.items()
+        delivered = [(one.key, one.alias.label) for one in await ledger.deliveries(str(manifest.output_folder))]
+    return standing(records), _gathered([*delivered, *await _published(manifest.output_folder)])
+
+
+async def _published(output: Path) -> list[tuple[str, str]]:
+    """The ledger knows items by key; what is not delivered yet has its name in the results that a run publishes."""
+    try:
+        rows = await read_rows(output / "results.jsonl", storage=LocalStorage())
+    except UsageError:
+        return []
+    return [(row.key, row.label) for row in rows if row.key]
+
+
+def _gathered(names: Sequence[tuple[str, str]]) -> Labels:
+    found: dict[str, list[str]] = defaultdict(list)
+    for key, label in dict.fromkeys(names):
+        found[key].append(label)
+    return found
+
+
+def _name(record: ItemRecord, labels: Labels) -> str:
+    return ", ".join(labels.get(record.key, ())) or record.key[:12]
+
+
+def _document(found: Standing, labels: Labels, ledger: Path) -> dict[str, Any]:
+    return {
+        "ledger": str(ledger),
+        "total": found.total,
+        "left": found.left,
+        "states": {state.value: count for state, count in found.counts.items()},
+        "cu": {"charged": found.charged_cu, "open": found.open_cu},
+        "updated_at": found.updated_at.isoformat() if found.updated_at else None,
+        "uncertain": [
+            {**_item(one, labels), "submitting_at": one.submitting_at.isoformat() if one.submitting_at else None}
+            for one in found.uncertain
+        ],
+        "failed": [
+            {**_item(one, labels), "kind": one.error_class, "message": one.error, "mend": one.mend}
+            for one in found.failed
+        ],
+        "held": [
+            {**_item(one, labels), "reasons": list(one.verdict.reasons) if one.verdict else []} for one in found.held
+        ],
+    }
+
+
+def _item(record: ItemRecord, labels: Labels) -> dict[str, Any]:
+    return {"key": record.key, "names": list(labels.get(record.key, ())), "job_id": record.job_id}
+
+
+def _show(found: Standing, labels: Labels, ledger: Path, manifest: Path) -> None:
+    if not found.total:
+        say(f"nothing has been done yet: {printable(ledger)} holds no work item")
+        say(f"next: mvmesh plan {printable(manifest)}")
+        return
+    _show_counts(found)
+    _show_items("uncertain", [(_name(one, labels), _since(one), "") for one in found.uncertain])
+    _show_items("failed", [(_name(one, labels), one.error, one.mend) for one in found.failed])
+    _show_items("held", [(_name(one, labels), _reasons(one), "") for one in found.held])
+    say(f"\n{found.total - found.left} of {found.total} done, {found.left} left; {_price(found)}")
+    if found.updated_at:
+        say(f"last change {found.updated_at:%Y-%m-%d %H:%M:%S} UTC")
+    if found.left:
+        say(f"next: mvmesh run {printable(manifest)}")
+
+
+def _show_counts(found: Standing) -> None:
+    table = new_table()
+    table.add_column("STATE")
+    table.add_column("ITEMS", justify="right")
+    table.add_column("")
+    for state, count in found.counts.items():
+        table.add_row(state.value, f"{count:,}", MEANINGS[state])
+    show(table)
+
+
+def _show_items(title: str, items: Sequence[tuple[str, str, str]]) -> None:
+    if not items:
+        return
+    say(f"\n{click.style(title, bold=True)}")
+    for name, what, mend in items[:_SHOWN]:
+        say(f"  {printable(name)}: {printable(what)}")
+        if mend:
+            say(f"    mend: {printable(mend)}")
+    if len(items) > _SHOWN:
+        say(f"  ... and {len(items) - _SHOWN} more")
+
+
+def _since(record: ItemRecord) -> str:
+    at = f"{record.submitting_at:%Y-%m-%d %H:%M:%S} UTC" if record.submitting_at else "an unknown time"
+    return f"submitted at {at}, the answer was lost; the next run looks for its job"
+
+
+def _reasons(record: ItemRecord) -> str:
+    return "; ".join(record.verdict.reasons) if record.verdict else ""
+
+
+def _price(found: Standing) -> str:
+    return f"{found.charged_cu:g} CU charged" + (f", {found.open_cu:g} CU open" if found.open_cu else "")

@@ -1,0 +1,102 @@
+"""What a run says at its end: how it went, where things are, what failed and why."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline.batch import Outcome
+from pipeline.cli.terminal import printable, say
+from pipeline.domain.lifecycle import State
+from pipeline.domain.results import ResultRow
+
+_SHOWN = 20
+
+_COUNTS = (
+    ("delivered", "green"),
+    ("held", "magenta"),
+    ("failed", "red"),
+    ("refused", "red"),
+    ("uncertain", "yellow"),
+    ("over_budget", "yellow"),
+    ("out_of_time", "yellow"),
+    ("unfinished", "yellow"),
+)
+"""The counts of an outcome, and how they are coloured."""
+
+
+def run_document(outcome: Outcome, rows: Sequence[ResultRow], output: Path) -> dict[str, Any]:
+    """The result of a run for programs, without the schema's version."""
+    return {
+        "outcome": {
+            **{name: getattr(outcome, name) for name, _ in _COUNTS},
+            "interrupted": outcome.interrupted,
+            "charged_cu": outcome.charged_cu,
+        },
+        "output": str(output),
+        "results": [row.model_dump(mode="json", by_alias=True) for row in rows],
+    }
+
+
+def show_summary(outcome: Outcome, rows: Sequence[ResultRow], output: Path) -> None:
+    """On stdout."""
+    _show_wanting(rows)
+    say(f"{_counted(outcome)}; {outcome.charged_cu:g} CU charged")
+    _show_places(rows, output)
+    if hint := _next_step(outcome):
+        say(hint)
+
+
+def _counted(outcome: Outcome) -> str:
+    said = [
+        click.style(f"{getattr(outcome, name)} {name.replace('_', ' ')}", fg=colour)
+        for name, colour in _COUNTS
+        if getattr(outcome, name)
+    ]
+    return ("interrupted: " if outcome.interrupted else "") + (", ".join(said) or "nothing to do")
+
+
+def _show_wanting(rows: Sequence[ResultRow]) -> None:
+    """A line for each row that has no mesh, or one that a person should look at; its mend below."""
+    wanting = [row for row in rows if row.error is not None or row.state is State.HELD]
+    for row in wanting[:_SHOWN]:
+        why = row.error.message if row.error else "; ".join(row.reasons)
+        state = click.style(row.state, fg=dict(_COUNTS).get(row.state, "yellow"))
+        say(f"{state}  {printable(row.label)}: {printable(why)}")
+        if row.error and row.error.mend:
+            say(f"  mend: {printable(row.error.mend)}")
+    if len(wanting) > _SHOWN:
+        say(f"... and {len(wanting) - _SHOWN} more: see the report")
+    if wanting:
+        say()
+
+
+def _show_places(rows: Sequence[ResultRow], output: Path) -> None:
+    places = {
+        "meshes": output / "meshes" if any(row.state is State.DELIVERED for row in rows) else None,
+        "held": output / "held" if any(row.state is State.HELD for row in rows) else None,
+        "results": output / "results.jsonl",
+        "report": output / "report.html",
+    }
+    for name, path in places.items():
+        if path is not None:
+            say(f"  {name:<8} {printable(shortest(path))}")
+
+
+def shortest(path: Path) -> str:
+    """Relative to the current folder where that is no longer; absolute elsewhere, or on another drive."""
+    try:
+        relative = os.path.relpath(path)
+    except ValueError:
+        return str(path)
+    return min(relative, str(path), key=len)
+
+
+def _next_step(outcome: Outcome) -> str:
+    if outcome.interrupted or outcome.unfinished or outcome.over_budget or outcome.out_of_time:
+        return "the same command carries on"
+    if outcome.uncertain:
+        return "the same command looks again for the uncertain submissions"
+    return ""

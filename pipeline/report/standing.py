@@ -1,0 +1,56 @@
+"""Where a batch stands, counted from the ledger's records."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from pipeline.domain.items import ItemRecord
+from pipeline.domain.lifecycle import State, is_paid
+
+SETTLED = frozenset({State.DELIVERED, State.HELD, State.DROPPED})
+"""No run does anything about an item in one of these, as long as its files stand."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    counts: Mapping[State, int]
+    """States that occur, in the order of the life cycle."""
+    charged_cu: float
+    open_cu: float
+    """Quoted for what is, or may be, at the service, and not yet charged."""
+    uncertain: tuple[ItemRecord, ...]
+    failed: tuple[ItemRecord, ...]
+    held: tuple[ItemRecord, ...]
+    updated_at: datetime | None
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def left(self) -> int:
+        """Work items that a further run would do something about."""
+        return sum(count for state, count in self.counts.items() if state not in SETTLED)
+
+
+def standing(records: Sequence[ItemRecord]) -> Standing:
+    counts = Counter(one.state for one in records)
+    changes = [one.updated_at for one in records if one.updated_at is not None]
+    return Standing(
+        counts={state: counts[state] for state in State if counts[state]},
+        charged_cu=sum(one.charged_cu or 0.0 for one in records),
+        open_cu=sum(one.quoted_cu or 0.0 for one in records if _is_open(one)),
+        uncertain=_having(records, State.UNCERTAIN),
+        failed=_having(records, State.FAILED),
+        held=_having(records, State.HELD),
+        updated_at=max(changes, default=None),
+    )
+
+
+def _is_open(record: ItemRecord) -> bool:
+    return is_paid(record.state) and not record.asset_ids
+
+
+def _having(records: Sequence[ItemRecord], state: State) -> tuple[ItemRecord, ...]:
+    return tuple(sorted((one for one in records if one.state is state), key=lambda one: one.key))

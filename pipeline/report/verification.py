@@ -1,0 +1,125 @@
+"""The files on disk against the results manifest."""
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+
+import anyio
+from anyio import to_thread
+from pydantic import ValidationError
+
+from pipeline.domain.errors import UsageError
+from pipeline.domain.results import ResultFile, ResultRow
+from pipeline.ports.interfaces import Storage
+
+DELIVERY_FOLDERS = ("meshes", "held")
+
+
+class Fault(StrEnum):
+    MISSING = "missing"
+    SIZE = "size"
+    SHA256 = "sha256"
+    UNEXPECTED = "unexpected"
+    """A mesh file that no row speaks of."""
+    OUTSIDE = "outside"
+    """A row that names a file outside the output folder, which is not read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deviation:
+    """One file that is not as the results manifest says."""
+
+    fault: Fault
+    path: str
+    """Below the output folder, with ``/``."""
+    label: str
+    """The row's set, variant and copy; empty for a file that no row speaks of."""
+    message: str
+
+
+async def read_rows(results: Path, *, storage: Storage) -> list[ResultRow]:
+    """The rows of a ``results.jsonl``.
+
+    Raises:
+        UsageError: there is none, or a line of it is no row that this version knows.
+        LocalIoError: it cannot be read.
+    """
+    if (await storage.sizes([results]))[0] is None:
+        raise UsageError(f"there is no results manifest {results}", mend="mvmesh run writes one")
+    lines = (await storage.read(results)).decode(errors="replace").splitlines()
+    return [_row(line, results, number) for number, line in enumerate(lines, 1)]
+
+
+def _row(line: str, results: Path, number: int) -> ResultRow:
+    try:
+        return ResultRow.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UsageError(
+            f"{results}:{number} is no row of results: {where}{': ' if where else ''}{first['msg']}",
+            mend="run again: the results manifest is made anew from the ledger",
+        ) from None
+
+
+async def verify(output: Path, rows: Sequence[ResultRow], *, storage: Storage) -> list[Deviation]:
+    """Every byte of every file that the rows speak of is read; mesh files that no row speaks of are looked for.
+
+    Raises:
+        LocalIoError: a file is there and cannot be read.
+    """
+    found: list[list[Deviation]] = [[] for _ in rows]
+
+    async def check(at: int, row: ResultRow) -> None:
+        for file in row.outputs:
+            if deviation := await _compared(output, row.label, file, storage):
+                found[at].append(deviation)
+
+    async with anyio.create_task_group() as tasks:
+        for at, row in enumerate(rows):
+            tasks.start_soon(check, at, row)
+    known = [file.path for row in rows for file in row.outputs]
+    return [one for some in found for one in some] + await to_thread.run_sync(_unexpected, output, known)
+
+
+async def _compared(output: Path, label: str, file: ResultFile, storage: Storage) -> Deviation | None:
+    def deviates(fault: Fault, message: str) -> Deviation:
+        return Deviation(fault=fault, path=file.path, label=label, message=message)
+
+    if _leads_out(file.path):
+        return deviates(Fault.OUTSIDE, "is named by a row, but lies outside the output folder")
+    path = output / file.path
+    size = (await storage.sizes([path]))[0]
+    if size is None:
+        return deviates(Fault.MISSING, "is not there")
+    if size != file.bytes:
+        return deviates(Fault.SIZE, f"holds {size:,} bytes, expected {file.bytes:,}")
+    if await storage.digest(path) != file.sha256:
+        return deviates(Fault.SHA256, "has other bytes than were delivered (SHA-256 differs)")
+    return None
+
+
+def _leads_out(path: str) -> bool:
+    """Whether a row's path is no plain way down from the output folder, on any system."""
+    return PurePosixPath(path).is_absolute() or ".." in path.split("/") or any(sign in path for sign in "\\:")
+
+
+def _unexpected(output: Path, known: Iterable[str]) -> list[Deviation]:
+    expected = {_composed(path) for path in known}
+    there = [
+        path.relative_to(output).as_posix()
+        for folder in DELIVERY_FOLDERS
+        for path in sorted((output / folder).rglob("*.glb"))
+    ]
+    return [
+        Deviation(fault=Fault.UNEXPECTED, path=path, label="", message="is in no row of the results manifest")
+        for path in there
+        if _composed(path) not in expected
+    ]
+
+
+def _composed(path: str) -> str:
+    """Some file systems hand names back in Unicode's other form."""
+    return unicodedata.normalize("NFC", path)

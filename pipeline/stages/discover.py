@@ -1,0 +1,237 @@
+"""Discover: the manifest's folders become image sets. Nothing of the pictures is read yet.
+
+A folder that an entry spells out belongs to that entry alone, whatever globs match it too: that is how one set among
+many gets parameters of its own.
+"""
+
+import os
+from bisect import bisect
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+
+from anyio import to_thread
+
+from pipeline.domain.errors import UsageError
+from pipeline.domain.grouping import Grouped, group_flat, group_folder, group_mapped, stray
+from pipeline.domain.items import Finding, ImageSet
+from pipeline.domain.manifest import Manifest, SetEntry
+from pipeline.domain.naming import identity
+from pipeline.ports.folders import (
+    Glob,
+    Listing,
+    existing,
+    list_folder,
+    matcher,
+    matching_folders,
+    nearest_folder,
+    read_glob,
+)
+
+PROBLEMS_SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    """One entry of ``sets``, its path cut where its wildcards begin."""
+
+    said: SetEntry
+    where: str
+    """``props.yaml:12:5: sets[0].path``."""
+    path: Path
+    glob: Glob
+
+
+async def discover(manifest: Manifest) -> list[ImageSet]:
+    """All image sets of a manifest, the refused ones with their findings; in the order of its entries, then by path.
+
+    Raises:
+        UsageError: a path matches nothing, a folder is matched twice, two sets would share an id; all of it at once.
+    """
+    return await to_thread.run_sync(_discover, manifest)
+
+
+def _discover(manifest: Manifest) -> list[ImageSet]:
+    entries = [_entry(manifest, at, said) for at, said in enumerate(manifest.sets)]
+    spelled_out = {str(entry.path) for entry in entries if entry.glob.is_literal}
+    own = frozenset({str(manifest.output_folder), str(manifest.state_folder)})
+    sets: list[ImageSet] = []
+    problems: list[str] = []
+    owners: dict[str, _Entry] = {}
+    for entry in entries:
+        found: list[ImageSet] = []
+        barren: list[Listing] = []
+        twice: list[str] = []
+        for listing in _listings(entry, spelled_out, own):
+            if owners.setdefault(os.path.normcase(listing.path), entry) is not entry:
+                twice.append(listing.path)
+            before = len(found)
+            found += _sets_of(entry, listing)
+            barren += [listing] if len(found) == before else []
+        problems += [*_matched_twice(entry, twice, owners), *_several_for_one_id(entry, found)]
+        problems += [] if found else [_empty_handed(entry, barren)]
+        sets += found
+    problems += _shared_ids(sets)
+    if problems:
+        raise _all_wrong(problems)
+    return sets
+
+
+def _entry(manifest: Manifest, at: int, said: SetEntry) -> _Entry:
+    path = manifest.resolve(said.path)
+    return _Entry(said=said, where=manifest.where("sets", at, "path"), path=path, glob=read_glob(path))
+
+
+def _listings(entry: _Entry, spelled_out: set[str], own: frozenset[str]) -> Iterator[Listing]:
+    if entry.glob.is_literal:
+        if entry.path.is_dir():
+            yield list_folder(str(entry.path))
+        return
+    for listing in matching_folders(entry.glob, exclude=entry.said.exclude, skip=own):
+        if listing.path not in spelled_out:
+            yield listing
+
+
+def _sets_of(entry: _Entry, listing: Listing) -> Iterator[ImageSet]:
+    """The sets in one matched folder: none in a folder of folders, one in a set's folder, many in a flat one."""
+    if listing.error:
+        yield _made(entry, listing, _set_id(entry, listing), _unreadable(listing))
+    elif entry.said.pattern:
+        yield from _flat_sets(entry, listing)
+    elif listing.pictures or entry.said.views or not listing.folders:
+        yield _made(entry, listing, _set_id(entry, listing), _grouped(entry, listing))
+
+
+def _set_id(entry: _Entry, listing: Listing) -> str:
+    """The path below the glob's fixed part, verbatim; the folder's own name where that is empty."""
+    return entry.said.id or "/".join(listing.parts) or Path(listing.path).name
+
+
+def _grouped(entry: _Entry, listing: Listing) -> Grouped:
+    mapping = entry.said.views
+    if mapping is None:
+        return group_folder(listing.pictures, Path(listing.path).name)
+    return group_mapped([*listing.pictures, *existing(Path(listing.path), list(mapping.values()))], mapping)
+
+
+def _unreadable(listing: Listing) -> Grouped:
+    finding = Finding(
+        kind="unreadable-folder",
+        verdict="refuse",
+        message=f"the folder {listing.path} cannot be read: {listing.error}",
+        mend="give this user the right to read it, or leave it out with exclude",
+    )
+    return Grouped(views={}, findings=(finding,))
+
+
+def _flat_sets(entry: _Entry, listing: Listing) -> Iterator[ImageSet]:
+    pattern = entry.said.pattern or ""
+    is_excluded = matcher(entry.said.exclude)
+    flat = group_flat([name for name in listing.pictures if not is_excluded(name)], pattern)
+    names = [name for name in flat.sets if not is_excluded(name)]
+    strays = _near(flat.strays, names)
+    for name in names:
+        grouped = flat.sets[name]
+        left_out = tuple(stray(picture, pattern) for picture in strays[name])
+        set_id = "/".join((*listing.parts, name))
+        yield _made(entry, listing, set_id, replace(grouped, findings=grouped.findings + left_out))
+
+
+def _near(strays: Iterable[str], names: list[str]) -> Mapping[str, list[str]]:
+    """A picture that fits no set is told with the one whose (sorted) name comes just before its own."""
+    near = defaultdict(list)
+    for picture in strays if names else ():
+        near[names[max(bisect(names, picture) - 1, 0)]].append(picture)
+    return near
+
+
+def _made(entry: _Entry, listing: Listing, set_id: str, grouped: Grouped) -> ImageSet:
+    folder = Path(listing.path)
+    if not set_id.isprintable():
+        grouped = replace(grouped, findings=(*grouped.findings, _unprintable(set_id)))
+        set_id = set_id.encode("unicode_escape").decode()
+    return ImageSet(
+        set_id=set_id,
+        folder=folder,
+        views={view: folder / name for view, name in grouped.views.items()},
+        params=entry.said.params,
+        copies=entry.said.copies,
+        findings=tuple(replace(one, file=folder / one.file) if one.file else one for one in grouped.findings),
+    )
+
+
+def _unprintable(set_id: str) -> Finding:
+    return Finding(
+        kind="unprintable-name",
+        verdict="refuse",
+        message=f"the name {set_id.encode('unicode_escape').decode()!r} holds characters that cannot be printed",
+        mend="rename the folder, or list it by itself with an id",
+    )
+
+
+def _empty_handed(entry: _Entry, barren: Sequence[Listing]) -> str:
+    """Why an entry brings no set at all, and what may have been meant."""
+    said = entry.said.path
+    if entry.said.pattern and barren:
+        seen = [name for listing in barren for name in listing.pictures][:3]
+        found = f"found {', '.join(seen)}" if seen else "there are no pictures"
+        return f"{entry.where}: no picture in {said!r} follows {entry.said.pattern!r}: {found}"
+    if barren:
+        inner = ", ".join(barren[0].folders[:3])
+        return (
+            f"{entry.where}: {said!r} holds folders alone ({inner}), expected folders with pictures; "
+            f"did you mean {said.rstrip('/') + '/*'!r}?"
+        )
+    if entry.path.is_file():
+        return f"{entry.where}: {said!r} is a file, expected a folder with the views of one object"
+    return f"{entry.where}: {said!r} matches no folder; {_nearest(entry)}"
+
+
+def _nearest(entry: _Entry) -> str:
+    around = nearest_folder(entry.path if entry.glob.is_literal else entry.glob.fixed)
+    below = entry.path.relative_to(around).parts
+    near = get_close_matches(below[0], list_folder(str(around)).folders, n=1) if below else []
+    if near:
+        return f"did you mean {str(Path(around, near[0], *below[1:]))!r}?"
+    return f"the nearest folder there is: {str(around)!r}"
+
+
+def _matched_twice(entry: _Entry, twice: Sequence[str], owners: Mapping[str, _Entry]) -> Iterator[str]:
+    """Folders that an earlier entry has matched: which parameters would count?"""
+    if twice:
+        first = owners[os.path.normcase(twice[0])]
+        more = f" and {len(twice) - 1:,} more" if len(twice) > 1 else ""
+        yield (
+            f"{entry.where}: {twice[0]!r}{more} is matched already by {first.where}; exclude it there, or name it once"
+        )
+
+
+def _several_for_one_id(entry: _Entry, found: list[ImageSet]) -> Iterator[str]:
+    if entry.said.id and len(found) > 1:
+        yield (
+            f"{entry.where}: matches {len(found)} folders ({found[0].folder.name}, {found[1].folder.name}, ...), "
+            f"expected one for the id {entry.said.id!r}"
+        )
+
+
+def _shared_ids(sets: Iterable[ImageSet]) -> Iterator[str]:
+    """Ids that some file system would take for one."""
+    seen: dict[str, ImageSet] = {}
+    for one in sets:
+        other = seen.setdefault(identity(one.set_id), one)
+        if other is not one and (other.folder, other.set_id) != (one.folder, one.set_id):
+            yield (
+                f"two sets would be called {other.set_id!r} and {one.set_id!r}, which not every file system tells "
+                f"apart: {other.folder} and {one.folder}; rename one, or list it by itself with an id"
+            )
+
+
+def _all_wrong(problems: list[str]) -> UsageError:
+    more = len(problems) - PROBLEMS_SHOWN
+    return UsageError(
+        "the folders are not as the manifest says",
+        mend="mend the paths of the manifest's sets; mvmesh check shows what they match",
+        problems=[*problems[:PROBLEMS_SHOWN], f"and {more:,} more"] if more > 0 else problems,
+    )

@@ -1,0 +1,282 @@
+import contextlib
+import errno
+import hashlib
+import os
+import sys
+
+import anyio
+import pytest
+from aiohttp import web
+
+from pipeline.domain.errors import ConnectionLost, LocalIoError, MeshDamaged, ServiceFault, Throttled, UrlExpired
+from pipeline.ports.downloads import Downloader
+from pipeline.ports.http import Timeouts
+
+pytestmark = pytest.mark.anyio
+
+MESH = os.urandom(3_000_000)
+SHA256 = hashlib.sha256(MESH).hexdigest()
+
+
+class Host:
+    """Serves one file at ``/mesh.glb``. With ``cut_after`` the body breaks off once, after so many bytes."""
+
+    def __init__(self):
+        self.body, self.etag, self.cut_after = MESH, '"v1"', None
+        self.headers = {"Content-Type": "model/gltf-binary; charset=binary"}
+        self.status = 200
+        self.asked = []
+        self.app = web.Application()
+        self.app.add_routes([web.get("/mesh.glb", self._serve), web.get("/moved/{hops}", self._move)])
+
+    async def _serve(self, request):
+        self.asked.append(request.headers)
+        if self.status != 200:
+            return web.Response(status=self.status, headers=self.headers)
+        start = self._start(request)
+        if start >= len(self.body):
+            return web.Response(status=416, headers={"Content-Range": f"bytes */{len(self.body)}"})
+        rest = self.body[start:]
+        headers = {**self.headers, "Content-Length": str(len(rest))} | ({"ETag": self.etag} if self.etag else {})
+        if start:
+            headers["Content-Range"] = f"bytes {start}-{len(self.body) - 1}/{len(self.body)}"
+        response = web.StreamResponse(status=206 if start else 200, headers=headers)
+        await response.prepare(request)
+        cut, self.cut_after = self.cut_after, None
+        await response.write(rest[:cut])
+        if cut is not None:
+            request.transport.close()
+        return response
+
+    def _start(self, request):
+        asked = request.headers.get("Range")
+        if asked and request.headers.get("If-Range") == self.etag:
+            return int(asked.removeprefix("bytes=").removesuffix("-"))
+        return 0
+
+    async def _move(self, request):
+        hops = int(request.match_info["hops"])
+        raise web.HTTPFound(f"/moved/{hops - 1}" if hops else "/mesh.glb?sig=2")
+
+
+@pytest.fixture
+async def host(serving):
+    one = Host()
+    async with serving(one.app) as url:
+        one.url = url
+        one.file = f"{url}/mesh.glb?sig=1"
+        yield one
+
+
+def connect(url, **more):
+    return Downloader.connect(f"{url}/v1", timeouts=Timeouts(connect_s=5, read_s=1, total_s=10), **more)
+
+
+async def test_a_file_is_streamed_and_hashed(host, tmp_path):
+    target = tmp_path / "mesh.part"
+    async with connect(host.url) as downloads:
+        got = await downloads.fetch(host.file, target, expected_bytes=len(MESH))
+    assert target.read_bytes() == MESH
+    assert (got.size_bytes, got.sha256, got.media_type) == (len(MESH), SHA256, "model/gltf-binary")
+    assert not {"Authorization", "Cookie", "Range"} & set(host.asked[0])
+
+
+async def test_what_an_earlier_process_left_is_overwritten(host, tmp_path):
+    target = tmp_path / "mesh.part"
+    target.write_bytes(b"x" * (len(MESH) + 5))
+    async with connect(host.url) as downloads:
+        await downloads.fetch(host.file, target, expected_bytes=None)
+    assert target.read_bytes() == MESH
+
+
+async def test_a_broken_download_is_resumed_even_after_the_url_has_expired(host, tmp_path):
+    target = tmp_path / "mesh.part"
+    async with connect(host.url) as downloads:
+        host.cut_after = 2_000_000
+        with pytest.raises(ConnectionLost):
+            await downloads.fetch(host.file, target, expected_bytes=len(MESH))
+        there = target.stat().st_size
+        host.status = 403
+        with pytest.raises(UrlExpired):
+            await downloads.fetch(host.file, target, expected_bytes=len(MESH))
+        host.status = 200
+        got = await downloads.fetch(f"{host.url}/mesh.glb?sig=2", target, expected_bytes=len(MESH))
+    assert 0 < there <= 2_000_000
+    assert (host.asked[-1]["Range"], host.asked[-1]["If-Range"]) == (f"bytes={there}-", '"v1"')
+    assert got.sha256 == SHA256
+    assert target.read_bytes() == MESH
+
+
+async def test_a_file_that_changed_meanwhile_begins_anew(host, tmp_path):
+    target = tmp_path / "mesh.part"
+    async with connect(host.url) as downloads:
+        host.cut_after = 2_000_000
+        with pytest.raises(ConnectionLost):
+            await downloads.fetch(host.file, target, expected_bytes=None)
+        host.body, host.etag = MESH[::-1][:500_000], '"v2"'
+        got = await downloads.fetch(host.file, target, expected_bytes=500_000)
+    assert target.read_bytes() == host.body
+    assert got.sha256 == hashlib.sha256(host.body).hexdigest()
+
+
+@pytest.mark.parametrize("etag", ["", 'W/"weak"'])
+async def test_without_a_strong_validator_a_download_begins_anew(host, tmp_path, etag):
+    target = tmp_path / "mesh.part"
+    host.etag, host.cut_after = etag, 2_000_000
+    async with connect(host.url) as downloads:
+        with pytest.raises(ConnectionLost):
+            await downloads.fetch(host.file, target, expected_bytes=len(MESH))
+        await downloads.fetch(host.file, target, expected_bytes=len(MESH))
+    assert "Range" not in host.asked[-1]
+    assert target.read_bytes() == MESH
+
+
+async def test_a_remainder_that_vanished_from_the_disk_begins_anew(host, tmp_path):
+    target = tmp_path / "mesh.part"
+    host.cut_after = 2_000_000
+    async with connect(host.url) as downloads:
+        with pytest.raises(ConnectionLost):
+            await downloads.fetch(host.file, target, expected_bytes=len(MESH))
+        target.unlink()
+        await downloads.fetch(host.file, target, expected_bytes=len(MESH))
+    assert target.read_bytes() == MESH
+
+
+async def test_a_range_that_the_host_does_not_have_begins_anew_the_next_time(host, tmp_path):
+    target = tmp_path / "mesh.part"
+    async with connect(host.url) as downloads:
+        host.cut_after = 2_000_000
+        with pytest.raises(ConnectionLost):
+            await downloads.fetch(host.file, target, expected_bytes=None)
+        host.body = MESH[:1000]
+        with pytest.raises(ServiceFault, match="416"):
+            await downloads.fetch(host.file, target, expected_bytes=None)
+        await downloads.fetch(host.file, target, expected_bytes=None)
+    assert target.read_bytes() == MESH[:1000]
+
+
+async def test_a_cancelled_download_is_resumed(host, tmp_path, talking, read_request):
+    target = tmp_path / "mesh.part"
+    requests = []
+
+    async def stall(stream):
+        requests.append(await read_request(stream))
+        head = b'HTTP/1.1 200 OK\r\nETag: "v"\r\nContent-Length: 10\r\n\r\n'
+        if len(requests) > 1:
+            head = b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 5-9/10\r\nContent-Length: 5\r\n\r\n"
+        await stream.send(head + b"12345")
+        with contextlib.suppress(anyio.EndOfStream):
+            await stream.receive()
+
+    async with talking(stall) as url, connect(url) as downloads:
+        with anyio.move_on_after(0.2) as scope:
+            await downloads.fetch(f"{url}/x", target, expected_bytes=10)
+        assert scope.cancelled_caught
+        await downloads.fetch(f"{url}/x", target, expected_bytes=10)
+    assert b"Range: bytes=5-" in requests[1]
+    assert target.read_bytes() == b"1234512345"
+
+
+async def test_another_part_than_asked_for_is_refused(talking, read_request, tmp_path):
+    async def wrong_part(stream):
+        await read_request(stream)
+        await stream.send(b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 7-8/9\r\nContent-Length: 2\r\n\r\nab")
+
+    async with talking(wrong_part) as url, connect(url) as downloads:
+        with pytest.raises(ServiceFault, match="another part"):
+            await downloads.fetch(f"{url}/x", tmp_path / "x", expected_bytes=9)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+async def test_a_url_that_is_not_taken_any_more_is_expired(host, tmp_path, status):
+    host.status = status
+    async with connect(host.url) as downloads:
+        with pytest.raises(UrlExpired) as caught:
+            await downloads.fetch(host.file, tmp_path / "x", expected_bytes=None)
+    assert "sig=1" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(429, Throttled), (503, Throttled), (500, ServiceFault), (400, ServiceFault), (304, ServiceFault)],
+)
+async def test_other_statuses_may_be_tried_again_when_the_host_wishes(host, tmp_path, status, error):
+    host.status, host.headers = status, {"Retry-After": "7"}
+    async with connect(host.url) as downloads:
+        with pytest.raises(error) as caught:
+            await downloads.fetch(host.file, tmp_path / "x", expected_bytes=None)
+    assert caught.value.retry_after_s == 7
+
+
+async def test_redirects_are_followed_within_bounds(host, tmp_path):
+    async with connect(host.url) as downloads:
+        got = await downloads.fetch(f"{host.url}/moved/3?sig=1", tmp_path / "x", expected_bytes=None)
+        with pytest.raises(ServiceFault, match="more than 5 redirects"):
+            await downloads.fetch(f"{host.url}/moved/9", tmp_path / "x", expected_bytes=None)
+    assert got.sha256 == SHA256
+
+
+@pytest.mark.parametrize(
+    "place", ["http://files.example.com/x", "https://10.0.0.1/x", "http://127.0.0.1:1/x", "file:///etc/passwd", "//["]
+)
+async def test_redirects_lead_nowhere_that_a_url_may_not(serving, tmp_path, place):
+    async def move(request):
+        return web.Response(status=302, headers={"Location": place})
+
+    app = web.Application()
+    app.add_routes([web.get("/x", move)])
+    async with serving(app) as url, connect(url) as downloads:
+        with pytest.raises(ServiceFault):
+            await downloads.fetch(f"{url}/x", tmp_path / "x", expected_bytes=None)
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("said", ["text/html", "application/octet-stream"])
+async def test_an_html_page_is_no_mesh(host, tmp_path, said):
+    host.body, host.headers = b"\n <!DOCTYPE html><html>Sign in</html>", {"Content-Type": f"{said}; charset=utf-8"}
+    async with connect(host.url) as downloads:
+        with pytest.raises(MeshDamaged, match="HTML"):
+            await downloads.fetch(host.file, tmp_path / "x", expected_bytes=None)
+
+
+@pytest.mark.parametrize("expected", [len(MESH) - 1, len(MESH) + 1])
+async def test_another_size_than_declared_is_damage(host, tmp_path, expected):
+    async with connect(host.url) as downloads:
+        with pytest.raises(MeshDamaged, match="3,000,000 bytes"):
+            await downloads.fetch(host.file, tmp_path / "x", expected_bytes=expected)
+
+
+@pytest.mark.parametrize("expected", [None, 9])
+async def test_a_body_without_a_length_is_measured_as_it_comes(talking, read_request, tmp_path, expected):
+    async def until_eof(stream):
+        await read_request(stream)
+        await stream.send(b"HTTP/1.1 200 OK\r\n\r\n12345678")
+
+    async with talking(until_eof) as url, connect(url, max_bytes=8 if expected else 7) as downloads:
+        with pytest.raises(MeshDamaged, match="8 bytes, the service told 9" if expected else "larger than 7"):
+            await downloads.fetch(f"{url}/x", tmp_path / "x", expected_bytes=expected)
+
+
+async def test_a_declared_size_over_the_bound_is_refused_unread(host, tmp_path):
+    async with connect(host.url, max_bytes=1000) as downloads:
+        with pytest.raises(MeshDamaged, match="larger than 1,000"):
+            await downloads.fetch(host.file, tmp_path / "x", expected_bytes=None)
+    assert not (tmp_path / "x").exists()
+
+
+async def test_a_folder_that_is_gone_is_a_local_error(host, tmp_path):
+    target = tmp_path / "none" / "x"
+    async with connect(host.url) as downloads:
+        with pytest.raises(LocalIoError, match="none") as caught:
+            await downloads.fetch(host.file, target, expected_bytes=None)
+    assert caught.value.mend
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
+async def test_a_full_disk_is_a_local_error(host, tmp_path):
+    target = tmp_path / "x"
+    target.symlink_to("/dev/full")
+    async with connect(host.url) as downloads:
+        with pytest.raises(LocalIoError) as caught:
+            await downloads.fetch(host.file, target, expected_bytes=None)
+    assert "space" in caught.value.mend or caught.value.__cause__.errno != errno.ENOSPC

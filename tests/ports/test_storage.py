@@ -1,0 +1,170 @@
+import errno
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.domain.errors import LocalIoError
+from pipeline.ports.storage import LocalStorage, _translated
+
+pytestmark = pytest.mark.anyio
+
+needs_rights = pytest.mark.skipif(
+    sys.platform == "win32" or (hasattr(os, "geteuid") and os.geteuid() == 0), reason="needs a user whom rights bind"
+)
+SHM = Path("/dev/shm")  # another file system, on Linux
+needs_other_disk = pytest.mark.skipif(not SHM.is_dir(), reason="no second file system at hand")
+
+
+@pytest.fixture
+def storage() -> LocalStorage:
+    return LocalStorage()
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(one.relative_to(folder).as_posix() for one in folder.rglob("*") if one.is_file())
+
+
+async def test_what_is_written_can_be_read_and_nothing_else_is_left(storage, tmp_path):
+    target = tmp_path / "a b" / "Ünïcode 视图" / "x.bin"
+    await storage.write(target, b"one")
+    await storage.write(target, b"two")
+    assert await storage.read(target) == b"two"
+    assert await storage.read_part(target, 1, 10) == b"wo"
+    assert names(tmp_path) == [target.relative_to(tmp_path).as_posix()]
+
+
+async def test_publishing_moves_the_file_over_the_old_one(storage, tmp_path):
+    source, target = tmp_path / "in" / "download.part", tmp_path / "out" / "deep" / "mesh.glb"
+    await storage.write(source, b"new mesh")
+    await storage.write(target, b"old mesh")
+    await storage.publish(source, target)
+    assert target.read_bytes() == b"new mesh"
+    assert names(tmp_path) == ["out/deep/mesh.glb"]
+
+
+async def test_a_copy_leaves_the_source(storage, tmp_path):
+    source, target = tmp_path / "a.glb", tmp_path / "b" / "b.glb"
+    source.write_bytes(b"mesh")
+    await storage.copy(source, target)
+    assert (source.read_bytes(), target.read_bytes()) == (b"mesh", b"mesh")
+
+
+@needs_other_disk
+async def test_publishing_crosses_file_systems(storage, tmp_path):
+    source = SHM / f"mvmesh-test-{os.getpid()}.part"
+    source.write_bytes(b"mesh")
+    try:
+        if source.stat().st_dev == tmp_path.stat().st_dev:
+            pytest.skip("no second file system at hand")
+        await storage.publish(source, tmp_path / "out" / "mesh.glb")
+        assert not source.exists()
+    finally:
+        source.unlink(missing_ok=True)
+    assert names(tmp_path) == ["out/mesh.glb"]
+    assert (tmp_path / "out" / "mesh.glb").read_bytes() == b"mesh"
+
+
+async def test_published_files_have_the_rights_that_the_user_gives_new_files(storage, tmp_path):
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"")
+    await storage.write(tmp_path / "written", b"")
+    assert (tmp_path / "written").stat().st_mode == plain.stat().st_mode
+
+
+async def test_digest_and_sizes(storage, tmp_path):
+    data = os.urandom(300_000)
+    (tmp_path / "x").write_bytes(data)
+    assert await storage.digest(tmp_path / "x") == hashlib.sha256(data).hexdigest()
+    assert await storage.digest(tmp_path / "nothing") is None
+    assert await storage.digest(tmp_path / "x" / "below a file") is None
+    assert await storage.sizes([tmp_path / "x", tmp_path / "nothing", tmp_path]) == [300_000, None, None]
+
+
+async def test_retired_files_never_take_one_anothers_place(storage, tmp_path):
+    for folder, data in (("a", b"1"), ("b", b"2"), ("c", b"3")):
+        await storage.write(tmp_path / folder / "chair.glb", data)
+        await storage.retire(tmp_path / folder / "chair.glb", tmp_path / "kept")
+    await storage.retire(tmp_path / "a" / "chair.glb", tmp_path / "kept")
+    assert names(tmp_path) == ["kept/chair.glb.2.replaced", "kept/chair.glb.3.replaced", "kept/chair.glb.replaced"]
+    assert {one.read_bytes() for one in (tmp_path / "kept").iterdir()} == {b"1", b"2", b"3"}
+
+
+async def test_removing_takes_the_folders_that_become_empty(storage, tmp_path):
+    (tmp_path / "stays").write_bytes(b"")
+    mesh, more = tmp_path / "m" / "set" / "mesh.glb", tmp_path / "m" / "set" / "albedo.png"
+    await storage.write(mesh, b"x")
+    await storage.write(more, b"x")
+    await storage.remove([mesh])
+    assert names(tmp_path) == ["m/set/albedo.png", "stays"]
+    await storage.remove([mesh, more, tmp_path / "never" / "was", tmp_path / "stays" / "below a file"])
+    assert [one.name for one in tmp_path.iterdir()] == ["stays"]
+
+
+async def test_a_folder_where_a_file_is_expected_is_named_with_the_mend(storage, tmp_path):
+    (tmp_path / "mesh.glb").mkdir()
+    (tmp_path / "mesh.glb" / "inside").write_bytes(b"")
+    with pytest.raises(LocalIoError, match=r"mesh\.glb: cannot be written") as caught:
+        await storage.write(tmp_path / "mesh.glb", b"x")
+    assert caught.value.mend
+    with pytest.raises(LocalIoError, match="cannot be read"):
+        await storage.digest(tmp_path / "mesh.glb")
+    assert names(tmp_path) == ["mesh.glb/inside"]
+
+
+async def test_a_file_where_a_folder_is_expected(storage, tmp_path):
+    (tmp_path / "out").write_bytes(b"")
+    with pytest.raises(LocalIoError, match="cannot be written"):
+        await storage.write(tmp_path / "out" / "set" / "mesh.glb", b"x")
+
+
+async def test_a_missing_source_is_an_error_that_names_it(storage, tmp_path):
+    with pytest.raises(LocalIoError, match=r"mesh\.glb: cannot be written .*gone\.part"):
+        await storage.publish(tmp_path / "gone.part", tmp_path / "mesh.glb")
+    with pytest.raises(LocalIoError, match="cannot be read"):
+        await storage.read(tmp_path / "gone")
+
+
+@needs_rights
+async def test_no_right_to_write(storage, tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(LocalIoError, match="Permission denied") as caught:
+        await storage.write(tmp_path / "x", b"x")
+    tmp_path.chmod(0o700)
+    assert "right to write" in caught.value.mend
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk_says_so():
+    with (
+        pytest.raises(LocalIoError) as caught,
+        _translated("written", Path("/out/x")),
+        Path("/dev/full").open("wb", 0) as full,
+    ):
+        full.write(b"x")
+    assert "space" in caught.value.mend
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.EACCES, "denied"), "right"),
+        (OSError(errno.ENAMETOOLONG, "too long"), "shorter"),
+        (OSError(errno.EIO, "i/o error"), "disk"),
+    ],
+)
+def test_foreign_errors_are_translated_with_a_mend(error, words):
+    with pytest.raises(LocalIoError, match=r"/out/x") as caught, _translated("written", Path("/out/x")):
+        raise error
+    assert words in caught.value.mend
+    assert caught.value.__cause__ is error
+
+
+def test_a_locked_file_on_windows_says_close_it():
+    error = PermissionError(errno.EACCES, "used by another process")
+    error.winerror = 32  # type: ignore[attr-defined]
+    with pytest.raises(LocalIoError) as caught, _translated("written", Path("/out/x")):
+        raise error
+    assert "close it" in caught.value.mend

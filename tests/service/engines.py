@@ -1,0 +1,56 @@
+"""Engines for tests: cheap, or broken on purpose. Worker processes import this file by its name."""
+
+import os
+import struct
+import time
+from pathlib import Path
+
+from pipeline.service.engine import EngineFailure, EngineTask, MadeFile
+
+GLB = struct.pack("<4sIIII", b"glTF", 2, 12 + 8 + 28, 28, 0x4E4F534A) + b'{"asset":{"version":"2.0"}}  '
+
+
+def quick(task: EngineTask) -> tuple[MadeFile, ...]:
+    """The smallest GLB there is, at once."""
+    task.progress.write_text("0.5")
+    path = task.folder / "mesh"
+    path.write_bytes(GLB)
+    mesh = MadeFile(
+        path=path,
+        name="mesh.glb",
+        kind="3d",
+        source="img23d",
+        media_type="model/gltf-binary",
+        properties={"size": len(GLB), "format": "glb", "faceCount": task.face_count},
+    )
+    return (mesh,)
+
+
+def gated(task: EngineTask) -> tuple[MadeFile, ...]:
+    """Waits, computing all the while, until a file named ``go`` lies in the folder named by the environment."""
+    gate = Path(os.environ["MVMESH_TEST_GATE"], "go")
+    task.progress.write_text("0.4")
+    while not gate.exists():
+        sum(range(10_000))
+    return quick(task)
+
+
+def crash(task: EngineTask) -> tuple[MadeFile, ...]:
+    """Dies for every job but those of 50,000 faces."""
+    if task.face_count != 50_000:
+        os._exit(17)
+    return quick(task)
+
+
+def hang(task: EngineTask) -> tuple[MadeFile, ...]:
+    if task.face_count != 50_000:
+        time.sleep(3600)  # noqa: TID251 - it is to hang
+    return quick(task)
+
+
+def refuse(task: EngineTask) -> tuple[MadeFile, ...]:
+    raise EngineFailure("frontImage shows no object", "render it on a plain background")
+
+
+def bug(task: EngineTask) -> tuple[MadeFile, ...]:
+    raise ZeroDivisionError("secret detail")
