@@ -6,7 +6,7 @@
 delivered mesh; ``pool`` bounds how many are on their way; ``uploads`` and ``placing`` share what work items share.
 """
 
-from pipeline.batch.batch import Batch
+from pipeline.batch.batch import EMBEDDED, Batch
 from pipeline.batch.outcome import Outcome
 
-__all__ = ["Batch", "Outcome"]
+__all__ = ["EMBEDDED", "Batch", "Outcome"]

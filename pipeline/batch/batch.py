@@ -13,9 +13,10 @@ from pipeline.batch.survey import standing_deliveries, survey
 from pipeline.batch.terms import Terms
 from pipeline.batch.uploads import Uploads
 from pipeline.domain.budget import Budget
-from pipeline.domain.errors import AbortRun, MvmeshError, RequestRefused, UsageError
+from pipeline.domain.errors import AssetGone, RequestRefused, UsageError
 from pipeline.domain.events import Noted, Observer, RunEnded, RunStarted
-from pipeline.domain.items import ItemRecord
+from pipeline.domain.items import ItemRecord, WorkItem
+from pipeline.domain.jobs import Quote
 from pipeline.domain.lifecycle import State
 from pipeline.domain.manifest import Manifest
 from pipeline.domain.model import PUBLISHED_SCHEMA, ModelSchema
@@ -102,7 +103,8 @@ class Batch:
             stop: once set, nothing new is submitted and the run ends in seconds, with everything recorded.
 
         Raises:
-            AbortRun: the run cannot go on; what is recorded stays, and the results are published first.
+            AbortRun: the run cannot go on (in the task groups' ExceptionGroup); what is recorded stays, and the
+                results are published first.
         """
         budget = Budget(max_cu=self._manifest.budget.max_cu)
         self._observe(
@@ -151,6 +153,20 @@ class Batch:
             ]
         return sorted(rows, key=lambda row: (row.set, row.variant, row.copy_number))
 
+    async def spent_assets(self, plan: Plan) -> list[str]:
+        """The service's assets that no item of the plan needs any more: its mesh is delivered.
+
+        For a service whose room is ours alone; see ``forget``.
+        """
+        records = await self._ledger.items([one.work.key for one in plan.items])
+        done = [one for one in records if one.state in {State.DELIVERED, State.HELD}]
+        needed = {asset for one in records if one not in done for asset in _assets_of(one)}
+        return sorted({asset for one in done for asset in _assets_of(one)} - needed)
+
+    async def forget(self, asset_ids: Sequence[str]) -> None:
+        """The service has deleted these: their pictures are uploaded again when they are needed."""
+        await self._ledger.forget_uploads(service=self._terms.service, project=self._terms.project, asset_ids=asset_ids)
+
     async def _place_known(self, plan: Plan) -> None:
         if plan.having(Action.PLACE):
             standing = await standing_deliveries(self._terms.shelf.output, ledger=self._ledger, storage=self._storage)
@@ -178,17 +194,14 @@ class Batch:
         )
         # What is paid already comes first; PLACE was done before.
         todo = iter(plan.having(Action.RESUME, Action.FETCH) + plan.having(Action.GENERATE))
-        try:
-            async with anyio.create_task_group() as background:
-                background.start_soon(pool.stop_when_told, background.cancel_scope)
-                background.start_soon(watcher.run)
-                background.start_soon(self._publish_now_and_then, plan)
-                async with anyio.create_task_group() as workers:
-                    for _ in range(self._worker_count(pool)):
-                        workers.start_soon(_work, flow, todo)
-                background.cancel_scope.cancel()
-        except BaseExceptionGroup as group:
-            raise _what_ended_it(group) from group
+        async with anyio.create_task_group() as background:
+            background.start_soon(pool.stop_when_told, background.cancel_scope)
+            background.start_soon(watcher.run)
+            background.start_soon(self._publish_now_and_then, plan)
+            async with anyio.create_task_group() as workers:
+                for _ in range(self._worker_count(pool)):
+                    workers.start_soon(_work, flow, todo)
+            background.cancel_scope.cancel()
 
     def _worker_count(self, pool: Pool) -> int:
         """Enough that the next uploads are done before a slot frees, and that downloads hold no slot."""
@@ -219,8 +232,11 @@ class Batch:
 
     async def _quote(self, planned: PlannedItem, schema: ModelSchema, scenario: Scenario, uploads: Uploads) -> None:
         work = planned.work
-        front = await uploads.asset(work, View.FRONT)
-        quote = await scenario.quote(model=work.model, inputs=submission(work.params, {View.FRONT: front}))
+        try:
+            quote = await _asked(work, scenario, uploads)
+        except AssetGone as error:  # the service has forgotten the picture: once more, with a fresh upload
+            await uploads.forget(error.asset_ids or (await uploads.asset(work, View.FRONT),))
+            quote = await _asked(work, scenario, uploads)
         await self._ledger.record_quote(
             service=self._terms.service,
             project=self._terms.project,
@@ -261,6 +277,18 @@ class Batch:
 async def _work(flow: Flow, todo: Iterator[PlannedItem]) -> None:
     for planned in todo:
         await flow.bring(planned)
+
+
+def _assets_of(record: ItemRecord) -> set[str]:
+    """The pictures that a work item was made of, and what was made."""
+    pictures = {str(record.inputs[view.field]) for view in View if view.field in record.inputs}
+    return pictures | set(record.asset_ids)
+
+
+async def _asked(work: WorkItem, scenario: Scenario, uploads: Uploads) -> Quote:
+    """The service's price for one work item; it wants to see one picture of it."""
+    front = await uploads.asset(work, View.FRONT)
+    return await scenario.quote(model=work.model, inputs=submission(work.params, {View.FRONT: front}))
 
 
 def _terms(manifest: Manifest, began: datetime) -> Terms:
@@ -316,19 +344,3 @@ def _check_params(plan: Plan, schema: ModelSchema) -> None:
             mend="change them in the manifest's defaults, sets or variants",
             problems=problems,
         )
-
-
-def _what_ended_it(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one error to tell of: a bug before an abort, an abort before what it cancelled."""
-    leaves = list(_leaves(group))
-    bugs = [one for one in leaves if not isinstance(one, MvmeshError)]
-    aborts = [one for one in leaves if isinstance(one, AbortRun)]
-    return (bugs or aborts or leaves)[0]
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for one in group.exceptions:
-        if isinstance(one, BaseExceptionGroup):
-            yield from _leaves(one)
-        else:
-            yield one

@@ -225,7 +225,7 @@ class Flow:
         if isinstance(error, AssetGone):
             lost = error.asset_ids or tuple(str(record.inputs[view.field]) for view in planned.work.pictures)
             await self._uploads.forget(lost)
-            return await self._move(planned, before, Event.ASSET_LOST, detail=str(error))
+            return await self._move(planned, before, Event.ASSET_LOST, detail=str(error), attempts=record.attempts)
         record = await self._move(planned, before, Event.NOT_SENT, detail=str(error), attempts=record.attempts)
         if isinstance(error, CredentialsError):
             raise error

@@ -1,6 +1,6 @@
 """The survey before a run: what there is, what has been done, what is left and what it costs. Spends nothing."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import anyio
@@ -9,6 +9,7 @@ from anyio import CapacityLimiter
 from pipeline.domain.items import Alias, CheckedSet, ImageSet, WorkItem
 from pipeline.domain.manifest import Manifest
 from pipeline.domain.model import PUBLISHED_SCHEMA
+from pipeline.domain.outputs import PREVIEW
 from pipeline.domain.planning import Plan, PlannedItem, Variant, decide, work_items
 from pipeline.ports.interfaces import Delivery, Images, Ledger, Storage
 from pipeline.stages.discover import discover
@@ -90,10 +91,5 @@ async def standing_deliveries(output: Path, *, ledger: Ledger, storage: Storage)
 
 
 def _is_whole(delivery: Delivery, output: Path, sizes: Mapping[Path, int | None]) -> bool:
-    needed = [file for file in delivery.files if file.role != "preview"]
+    needed = [file for file in delivery.files if file.role != PREVIEW]
     return all(sizes[output / file.name] == file.size_bytes for file in needed)
-
-
-def renamed(standing: Sequence[Delivery], wanted: Collection[Alias]) -> list[Delivery]:
-    """Those under names that nobody asks for any more: their files move along instead of being copied."""
-    return [one for one in standing if one.alias not in wanted]

@@ -1,5 +1,6 @@
 """``mvmesh check``: every set of a manifest, judged by its pictures alone."""
 
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from pipeline.cli.command import Command, json_option, manifest_argument
 from pipeline.cli.composition import read_manifest
 from pipeline.cli.exit_codes import ExitCode
 from pipeline.cli.tables import new_table, show
-from pipeline.cli.terminal import printable, say, say_json
+from pipeline.cli.terminal import folded, printable, say, say_json
 from pipeline.domain.items import CheckedSet, Finding
 from pipeline.domain.manifest import Manifest
 from pipeline.ports.images import PillowImages
@@ -70,7 +71,6 @@ def _document(checked: CheckedSet) -> dict[str, Any]:
                 "view": one.view,
                 "file": str(one.file) if one.file else None,
                 "kind": one.kind,
-                "verdict": one.verdict,
                 "confidence": one.confidence,
                 "message": one.message,
                 "mend": one.mend,
@@ -122,9 +122,9 @@ def _show_findings(checked: CheckedSet) -> None:
     say(f"\n{click.style(printable(checked.image_set.set_id), bold=True)}")
     for one in checked.findings:
         label = click.style(f"{one.verdict:>8}", fg=_COLOURS[one.verdict])
-        say(f"{label}  {printable(one.message)}")
+        say(f"{label}  {folded(printable(one.message), indent=10, stream=sys.stdout)}")
         if one.mend:
-            say(f"{'mend':>8}  {printable(one.mend)}")
+            say(f"{'mend':>8}  {folded(printable(one.mend), indent=10, stream=sys.stdout)}")
 
 
 def _summary(checked: Sequence[CheckedSet]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import anyio
 
-from pipeline.batch import Batch, Outcome
+from pipeline.batch import EMBEDDED, Batch, Outcome
 from pipeline.domain.errors import CredentialsError, LocalIoError, UsageError
 from pipeline.domain.events import Observer
 from pipeline.domain.manifest import Manifest, load_manifest
@@ -117,8 +117,8 @@ async def connected(manifest: Manifest) -> AsyncIterator[Connection]:
         UsageError: the embedded service needs the engine extra.
     """
     async with AsyncExitStack() as stack:
-        if manifest.backend == "local":
-            base_url, credentials = await stack.enter_async_context(_embedded(manifest.state_folder / "service"))
+        if manifest.backend == EMBEDDED:
+            base_url, credentials = await stack.enter_async_context(_embedded(embedded_data(manifest)))
         else:
             base_url, credentials = _remote(manifest)
         client = ScenarioClient.connect(base_url, credentials, project=manifest.project)
@@ -126,6 +126,11 @@ async def connected(manifest: Manifest) -> AsyncIterator[Connection]:
             scenario=await stack.enter_async_context(client),
             downloads=await stack.enter_async_context(Downloader.connect(base_url)),
         )
+
+
+def embedded_data(manifest: Manifest) -> Path:
+    """Where the embedded service keeps its jobs and assets."""
+    return manifest.state_folder / "service"
 
 
 @asynccontextmanager
@@ -181,7 +186,18 @@ async def run_batch(
                 if not confirm(plan):
                     return Outcome(unfinished=len(plan.to_do)), await batch.rows(plan)
                 outcome = await batch.carry_out(plan, scenario=service.scenario, downloads=service.downloads, stop=stop)
+            if manifest.backend == EMBEDDED:
+                await _clear_embedded(manifest, batch, plan)
             return outcome, await batch.rows(plan)
+
+
+async def _clear_embedded(manifest: Manifest, batch: Batch, plan: Plan) -> None:
+    """What has been delivered need not lie in the embedded service's data as well."""
+    from pipeline.service.serve import forget_assets  # noqa: PLC0415 - the base install has no engine
+
+    spent = await batch.spent_assets(plan)
+    await forget_assets(embedded_data(manifest), spent)
+    await batch.forget(spent)
 
 
 def _make_output(folder: Path) -> None:

@@ -1,12 +1,13 @@
 """The one place where an error becomes a message: what happened, then the mend."""
 
 import os
+import sys
 import traceback
 
 import click
 
 from pipeline.cli.exit_codes import ExitCode, exit_code_of, leaves
-from pipeline.cli.terminal import printable, say_json, tell
+from pipeline.cli.terminal import folded, printable, say_json, tell
 from pipeline.domain.errors import CredentialsError, MvmeshError, UsageError
 
 BUG_MEND = (
@@ -40,15 +41,15 @@ def _known(error: BaseException) -> list[MvmeshError]:
 
 def _tell_known(errors: list[MvmeshError]) -> None:
     for error in errors:
-        tell(f"{click.style('error:', fg='red', bold=True)} {printable(str(error))}")
+        tell(f"{click.style('error:', fg='red', bold=True)} {folded(printable(error), indent=7, stream=sys.stderr)}")
         for problem in _problems(error):
-            tell(f"  {printable(problem)}")
+            tell(f"  {folded(printable(problem), indent=4, stream=sys.stderr)}")
         if error.mend:
             tell(_mend_line(error.mend))
 
 
 def _mend_line(mend: str) -> str:
-    return f"{click.style('mend:', fg='green', bold=True)}  {printable(mend)}"
+    return f"{click.style('mend:', fg='green', bold=True)}  {folded(printable(mend), indent=7, stream=sys.stderr)}"
 
 
 def _problems(error: BaseException) -> tuple[str, ...]:

@@ -131,7 +131,7 @@ def run(args: Sequence[str]) -> int:
         return int(mvmesh.main(list(args), prog_name="mvmesh", standalone_mode=False) or ExitCode.OK)
     except SystemExit:
         raise
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it is told, and the exit code says what it was
         return tell_failure(_ours(error), as_json="--json" in args)
 
 

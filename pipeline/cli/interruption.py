@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
 
 import anyio
+from anyio import CancelScope
 
 from pipeline.cli.exit_codes import ExitCode
 
@@ -16,12 +17,19 @@ _LOOKS_EVERY_S = 0.1
 
 
 class Interruption:
-    """``stop`` is set soon after the first signal. Plain handlers and a look now and then: it works on every system."""
+    """Plain signal handlers, and a task that looks whether they were called: it works on every system."""
 
     def __init__(self) -> None:
         self.stop = anyio.Event()
+        """Set by the first signal, once the work may not be cut off any more."""
+        self.was_cut_off = False
         self._signals = 0
         self._is_asking = False
+        self._may_cut_off = True
+
+    def let_finish(self) -> None:
+        """From now on the first signal sets ``stop``. Before, it ends the block at once."""
+        self._may_cut_off = False
 
     @contextmanager
     def asking(self) -> Iterator[None]:
@@ -39,25 +47,34 @@ class Interruption:
         if self._signals > 1:
             _leave_now()
 
-    async def pass_on(self) -> None:
+    async def pass_on(self, block: CancelScope) -> None:
         while not self._signals:  # noqa: ASYNC110 - a signal handler cannot wake the event loop on every system
             await anyio.sleep(_LOOKS_EVERY_S)
         self.stop.set()
+        if self._may_cut_off:
+            self.was_cut_off = True
+            block.cancel()
 
 
 @asynccontextmanager
 async def interruption() -> AsyncIterator[Interruption]:
-    """Signals count within this block; before and after it they do what they did. Main thread only."""
+    """Signals count within this block; before and after it they do what they did. Main thread only.
+
+    Raises:
+        KeyboardInterrupt: a signal came before ``let_finish``.
+    """
     found = Interruption()
     before = {number: signal.signal(number, found.signalled) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(found.pass_on)
+            tasks.start_soon(found.pass_on, tasks.cancel_scope)
             yield found
             tasks.cancel_scope.cancel()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    if found.was_cut_off:
+        raise KeyboardInterrupt
 
 
 def _leave_now() -> None:

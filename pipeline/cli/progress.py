@@ -115,33 +115,34 @@ def panel(tally: Tally, *, title: str, elapsed_s: float) -> RenderableType:
     """What a terminal shows while a run is going; looks well at 80 columns."""
     if not tally.has_started:
         return Text(f"{title}  looking at pictures and ledger ... {_clock(elapsed_s)}", overflow="ellipsis")
-    rows: list[RenderableType] = [
-        _head(tally, title, elapsed_s),
-        ProgressBar(total=1.0, completed=tally.fraction),
-        _stages(tally),
-        *(_line_text(line) for line in tally.recent),
-    ]
-    return Group(*rows)
+    sheet = Table.grid(expand=True)
+    sheet.add_row(_head(tally, title, elapsed_s))
+    sheet.add_row(ProgressBar(total=1.0, completed=tally.fraction, complete_style="cyan", finished_style="green"))
+    sheet.add_row(_stages(tally))
+    for line in tally.recent if tally.done < tally.total else ():
+        sheet.add_row(_line_text(line))
+    return Group(sheet, "")  # the cursor rests on an empty line: a ^C that is echoed there moves nothing
 
 
 def _head(tally: Tally, title: str, elapsed_s: float) -> RenderableType:
     left = tally.left_s(elapsed_s)
-    times = f"{_clock(elapsed_s)}" + (f", about {_clock(left)} left" if left is not None else "")
+    times = _clock(elapsed_s) + (f", about {_clock(left)} left" if left is not None else "")
     head = Table.grid(expand=True)
     head.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     head.add_column(justify="right", no_wrap=True)
-    done = f"{tally.done} of {tally.total} meshes"
-    head.add_row(Text(f"{title}  {done}", style="bold"), Text(f"{_price(tally)}  {times}"))
+    head.add_row(Text(f"{title}  {tally.done} of {tally.total} meshes", style="bold"), f"{_price(tally)}  {times}")
     return head
 
 
 def _price(tally: Tally) -> str:
-    if tally.quoted_cu is None:
-        return f"{tally.charged_cu:g} CU"
-    return f"{tally.charged_cu:g} of {tally.quoted_cu:g} CU"
+    if tally.quoted_cu == 0 and not tally.charged_cu:
+        return "free"
+    quoted = "" if tally.quoted_cu is None else f" of {tally.quoted_cu:g}"
+    return f"{tally.charged_cu:g}{quoted} CU"
 
 
 def _stages(tally: Tally) -> Text:
+    """``12 waiting  3 generating  5 delivered``"""
     counts = tally.stage_counts()
     parts = [
         Text.assemble((f"{counts[name]} ", "bold"), (name, _STYLES.get(states[-1], "")))
@@ -152,13 +153,13 @@ def _stages(tally: Tally) -> Text:
 
 
 def _line_text(line: Line) -> Text:
+    """The state first: the eye runs down one column."""
     style = _STYLES.get(line.state, "") if line.state else "yellow" if line.word == "warning" else "dim"
     text = Text(no_wrap=True, overflow="ellipsis")
-    if line.label:
-        text.append(f"{printable(line.label)}  ")
-    text.append(line.word, style=style)
+    text.append(f"{line.word:<11}", style=style)
+    text.append(printable(line.label))
     if line.detail:
-        text.append(f"  {printable(line.detail)}", style="dim")
+        text.append(f"{'  ' if line.label else ''}{printable(line.detail)}", style="dim")
     return text
 
 

@@ -18,6 +18,7 @@ from pipeline.cli.summary import run_document, show_summary
 from pipeline.cli.tables import show
 from pipeline.cli.terminal import is_terminal, say_json, tell
 from pipeline.domain.errors import UsageError
+from pipeline.domain.events import RunEvent, RunStarted
 from pipeline.domain.planning import Plan
 from pipeline.domain.results import ResultRow
 
@@ -39,9 +40,9 @@ def command(manifest: Path, *, yes: bool, as_json: bool) -> ExitCode:
     Running again carries on where the last run ended: what is delivered is not done again, what is paid is not paid
     again. Ctrl-C stops within seconds with everything recorded; a second one stops at once.
     """
+    output = read_manifest(manifest).output_folder
     with progress(manifest.stem) as display:
         outcome, rows = anyio.run(_run, manifest, display, yes)
-    output = read_manifest(manifest).output_folder
     if as_json:
         say_json(run_document(outcome, rows, output))
     else:
@@ -51,8 +52,14 @@ def command(manifest: Path, *, yes: bool, as_json: bool) -> ExitCode:
 
 async def _run(manifest: Path, display: Display, yes: bool) -> tuple[Outcome, list[ResultRow]]:  # noqa: FBT001 - anyio.run
     async with interruption() as signals:
+
+        def observe(event: RunEvent) -> None:
+            if isinstance(event, RunStarted):
+                signals.let_finish()
+            display(event)
+
         return await run_batch(
-            manifest, confirm=_confirmation(display, signals, yes=yes), observe=display, stop=signals.stop
+            manifest, confirm=_confirmation(display, signals, yes=yes), observe=observe, stop=signals.stop
         )
 
 

@@ -62,6 +62,7 @@ async def _serve(data: Path, host: str, port: int, options: ServiceOptions) -> N
         interruption() as signals,
         local_service(data, credentials=(used.key, used.secret), host=host, port=port, options=options) as url,
     ):
+        signals.let_finish()
         _show(url, data, None if given else used)
         if not is_loopback(host):
             tell("warning: other machines can reach this service, and it speaks plain http: put TLS in front of it")

@@ -1,5 +1,6 @@
 """``mvmesh status``: where a batch stands, from the ledger alone."""
 
+import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from pipeline.cli.command import Command, json_option, manifest_argument
 from pipeline.cli.composition import opened_ledger, read_manifest
 from pipeline.cli.exit_codes import ExitCode
 from pipeline.cli.tables import new_table, show
-from pipeline.cli.terminal import printable, say, say_json
+from pipeline.cli.terminal import folded, printable, say, say_json, shortest
 from pipeline.domain.errors import UsageError
 from pipeline.domain.items import ItemRecord
 from pipeline.domain.lifecycle import State
@@ -123,7 +124,7 @@ def _item(record: ItemRecord, labels: Labels) -> dict[str, Any]:
 
 def _show(found: Standing, labels: Labels, ledger: Path, manifest: Path) -> None:
     if not found.total:
-        say(f"nothing has been done yet: {printable(ledger)} holds no work item")
+        say(f"nothing has been done yet: {printable(shortest(ledger))} holds no work item")
         say(f"next: mvmesh plan {printable(manifest)}")
         return
     _show_counts(found)
@@ -152,9 +153,9 @@ def _show_items(title: str, items: Sequence[tuple[str, str, str]]) -> None:
         return
     say(f"\n{click.style(title, bold=True)}")
     for name, what, mend in items[:_SHOWN]:
-        say(f"  {printable(name)}: {printable(what)}")
+        say(f"  {printable(name)}\n    {folded(printable(what), indent=4, stream=sys.stdout)}")
         if mend:
-            say(f"    mend: {printable(mend)}")
+            say(f"    mend: {folded(printable(mend), indent=10, stream=sys.stdout)}")
     if len(items) > _SHOWN:
         say(f"  ... and {len(items) - _SHOWN} more")
 

@@ -1,6 +1,6 @@
 """What a run says at its end: how it went, where things are, what failed and why."""
 
-import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pipeline.batch import Outcome
-from pipeline.cli.terminal import printable, say
+from pipeline.cli.terminal import folded, printable, say, shortest
 from pipeline.domain.lifecycle import State
 from pipeline.domain.results import ResultRow
 
@@ -64,9 +64,9 @@ def _show_wanting(rows: Sequence[ResultRow]) -> None:
     for row in wanting[:_SHOWN]:
         why = row.error.message if row.error else "; ".join(row.reasons)
         state = click.style(row.state, fg=dict(_COUNTS).get(row.state, "yellow"))
-        say(f"{state}  {printable(row.label)}: {printable(why)}")
+        say(f"{state}  {printable(row.label)}\n  {folded(printable(why), indent=2, stream=sys.stdout)}")
         if row.error and row.error.mend:
-            say(f"  mend: {printable(row.error.mend)}")
+            say(f"  mend: {folded(printable(row.error.mend), indent=8, stream=sys.stdout)}")
     if len(wanting) > _SHOWN:
         say(f"... and {len(wanting) - _SHOWN} more: see the report")
     if wanting:
@@ -83,15 +83,6 @@ def _show_places(rows: Sequence[ResultRow], output: Path) -> None:
     for name, path in places.items():
         if path is not None:
             say(f"  {name:<8} {printable(shortest(path))}")
-
-
-def shortest(path: Path) -> str:
-    """Relative to the current folder where that is no longer; absolute elsewhere, or on another drive."""
-    try:
-        relative = os.path.relpath(path)
-    except ValueError:
-        return str(path)
-    return min(relative, str(path), key=len)
 
 
 def _next_step(outcome: Outcome) -> str:

@@ -2,9 +2,12 @@
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 import unicodedata
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TextIO
 
 import click
@@ -40,6 +43,15 @@ def tell(text: str = "") -> None:
     click.echo(text, err=True, color=_colour_choice())
 
 
+def folded(text: str, *, indent: int, stream: TextIO) -> str:
+    """A text that begins at column ``indent``, broken between words where the stream is a terminal."""
+    if not is_terminal(stream):
+        return text
+    width = shutil.get_terminal_size().columns
+    lines = textwrap.wrap(text, max(width - indent, 20), break_long_words=False, break_on_hyphens=False)
+    return f"\n{' ' * indent}".join(lines)
+
+
 def say_json(document: Mapping[str, Any]) -> None:
     """The one document of a ``--json`` call. ASCII alone, so that no console's encoding can break it."""
     click.echo(json.dumps({"schema": SCHEMA, **document}, indent=2))
@@ -57,6 +69,15 @@ def wants_no_colour() -> bool:
 def _colour_choice() -> bool | None:
     """None leaves it to the stream."""
     return False if wants_no_colour() or os.environ.get("TERM") == "dumb" else None
+
+
+def shortest(path: Path) -> str:
+    """Relative to the current folder where that is no longer; absolute elsewhere, or on another drive."""
+    try:
+        relative = os.path.relpath(path)
+    except ValueError:
+        return str(path)
+    return min(relative, str(path), key=len)
 
 
 def never_fail_on_encoding() -> None:

@@ -10,7 +10,7 @@ import click
 from pipeline.cli.command import Command, json_option
 from pipeline.cli.composition import read_manifest
 from pipeline.cli.exit_codes import ExitCode
-from pipeline.cli.terminal import printable, say, say_json
+from pipeline.cli.terminal import printable, say, say_json, shortest
 from pipeline.domain.results import ResultRow
 from pipeline.ports.storage import LocalStorage
 from pipeline.report.verification import Deviation, Fault, read_rows, verify
@@ -39,7 +39,7 @@ def command(where: Path, *, as_json: bool) -> ExitCode:
 
     Tells what is missing, what has changed, and which meshes no result speaks of. Exit code 1 if there is any.
     """
-    output = where if where.is_dir() else read_manifest(where).output_folder
+    output = where.resolve() if where.is_dir() else read_manifest(where).output_folder
     rows, deviations = anyio.run(_verified, output)
     files = sum(len(row.outputs) for row in rows)
     if as_json:
@@ -61,5 +61,5 @@ def _show(output: Path, files: int, deviations: Sequence[Deviation]) -> None:
         say(f"{click.style(f'{one.fault:<10}', fg='red')}  {printable(one.path)} {one.message}")
     for fault in dict.fromkeys(one.fault for one in deviations):
         say(f"mend {fault}: {MENDS[fault]}")
-    counted = f"{files:,} {'file' if files == 1 else 'files'} of {printable(output)}"
+    counted = f"{files:,} {'file' if files == 1 else 'files'} of {printable(shortest(output))}"
     say(f"{counted}: " + (f"{len(deviations)} not as delivered" if deviations else "all as delivered"))

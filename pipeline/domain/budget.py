@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True, kw_only=True)
 class Budget:
-    """Creative units that one run may spend. The sum of what is spent and reserved never passes ``max_cu``."""
+    """Creative units that one run may spend. No reservation takes what is spent, owed and reserved past ``max_cu``."""
 
     max_cu: float | None = None
     """None: no limit."""
@@ -21,6 +21,10 @@ class Budget:
             return False
         self._reserved[key] = cu
         return True
+
+    def owe(self, key: str, cu: float | None) -> None:
+        """Count what an earlier run has submitted, room or not: it leaves less room for new submissions."""
+        self._reserved[key] = cu or 0.0
 
     def settle(self, key: str, charged_cu: float | None) -> None:
         """The job ended: what was charged takes the place of what was reserved (None: as quoted)."""

@@ -1,6 +1,7 @@
 """What a GLB file says of itself, read from its structure alone (glTF 2.0, section 4)."""
 
 import json
+import math
 import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +12,11 @@ from pipeline.domain.items import MeshFacts
 PREFIX_BYTES = 20
 """The file header (magic, version, length) and the header of the first chunk (length, type)."""
 
+JSON_MAX_BYTES = 64 * 1024 * 1024
+"""Of the JSON chunk, which is read into memory whole. Meshes of a million faces have a few kilobytes of it."""
+
 _MAGIC, _JSON, _BIN = 0x46546C67, 0x4E4F534A, 0x004E4942
+_CHUNK_HEADER = struct.Struct("<2I")
 _TRIANGLES = 4
 _COMPONENT_BYTES = {5120: 1, 5121: 1, 5122: 2, 5123: 2, 5125: 4, 5126: 4}
 _COMPONENTS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
@@ -34,6 +39,8 @@ def json_length(prefix: bytes, size_bytes: int) -> int:
         raise MeshDamaged(f"the mesh file holds {size_bytes:,} bytes, its header says {length:,}: it is cut or damaged")
     if chunk_type != _JSON or PREFIX_BYTES + chunk_length > size_bytes:
         raise MeshDamaged("the mesh file's first chunk is no JSON chunk that fits the file")
+    if chunk_length > JSON_MAX_BYTES:
+        raise MeshDamaged(f"the mesh file's JSON chunk of {chunk_length:,} bytes is larger than {JSON_MAX_BYTES:,}")
     return int(chunk_length)
 
 
@@ -49,18 +56,25 @@ def glb_facts(text: bytes, rest: bytes, size_bytes: int) -> MeshFacts:
         MeshDamaged: the structure contradicts itself, or there is no face in it.
     """
     try:
-        document = json.loads(text)
+        document = json.loads(text, parse_constant=_refuse_constant)
         binary_bytes = _binary_length(text, rest, size_bytes)
         _check_views(document, binary_bytes)
         return _facts(document)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         raise MeshDamaged(f"the mesh file's JSON chunk cannot be understood: {error!r}") from error
+
+
+def _refuse_constant(name: str) -> None:
+    """Python reads NaN and Infinity; JSON has no such numbers."""
+    raise ValueError(f"{name} is no JSON")
 
 
 def _binary_length(text: bytes, rest: bytes, size_bytes: int) -> int:
     if not rest:
         return 0
-    length, kind = struct.unpack("<2I", rest)
+    if len(rest) < _CHUNK_HEADER.size:
+        raise MeshDamaged(f"the mesh file ends within a chunk header, {len(rest)} bytes after its JSON chunk")
+    length, kind = _CHUNK_HEADER.unpack(rest)
     end = PREFIX_BYTES + len(text) + len(rest) + length
     if kind != _BIN or end > size_bytes:
         raise MeshDamaged(f"the mesh file's binary chunk would end at byte {end:,} of {size_bytes:,}")
@@ -95,7 +109,7 @@ def _facts(document: Mapping[str, Any]) -> MeshFacts:
     accessors: Sequence[Mapping[str, Any]] = document.get("accessors", ())
     primitives = [one for mesh in document.get("meshes", ()) for one in mesh["primitives"]]
     faces = sum(_faces(one, accessors) for one in primitives)
-    if faces == 0:
+    if faces < 1:
         raise MeshDamaged("the mesh file holds no face")
     positions = [accessors[one["attributes"]["POSITION"]] for one in primitives]
     materials = document.get("materials", ())
@@ -129,4 +143,6 @@ def _bounds(
         return None
     low = tuple(min(float(one["min"][axis]) for one in positions) for axis in range(3))
     high = tuple(max(float(one["max"][axis]) for one in positions) for axis in range(3))
+    if not all(map(math.isfinite, (*low, *high))):
+        raise MeshDamaged(f"the mesh reaches from {low} to {high}: its bounds are no finite numbers")
     return (low[0], low[1], low[2]), (high[0], high[1], high[2])

@@ -205,18 +205,24 @@ class Limits(Section):
 
 
 class Budget(Section):
+    """What may be spent."""
+
     max_cu: float | None = Field(
         default=None, ge=0, le=1e9, allow_inf_nan=False, description="Creative units that one run may spend at most."
     )
 
 
 class Preflight(Section):
+    """What is checked of the pictures before anything is paid."""
+
     consistency: Literal["hold", "warn", "skip"] = Field(
         default="warn", description="What to do with a set whose views do not fit one another."
     )
 
 
 class Acceptance(Section):
+    """What is asked of a mesh before it is delivered."""
+
     on_low: Literal["hold", "warn", "skip"] = Field(
         default="warn", description="What to do with a mesh that does not look like its pictures."
     )
@@ -230,6 +236,8 @@ class Acceptance(Section):
 
 
 class Uploads(Section):
+    """How pictures stand in the service's gallery."""
+
     hide: bool = Field(default=True, description="Keep uploaded pictures out of the service's gallery.")
     collections: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
         default=(), description="Ids of the service's collections that the pictures go into."

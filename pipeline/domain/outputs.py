@@ -50,6 +50,11 @@ def wanted(assets: Sequence[Asset]) -> list[WantedAsset]:
     return list(found.values())
 
 
+def has_mesh(assets: Sequence[Asset]) -> bool:
+    """Whether the mesh is among a job's assets."""
+    return any(_role(one) == MESH for one in assets)
+
+
 def _role(asset: Asset) -> str:
     if asset.kind == "3d" and asset.media_type == GLB_TYPE:
         return MESH

@@ -1,5 +1,6 @@
 """What a folder tree looks like to ``mvmesh init``, and the manifest that it proposes. Pure, no I/O."""
 
+import glob
 import json
 import os
 import re
@@ -104,11 +105,11 @@ def _folder_entries(seen: _Seen) -> Iterable[_Entry]:
     common = Path(os.path.commonpath([PurePosixPath("/", *parts[:-1]) for parts in seen.sets])).parts[1:]
     depths = {len(parts) - len(common) for parts in seen.sets}
     wanted = ("*",) * depths.pop() if len(depths) == 1 else ("**",)
-    others = [parts for parts in (*seen.empty, *seen.flat) if _is_matched(parts, common, wanted)]
+    below = ("/".join(parts[len(common) :]) for parts in seen.empty if _is_matched(parts, common, wanted))
     yield _Entry(
         comment="every matching folder is one image set",
         parts=(*common, *wanted),
-        exclude=tuple("/".join(parts[len(common) :]) for parts in others if parts in set(seen.empty)),
+        exclude=tuple(glob.escape(path) for path in below),
     )
 
 

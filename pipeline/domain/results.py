@@ -216,8 +216,11 @@ def _flat(row: ResultRow) -> dict[str, Any]:
     }
 
 
+_FORMULA_STARTS = frozenset("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - the full-width forms start formulas, too
+
+
 def _inert(value: Any) -> Any:
     """A text that begins like a formula gets an apostrophe before it (OWASP, CSV injection)."""
-    if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"}:
+    if isinstance(value, str) and value[:1] in _FORMULA_STARTS:
         return f"'{value}"
     return value

@@ -1,9 +1,8 @@
 """Downloads: files from signed URLs to the disk, hashed on the way, resumed after a break."""
 
-import errno
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,11 +10,12 @@ import aiofiles
 import aiofiles.os
 import anyio
 
-from pipeline.domain.errors import LocalIoError, MeshDamaged, MvmeshError, ServiceFault, Throttled, UrlExpired
+from pipeline.domain.errors import MeshDamaged, MvmeshError, ServiceFault, Throttled, UrlExpired
 from pipeline.ports.addresses import Origin
 from pipeline.ports.http import Incoming, Timeouts, TransferSession
 from pipeline.ports.interfaces import Downloaded
 from pipeline.ports.retrying import wished_pause_s
+from pipeline.ports.storage import local_errors
 
 DOWNLOAD_MAX_BYTES = 4 * 1024**3
 DOWNLOAD_TIMEOUTS = Timeouts(total_s=3600.0)
@@ -42,7 +42,7 @@ class _Received:
 
 
 class Downloader:
-    """The adapter of ``pipeline.ports.interfaces.Downloads``. A break is resumed as long as this object lives; after a
+    """The port ``Downloads``. A break is resumed as long as this object lives; after a
     restart a file begins anew.
     """
 
@@ -106,13 +106,13 @@ class Downloader:
 
     async def _receive(self, incoming: Incoming, target: Path, received: _Received) -> None:
         """Write to the end of the body. When it breaks off, what came is remembered for the next try."""
-        with _local_errors(target):
+        with local_errors("written", target):
             await aiofiles.os.makedirs(target.parent, exist_ok=True)
             file = await aiofiles.open(target, "r+b" if received.size_bytes else "wb")
         try:
-            with _local_errors(target):
-                await file.seek(received.size_bytes)
-                await file.truncate()
+            if received.size_bytes:
+                with local_errors("written", target):
+                    await file.truncate(await file.seek(received.size_bytes))
             await self._copy(incoming, file.write, target, received)
         except MeshDamaged:
             raise
@@ -121,7 +121,7 @@ class Downloader:
                 self._broken_off[target] = received
             raise
         finally:
-            with anyio.CancelScope(shield=True), _local_errors(target):
+            with anyio.CancelScope(shield=True), local_errors("written", target):
                 await file.close()
 
     async def _copy(
@@ -131,7 +131,7 @@ class Downloader:
             if received.size_bytes == 0 and chunk.lstrip().lower().startswith(_HTML):
                 raise MeshDamaged(f"{incoming.what}: it sent an HTML page instead of the file")
             self._check_bound(incoming, received.size_bytes + len(chunk))
-            with _local_errors(target):
+            with local_errors("written", target):
                 await write(chunk)
             received.digest.update(chunk)
             received.size_bytes += len(chunk)
@@ -177,22 +177,3 @@ def _media_type(incoming: Incoming) -> str:
 
 def _wrong_size(incoming: Incoming, found: int, expected: int) -> MeshDamaged:
     return MeshDamaged(f"{incoming.what}: the file has {found:,} bytes, the service told {expected:,}")
-
-
-_MENDS = {
-    errno.ENOSPC: "free some space on that disk",
-    errno.EDQUOT: "free some space within the quota",
-    errno.EACCES: "make the folder writable",
-    errno.EPERM: "make the folder writable",
-    errno.EROFS: "choose an output on a disk that can be written",
-    errno.ENOENT: "put the folder back",
-}
-
-
-@contextmanager
-def _local_errors(target: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        mend = _MENDS.get(error.errno or 0, "check that disk")
-        raise LocalIoError(f"{target} cannot be written: {error.strerror or error}", mend=mend) from error

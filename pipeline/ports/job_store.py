@@ -1,9 +1,9 @@
 """The local service's only store: jobs, assets, uploads and keys in SQLite, their contents as files beside it.
 
 A data folder holds ``service.sqlite3``, ``assets/<asset id>`` (immutable once visible), ``uploads/<upload id>/<part>``,
-``work/<job id>/`` (what a worker is writing) and ``lock``, which keeps a second service out. A row is committed after
-its file is in place, so a file without a row is left over from a crash and is swept when the store opens; a row without
-its file cannot be.
+``work/<job id>-.../`` (what a worker is writing) and ``lock``, which keeps a second service out. A row is committed
+after its file is in place, so a file without a row is left over from a crash and is swept when the store opens; a row
+without its file cannot be.
 """
 
 import json
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Any
 
 from anyio import to_thread
@@ -232,13 +233,11 @@ class JobStore:
         return float(row["cu"])
 
     async def work_folder(self, job_id: str) -> Path:
-        """An empty folder for what a worker writes for this job."""
-        folder = self._folder / "work" / job_id
-        await to_thread.run_sync(_make_empty, folder)
-        return folder
+        """A new folder for what a worker writes for this job. A worker that outlived a killed service has another."""
+        return await to_thread.run_sync(_new_folder, self._folder / "work", job_id)
 
-    async def drop_work(self, job_id: str) -> None:
-        await to_thread.run_sync(_delete, self._folder / "work" / job_id)
+    async def drop_work(self, folder: Path) -> None:
+        await to_thread.run_sync(_delete, folder)
 
     def _part_path(self, upload: UploadRecord, number: int) -> Path:
         return self._folder / "uploads" / upload.upload_id / str(number)
@@ -304,13 +303,13 @@ def _contents(paths: Sequence[Path]) -> list[bytes | None]:
     return [path.read_bytes() if path.exists() else None for path in paths]
 
 
-def _make_empty(folder: Path) -> None:
-    _delete(folder)
+def _new_folder(parent: Path, name: str) -> Path:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        return Path(mkdtemp(prefix=f"{name}-", dir=parent))
     except OSError as error:
         raise LocalIoError(
-            f"{folder} cannot be made: {error.strerror}", mend="see to the disk, then start again: no job is lost"
+            f"{parent}: nothing can be made in it ({error.strerror})",
+            mend="see to the disk, then start again: no job is lost",
         ) from error
 
 

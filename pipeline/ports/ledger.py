@@ -8,8 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
+from pipeline.domain.errors import LocalIoError
 from pipeline.domain.items import Alias, ItemRecord, OutputFile, Picture
 from pipeline.domain.jobs import Quote
 from pipeline.domain.lifecycle import Event, advance
@@ -249,7 +250,13 @@ def _dump(record: ItemRecord) -> str:
 
 
 def _load(row: Row) -> ItemRecord:
-    return _RECORD.validate_json(row["record"])
+    try:
+        return _RECORD.validate_json(row["record"])
+    except ValidationError as error:
+        raise LocalIoError(
+            f"the ledger is damaged: a record in it cannot be read ({error.errors()[0]['msg']}: {row['record'][:80]})",
+            mend="restore it from a backup; move it away only knowingly",
+        ) from error
 
 
 def _changed(record: ItemRecord, changes: Mapping[str, Any]) -> ItemRecord:

@@ -1,5 +1,6 @@
 """Trying again, with stamina (its only importer): bounded tries and time, jitter, the other side's wish honoured."""
 
+import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -8,11 +9,14 @@ from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 import stamina
+from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
 from pipeline.domain.errors import ConnectionLost, NeverSent, ServiceFault, ServiceUnreachable, Throttled, TryAgain
 from pipeline.ports.clock import utc_now
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 _REPEATED = (ConnectionLost, NeverSent, Throttled, ServiceFault)
 
@@ -37,6 +41,14 @@ class Tries:
 
 
 PATIENT = Tries()
+
+
+def _log_retry(details: RetryDetails) -> None:
+    _log.info("again in %.1f s, after: %s", details.wait_for, details.caused_by)
+
+
+# Unasked, stamina tells of retries through structlog, which prints to stdout: the place of results.
+set_on_retry_hooks((_log_retry,))
 
 
 async def persist(what: str, call: Callable[[], Awaitable[T]], tries: Tries) -> T:

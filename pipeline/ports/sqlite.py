@@ -3,6 +3,7 @@
 The only importer of sqlite3. Durability: WAL with synchronous=FULL, so a method that returned has its rows on the disk.
 """
 
+import errno
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -96,7 +97,7 @@ class Database:
             for request in batch:
                 self._attempt(request)
             self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:  # handed to everyone whose work was in the transaction
             self._abandon(batch, error)
         finally:
             for request in batch:
@@ -113,11 +114,11 @@ class Database:
             request.error = _translate(error, self.path) if isinstance(error, sqlite3.Error) else error
         self._connection.execute("RELEASE one")
 
-    def _abandon(self, batch: list[_Request[Any]], error: sqlite3.Error) -> None:
+    def _abandon(self, batch: list[_Request[Any]], error: Exception) -> None:
+        for request in batch:
+            request.error = _translate(error, self.path) if isinstance(error, sqlite3.Error) else error
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
-        for request in batch:
-            request.error = _translate(error, self.path)
 
     def _translated(self, work: Callable[[Connection], T]) -> T:
         try:
@@ -183,6 +184,6 @@ def _translate(error: OSError | sqlite3.Error, path: Path) -> LocalIoError:
         )
     if isinstance(error, sqlite3.DatabaseError) and "not a database" in str(error):
         return LocalIoError(f"{path} is no SQLite file ({error})", mend="name another state folder, or move it away")
-    if "full" in str(error):
+    if "disk is full" in str(error) or getattr(error, "errno", None) == errno.ENOSPC:
         return LocalIoError(f"the disk that holds {path} is full", mend="make room, then run the same command again")
     return LocalIoError(f"{path} cannot be used: {error}", mend="check that the folder exists and may be written")

@@ -85,7 +85,8 @@ class LocalStorage:
 
 
 @contextmanager
-def _translated(what: str, path: Path) -> Iterator[None]:
+def local_errors(what: str, path: Path) -> Iterator[None]:
+    """Turn an OSError into LocalIoError: the path, what could not be done with it (a participle), why, and the mend."""
     try:
         yield
     except OSError as error:
@@ -103,33 +104,33 @@ def _mend(error: OSError, path: Path) -> str:
 
 
 def _publish(source: Path, target: Path) -> None:
-    with _translated("written", target):
+    with local_errors("written", target):
         _make_folder(target.parent)
         _sync_file(source)
         _move(source, target)
 
 
 def _copy(source: Path, target: Path) -> None:
-    with _translated("written", target):
+    with local_errors("written", target):
         _make_folder(target.parent)
         with source.open("rb") as original, _new_file(target) as file:
             shutil.copyfileobj(original, file)
 
 
 def _write(target: Path, data: bytes) -> None:
-    with _translated("written", target):
+    with local_errors("written", target):
         _make_folder(target.parent)
         with _new_file(target) as file:
             file.write(data)
 
 
 def _read(path: Path) -> bytes:
-    with _translated("read", path):
+    with local_errors("read", path):
         return path.read_bytes()
 
 
 def _read_part(path: Path, start: int, length: int) -> bytes:
-    with _translated("read", path), path.open("rb") as file:
+    with local_errors("read", path), path.open("rb") as file:
         file.seek(start)
         return file.read(length)
 
@@ -139,13 +140,13 @@ def _sizes(paths: Sequence[Path]) -> list[int | None]:
 
 
 def _size(path: Path) -> int | None:
-    with _translated("read", path), suppress(FileNotFoundError, NotADirectoryError):
+    with local_errors("read", path), suppress(FileNotFoundError, NotADirectoryError):
         return path.stat().st_size if path.is_file() else None
     return None
 
 
 def _digest(path: Path) -> str | None:
-    with _translated("read", path), suppress(FileNotFoundError, NotADirectoryError), path.open("rb") as file:
+    with local_errors("read", path), suppress(FileNotFoundError, NotADirectoryError), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
     return None
 
@@ -153,7 +154,7 @@ def _digest(path: Path) -> str | None:
 def _retire(path: Path, into: Path) -> None:
     if not path.exists():
         return
-    with _translated("moved away", path):
+    with local_errors("moved away", path):
         _make_folder(into)
         _move(path, _reserved(into, path.name))
 
@@ -173,7 +174,7 @@ def _reserved(folder: Path, name: str) -> Path:
 
 def _remove(paths: tuple[Path, ...]) -> None:
     for path in paths:
-        with _translated("removed", path):
+        with local_errors("removed", path):
             with suppress(NotADirectoryError):
                 path.unlink(missing_ok=True)
             _remove_empty(path.parent)

@@ -1,1 +1,165 @@
-def report_html(rows, title): return "<html></html>"
+"""``report.html``: the results for people. One page that stands alone: no scripts, nothing from elsewhere."""
+
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib.resources import files
+from typing import Any
+from urllib.parse import quote
+
+from pipeline.domain.lifecycle import State
+from pipeline.domain.results import ResultFile, ResultRow
+
+_DELIVERED = (State.DELIVERED, State.HELD)
+_COLUMNS = ("", "Set", "State", "Faces", "Size", "CU", "Time", "")
+_KILO = 1024
+_FOOTER = 'Also as <a href="results.jsonl">results.jsonl</a> and <a href="results.csv">results.csv</a>. Made by mvmesh.'
+
+
+def report_html(rows: Sequence[ResultRow], *, title: str) -> str:
+    """The whole page.
+
+    Args:
+        rows: the results manifest.
+        title: what the batch is called.
+
+    Links and pictures are relative to the folder that the page lies in, which is the output folder. Whatever a row
+    says is escaped; the page's own policy (CSP) forbids scripts and everything that does not lie beside it.
+    """
+    style = files("pipeline.report").joinpath("report.css").read_text(encoding="utf-8")
+    heads = "".join(f"<th scope=col>{one}" for one in _COLUMNS)
+    return "\n".join(
+        [
+            "<!doctype html>",
+            '<html lang="en">',
+            '<meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{_policy(style)}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            '<meta name="color-scheme" content="light dark">',
+            f"<title>{_text(title)} - meshes</title>",
+            f"<style>{style}</style>",
+            f"<header><h1>{_text(title)}</h1>{_totals(rows)}</header>",
+            f"<table><thead><tr>{heads}</thead><tbody>",
+            *(_row(row) for row in rows),
+            "</tbody></table>",
+            f"<footer>{_FOOTER}</footer>",
+            "</html>",
+            "",
+        ]
+    )
+
+
+def _policy(style: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return f"default-src 'none'; img-src 'self' file:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+
+
+def _totals(rows: Sequence[ResultRow]) -> str:
+    counts = Counter(row.state for row in rows)
+    states = [f"<li>{_badge(state, f'{counts[state]:,} {state}')}" for state in State if counts[state]]
+    sums = [
+        f"<li><b>{len(rows):,}</b> {'result' if len(rows) == 1 else 'results'}",
+        f"<li><b>{_size(sum(file.bytes for row in rows for file in row.outputs))}</b> on disk",
+        f"<li><b>{_charged(rows):g}</b> CU charged",
+    ]
+    return f"<ul class=totals>{''.join(states + sums)}</ul>"
+
+
+def _charged(rows: Iterable[ResultRow]) -> float:
+    """Several rows may share one job: it is charged once."""
+    return sum({row.key: row.cu_charged or 0.0 for row in rows}.values())
+
+
+def _row(row: ResultRow) -> str:
+    cells = [
+        ("shot", "", _preview(row)),
+        ("set", "", _name(row)),
+        ("state", "", _badge(row.state, row.state) + _remarks(row)),
+        ("num", "Faces", f"{row.mesh.faces:,}" if row.mesh else ""),
+        ("num", "Size", _size(sum(file.bytes for file in row.outputs)) if row.outputs else ""),
+        ("num", "CU", "" if row.cu_charged is None else f"{row.cu_charged:g}"),
+        ("num", "Time", _duration(sum(row.timings.values())) if row.timings else ""),
+        ("links", "", _links(row)),
+    ]
+    return "<tr>" + "".join(_cell(kind, label, content) for kind, label, content in cells)
+
+
+def _cell(kind: str, label: str, content: str) -> str:
+    named = f' data-label="{label}"' if label else ""
+    empty = " empty" if not content else ""
+    return f'<td class="{kind}{empty}"{named}>{content}'
+
+
+def _name(row: ResultRow) -> str:
+    marks = [row.variant, f"copy {row.copy_number}" if row.copy_number > 1 else ""]
+    tags = "".join(f"<span class=tag>{_text(mark)}</span>" for mark in marks if mark)
+    views = f"{len(row.views)} {'view' if len(row.views) == 1 else 'views'}" if row.views else ""
+    small = "".join(f"<small>{_text(one)}</small>" for one in (views, row.job_id) if one)
+    return f"<strong>{_text(row.set)}</strong>{tags}{small}"
+
+
+def _remarks(row: ResultRow) -> str:
+    said = [f"<li>{_text(one)}" for one in (*row.reasons, *(() if row.error else row.findings))]
+    if row.error:
+        mend = f"<span class=mend>{_text(row.error.mend)}</span>" if row.error.mend else ""
+        said.insert(0, f"<li class=error>{_text(row.error.message)}{mend}")
+    return f"<ul class=remarks>{''.join(said)}</ul>" if said else ""
+
+
+def _preview(row: ResultRow) -> str:
+    found = _file(row, "preview")
+    if found is None:
+        return ""
+    where = _link(found.path)
+    return f'<a href="{where}"><img src="{where}" alt="mesh beside its front view" loading="lazy" decoding="async"></a>'
+
+
+def _links(row: ResultRow) -> str:
+    return " ".join(
+        f'<a class=mesh href="{_link(file.path)}" download>{_text(_suffix(file))}</a>'
+        if file.role == "mesh"
+        else f'<a href="{_link(file.path)}">{_text(file.role)}</a>'
+        for file in row.outputs
+        if file.role != "preview"
+    )
+
+
+def _suffix(file: ResultFile) -> str:
+    return file.path.rpartition(".")[2].upper()
+
+
+def _file(row: ResultRow, role: str) -> ResultFile | None:
+    return next((file for file in row.outputs if file.role == role), None)
+
+
+def _badge(state: State, text: str) -> str:
+    return f'<span class="badge {state.value}">{_text(text)}</span>'
+
+
+def _text(value: Any) -> str:
+    """Escaped for text and for quoted attributes; control characters and those that turn writing become visible."""
+    return escape("".join(sign if sign.isprintable() else f"\\u{ord(sign):04x}" for sign in str(value)))
+
+
+def _link(path: str) -> str:
+    """A path below the output folder as a relative URL: it can name no scheme and no host."""
+    return escape("./" + quote(path, safe="/", errors="surrogatepass"))
+
+
+def _size(size_bytes: float) -> str:
+    """``812 B``, ``1.4 MB``: as file managers count, in steps of 1024."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size_bytes < _KILO:
+            return f"{size_bytes:.0f} {unit}" if unit in {"B", "kB"} else f"{size_bytes:.1f} {unit}"
+        size_bytes /= _KILO
+    return f"{size_bytes:.1f} TB"
+
+
+def _duration(seconds: float) -> str:
+    """``8.5 s``, ``3 min 20 s``, ``1 h 5 min``"""
+    if seconds < 60:  # noqa: PLR2004 - a minute
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"  # noqa: PLR2004

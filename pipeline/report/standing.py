@@ -39,8 +39,8 @@ def standing(records: Sequence[ItemRecord]) -> Standing:
     changes = [one.updated_at for one in records if one.updated_at is not None]
     return Standing(
         counts={state: counts[state] for state in State if counts[state]},
-        charged_cu=sum(one.charged_cu or 0.0 for one in records),
-        open_cu=sum(one.quoted_cu or 0.0 for one in records if _is_open(one)),
+        charged_cu=sum((one.charged_cu or 0.0 for one in records), 0.0),
+        open_cu=sum((one.quoted_cu or 0.0 for one in records if _is_open(one)), 0.0),
         uncertain=_having(records, State.UNCERTAIN),
         failed=_having(records, State.FAILED),
         held=_having(records, State.HELD),

@@ -2,23 +2,21 @@
 
 from base64 import b64decode
 from binascii import Error as NotBase64
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from hmac import compare_digest
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from pipeline.service.refusals import Refusal
 
-_Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
-_Middleware = Callable[[web.Request, _Next], Awaitable[web.StreamResponse]]
 
-
-def basic_auth(credentials: tuple[str, str], *, open_routes: Collection[str]) -> _Middleware:
+def basic_auth(credentials: tuple[str, str], *, open_routes: Collection[str]) -> Middleware:
     """A middleware that lets only this key and secret pass, but for the routes of these names."""
     expected = ":".join(credentials).encode()
 
     @web.middleware
-    async def authenticate(request: web.Request, handler: _Next) -> web.StreamResponse:
+    async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.match_info.route.name not in open_routes:
             _check(request.headers.get("Authorization", ""), expected)
         return await handler(request)

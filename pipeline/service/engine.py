@@ -72,7 +72,8 @@ def make_mesh(task: EngineTask) -> tuple[MadeFile, ...]:
     """
     for variable in _THREAD_VARIABLES:
         os.environ[variable] = str(task.threads)  # read when the libraries load, just below
-    from pipeline.geometry.reconstruct import Options, ReconstructionError, reconstruct  # noqa: PLC0415
+    from pipeline.geometry.reconstruct import Options, reconstruct  # noqa: PLC0415
+    from pipeline.geometry.silhouettes import ReconstructionError  # noqa: PLC0415
     from pipeline.ports.images import read_rgba  # noqa: PLC0415
 
     try:

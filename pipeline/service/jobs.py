@@ -8,10 +8,10 @@ from pathlib import Path
 import anyio
 from anyio import create_task_group
 
+from pipeline.domain.errors import WorkerDied
 from pipeline.domain.jobs import JobStatus
 from pipeline.domain.model import wants_pbr, wants_texture
 from pipeline.domain.views import View
-from pipeline.ports.compute import WorkerDied
 from pipeline.ports.interfaces import Compute, Now
 from pipeline.ports.job_records import AssetRecord, JobRecord, new_id
 from pipeline.ports.job_store import JobStore
@@ -71,7 +71,7 @@ class JobRunner:
             )
         else:
             await self._publish(job, outcome)
-        await self._store.drop_work(job.job_id)
+        await self._store.drop_work(folder)
 
     async def _publish(self, job: JobRecord, made: tuple[MadeFile, ...]) -> None:
         finalizing = job.moved(JobStatus.FINALIZING, self._now(), progress=_PROGRESS_MAX)

@@ -3,19 +3,18 @@
 import json
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from pipeline.domain.errors import LocalIoError
 
 _log = logging.getLogger(__name__)
 
 _REQUEST_ID = "X-Request-Id"
-
-_Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Refusal(Exception):
@@ -54,7 +53,7 @@ def bad_request(problems: Sequence[str]) -> Refusal:
 
 
 @web.middleware
-async def refusals_as_json(request: web.Request, handler: _Next) -> web.StreamResponse:
+async def refusals_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Every answer that is no success becomes JSON; what went wrong inside goes to the log, never into the body."""
     try:
         return await handler(request)

@@ -84,9 +84,15 @@ async def _working(runner: JobRunner, workers: int) -> AsyncIterator[None]:
                 raised.append(error)
             tasks.cancel_scope.cancel()
     except ExceptionGroup as group:
-        raised.append(group.exceptions[0])
+        raised.append(_first(group))
     if raised:
         raise raised[0]
+
+
+def _first(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.domain.errors import MeshDamaged
 from pipeline.domain.items import Alias, OutputFile
-from pipeline.domain.outputs import MESH, PREVIEW, file_name, mesh_folder, preview_path
+from pipeline.domain.outputs import PREVIEW, file_name, mesh_folder, preview_path
 from pipeline.domain.results import ResultRow, as_csv, as_jsonl
 from pipeline.ports.interfaces import Storage
 
@@ -127,7 +127,3 @@ def sources_of(files: Sequence[OutputFile], output: Path) -> list[Source]:
         for one in files
         if one.role != PREVIEW
     ]
-
-
-def mesh_of(files: Sequence[OutputFile]) -> OutputFile:
-    return next(one for one in files if one.role == MESH)

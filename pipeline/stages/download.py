@@ -7,15 +7,17 @@ from pathlib import Path
 
 import anyio
 
-from pipeline.domain.errors import MeshDamaged, StageTimedOut, TryAgain
+from pipeline.domain.errors import MeshDamaged, ServiceFault, StageTimedOut, TryAgain
 from pipeline.domain.jobs import Asset
-from pipeline.domain.outputs import WantedAsset, wanted
+from pipeline.domain.outputs import WantedAsset, has_mesh, wanted
 from pipeline.ports.interfaces import Downloaded, Downloads, Scenario
 
 ATTEMPTS = 6
 LONGEST_PAUSE_S = 20.0
 LISTING_S = 60.0
 """How long a finished job's assets may take to be listed."""
+SECOND_LOOKS_S = 5.0
+"""How long assets that were listed before are looked for: one answer that lacks them may be a hiccup."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,19 +49,22 @@ async def download(
         is_new: the job has just ended: its assets may take a while to be listed.
 
     Raises:
-        ResultGone: the service knows no such assets (any more).
+        ResultGone: the service does not know the mesh (any more).
         MeshDamaged: no GLB among them, or it comes damaged every time.
         StageTimedOut: all tries failed.
     """
-    assets = await _listed(asset_ids, scenario, patience_s=LISTING_S if is_new else 0.0)
+    assets = await _listed(asset_ids, scenario, patience_s=LISTING_S if is_new else SECOND_LOOKS_S)
     return [await _fetch(one, folder, scenario, downloads) for one in wanted(assets)]
 
 
 async def _listed(asset_ids: Sequence[str], scenario: Scenario, *, patience_s: float) -> list[Asset]:
+    """All assets; those that are there when patience ends, if the mesh is among them."""
     pause_s, waited_s = 0.5, 0.0
     while True:
         assets = await scenario.assets(asset_ids)
         if len(assets) == len(set(asset_ids)):
+            return assets
+        if waited_s >= patience_s and has_mesh(assets):
             return assets
         if waited_s >= patience_s:
             missing = sorted(set(asset_ids) - {one.asset_id for one in assets})
@@ -72,10 +77,10 @@ async def _fetch(one: WantedAsset, folder: Path, scenario: Scenario, downloads: 
     target = folder / f"{one.role}.part"
     asset, last = one.asset, ""
     for attempt in range(ATTEMPTS):
-        if attempt:
-            await anyio.sleep(_pause(attempt))
-            asset = await _signed_again(asset.asset_id, scenario)
         try:
+            if attempt:
+                await anyio.sleep(_pause(attempt))
+                asset = await _signed_again(asset.asset_id, scenario)
             got = await downloads.fetch(asset.url, target, expected_bytes=asset.size_bytes)
         except (TryAgain, MeshDamaged) as error:
             last = str(error)
@@ -96,7 +101,10 @@ def _pause(attempt: int) -> float:
 
 async def _signed_again(asset_id: str, scenario: Scenario) -> Asset:
     """URLs are short-lived: a further try asks for a fresh one."""
-    return (await _listed([asset_id], scenario, patience_s=0.0))[0]
+    listed = await scenario.assets([asset_id])
+    if not listed:
+        raise ServiceFault(f"the service does not tell of asset {asset_id} just now")
+    return listed[0]
 
 
 def _fetched(one: WantedAsset, path: Path, got: Downloaded) -> Fetched:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pipeline.domain.jobs import Job
+from pipeline.domain.views import View
 from pipeline.ports.interfaces import Scenario
 
 CLOCK_SKEW = timedelta(minutes=5)
@@ -68,8 +69,8 @@ async def find_submission(
             caught_up = caught_up or _is_after(job, submitting_at)
         page = listed.next_page
         if page is None:
-            break
-    return _absence((now - submitting_at).total_seconds(), patience, caught_up=caught_up and page is None)
+            return _absence((now - submitting_at).total_seconds(), patience, caught_up=caught_up)
+    return Settled(why=f"the service's list has more than {_PAGES} pages: it was not read to its end")
 
 
 def _absence(age_s: float, patience: Patience, *, caught_up: bool) -> Settled:
@@ -88,5 +89,10 @@ def _is_after(job: Job, moment: datetime) -> bool:
 
 
 def _echoes(echo: Mapping[str, Any], inputs: Mapping[str, Any]) -> bool:
-    """Whether a job's echo is of these inputs: it may have more (defaults, further fields), never less or other."""
+    """Whether a job's echo is of these inputs: it may have more (defaults, further fields), never less or other.
+
+    A further picture is another job: the same front view may be sent with more views, too.
+    """
+    if any(echo.get(view.field) and view.field not in inputs for view in View):
+        return False
     return bool(echo) and all(name in echo and echo[name] == value for name, value in inputs.items())

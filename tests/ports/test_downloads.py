@@ -1,5 +1,4 @@
 import contextlib
-import errno
 import hashlib
 import os
 import sys
@@ -264,10 +263,11 @@ async def test_a_declared_size_over_the_bound_is_refused_unread(host, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
-async def test_a_folder_that_is_gone_is_a_local_error(host, tmp_path):
-    target = tmp_path / "none" / "x"
+async def test_a_folder_that_cannot_be_made_is_a_local_error(host, tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    target = tmp_path / "taken" / "x"
     async with connect(host.url) as downloads:
-        with pytest.raises(LocalIoError, match="none") as caught:
+        with pytest.raises(LocalIoError, match="taken") as caught:
             await downloads.fetch(host.file, target, expected_bytes=None)
     assert caught.value.mend
 
@@ -279,4 +279,4 @@ async def test_a_full_disk_is_a_local_error(host, tmp_path):
     async with connect(host.url) as downloads:
         with pytest.raises(LocalIoError) as caught:
             await downloads.fetch(host.file, target, expected_bytes=None)
-    assert "space" in caught.value.mend or caught.value.__cause__.errno != errno.ENOSPC
+    assert "space" in caught.value.mend

@@ -20,13 +20,6 @@ MET_BY_NONE = {client_exceptions.ClientError, getattr(client_exceptions, "Upload
 """The bare base; and what only a request with an upload tracker raises, which none of ours has."""
 
 
-@pytest.fixture(autouse=True)
-def plain_environment(monkeypatch):
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-
-
 @contextlib.asynccontextmanager
 async def api(base_url):
     async with ApiSession.connect(base_url, authorization="Basic abc", timeouts=SHORT) as session:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.domain.errors import LocalIoError
-from pipeline.ports.storage import LocalStorage, _translated
+from pipeline.ports.storage import LocalStorage, local_errors
 
 pytestmark = pytest.mark.anyio
 
@@ -140,7 +140,7 @@ async def test_no_right_to_write(storage, tmp_path):
 def test_a_full_disk_says_so():
     with (
         pytest.raises(LocalIoError) as caught,
-        _translated("written", Path("/out/x")),
+        local_errors("written", Path("/out/x")),
         Path("/dev/full").open("wb", 0) as full,
     ):
         full.write(b"x")
@@ -156,7 +156,7 @@ def test_a_full_disk_says_so():
     ],
 )
 def test_foreign_errors_are_translated_with_a_mend(error, words):
-    with pytest.raises(LocalIoError, match=r"/out/x") as caught, _translated("written", Path("/out/x")):
+    with pytest.raises(LocalIoError, match=r"/out/x") as caught, local_errors("written", Path("/out/x")):
         raise error
     assert words in caught.value.mend
     assert caught.value.__cause__ is error
@@ -165,6 +165,6 @@ def test_foreign_errors_are_translated_with_a_mend(error, words):
 def test_a_locked_file_on_windows_says_close_it():
     error = PermissionError(errno.EACCES, "used by another process")
     error.winerror = 32  # type: ignore[attr-defined]
-    with pytest.raises(LocalIoError) as caught, _translated("written", Path("/out/x")):
+    with pytest.raises(LocalIoError) as caught, local_errors("written", Path("/out/x")):
         raise error
     assert "close it" in caught.value.mend

@@ -74,7 +74,7 @@ def launch(data: Path, **options: Any) -> Running:
     assert process.stdout is not None
     url = process.stdout.readline().strip()
     assert url, "the service did not start"
-    return Running(url=url, process=process, api=httpx.Client(base_url=url, auth=CREDENTIALS, timeout=20))
+    return Running(url=url, process=process, api=httpx.Client(base_url=url, auth=CREDENTIALS, timeout=20, verify=False))
 
 
 def end(service: Running) -> None:
@@ -99,12 +99,27 @@ def started(tmp_path: Path) -> Iterator[Callable[..., Running]]:
         end(service)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One service for the tests of a module, with a cheap engine."""
+    """One service for all tests that leave it well, with a cheap engine."""
     running = launch(tmp_path_factory.mktemp("service"), ceiling=50)
     yield running
     end(running)
+
+
+@pytest.fixture(scope="session")
+def real_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One service with the engine that users have."""
+    running = launch(tmp_path_factory.mktemp("real"), engine=None)
+    yield running
+    end(running)
+
+
+@pytest.fixture(scope="session")
+def web() -> Iterator[httpx.Client]:
+    """A client without credentials. (Loading certificates, which it needs none of, takes longer than most tests.)"""
+    with httpx.Client(verify=False, timeout=20) as client:
+        yield client
 
 
 @pytest.fixture

@@ -35,22 +35,15 @@ def gated(task: EngineTask) -> tuple[MadeFile, ...]:
     return quick(task)
 
 
-def crash(task: EngineTask) -> tuple[MadeFile, ...]:
-    """Dies for every job but those of 50,000 faces."""
-    if task.face_count != 50_000:
-        os._exit(17)
+def faulty(task: EngineTask) -> tuple[MadeFile, ...]:
+    """Goes wrong in the way that the face count chooses."""
+    match task.face_count:
+        case 41_000:
+            os._exit(17)
+        case 42_000:
+            time.sleep(3600)  # noqa: TID251 - it is to hang
+        case 43_000:
+            raise EngineFailure("frontImage shows no object", "render it on a plain background")
+        case 44_000:
+            raise ZeroDivisionError("secret detail")
     return quick(task)
-
-
-def hang(task: EngineTask) -> tuple[MadeFile, ...]:
-    if task.face_count != 50_000:
-        time.sleep(3600)  # noqa: TID251 - it is to hang
-    return quick(task)
-
-
-def refuse(task: EngineTask) -> tuple[MadeFile, ...]:
-    raise EngineFailure("frontImage shows no object", "render it on a plain background")
-
-
-def bug(task: EngineTask) -> tuple[MadeFile, ...]:
-    raise ZeroDivisionError("secret detail")

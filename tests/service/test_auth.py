@@ -2,7 +2,6 @@
 
 import base64
 
-import httpx
 import pytest
 
 
@@ -26,10 +25,10 @@ def basic(text: str) -> str:
         basic("ü:ü"),
     ],
 )
-def test_others_get_a_401_in_json(service, header) -> None:
+def test_others_get_a_401_in_json(service, header, web) -> None:
     headers = {} if header is None else {"Authorization": header}
     for path in ("jobs", "assets/asset_x", "nowhere"):
-        answer = httpx.get(f"{service.url}/{path}", headers=headers)
+        answer = web.get(f"{service.url}/{path}", headers=headers)
         assert answer.status_code == 401
         assert answer.json()["error"] == "Unauthorized"
         assert answer.headers["www-authenticate"].startswith("Basic")
@@ -37,10 +36,10 @@ def test_others_get_a_401_in_json(service, header) -> None:
         assert "s3cret" not in answer.text
 
 
-def test_key_and_secret_open_the_door(service) -> None:
-    assert httpx.get(f"{service.url}/jobs", headers={"Authorization": basic("key:s3cret:with-colon")}).is_success
+def test_key_and_secret_open_the_door(service, web) -> None:
+    assert web.get(f"{service.url}/jobs", headers={"Authorization": basic("key:s3cret:with-colon")}).is_success
 
 
-def test_health_is_open_and_tells_nothing(service) -> None:
-    answer = httpx.get(service.url.removesuffix("/v1") + "/health")
+def test_health_is_open_and_tells_nothing(service, web) -> None:
+    answer = web.get(service.url.removesuffix("/v1") + "/health")
     assert answer.json() == {"status": "ok"}

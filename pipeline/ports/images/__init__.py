@@ -1,7 +1,7 @@
 """View images: read and judged, converted where a service would not take them as they are.
 
-``files`` knows bytes and formats; ``decoding`` and ``encoding`` are the only importers of Pillow. Pillow is loaded with
-the first picture, not with this module: the command line must answer before that.
+``files`` knows bytes and formats; ``headers``, ``decoding`` and ``encoding`` are the only importers of Pillow. Pillow
+is loaded with the first picture, not with this module: the command line must answer before that.
 """
 
 import hashlib

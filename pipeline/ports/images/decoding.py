@@ -24,7 +24,7 @@ Image.MAX_IMAGE_PIXELS = PIXELS_MAX  # Pillow's own bound (a warning above it, a
 
 OPAQUE = 255
 
-_READ = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000", "PPM", "QOI", "TGA")
+READABLE = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000", "PPM", "QOI", "TGA")
 """What Pillow may try. No format that runs a foreign program (EPS) or is none for pictures of objects."""
 
 _ORIENTATION_TAG = 0x0112
@@ -76,7 +76,7 @@ def decode(data: bytes, name: str) -> Decoded:
     """
     refuse_broken_png(data, name)
     try:
-        image = Image.open(io.BytesIO(data), formats=_READ)
+        image = Image.open(io.BytesIO(data), formats=READABLE)
         _refuse_shape(image, name)
         orientation = _orientation(image)
         is_deep = _is_deep(image, data)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from pipeline.ports.images.decoding import _READ
+from pipeline.ports.images.decoding import READABLE
 from pipeline.ports.images.files import unidentified
 
 
@@ -24,8 +24,8 @@ def read_header(data: bytes, name: str) -> Header:
         PictureRefused: not a picture. (Whether it is whole shows when it is decoded.)
     """
     try:
-        with Image.open(io.BytesIO(data), formats=_READ) as image:
-            kind = image.format or ""
+        with Image.open(io.BytesIO(data), formats=READABLE) as image:
+            kind = "JPEG" if image.format == "MPO" else image.format or ""  # MPO: a JPEG with more behind it
             return Header(
                 media_type=Image.MIME.get(kind, f"image/{kind.lower()}"), width=image.width, height=image.height
             )
