@@ -1,60 +1,40 @@
 """The way of one work item, from pictures to a delivered mesh. It can be taken up again at every state."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import anyio
-from anyio import CancelScope
 
+from pipeline.batch.journal import FORGIVEN, Journal
 from pipeline.batch.placing import Placing
 from pipeline.batch.pool import Pool
+from pipeline.batch.submissions import Submissions
 from pipeline.batch.terms import Terms
 from pipeline.batch.uploads import Uploads
 from pipeline.domain.budget import Budget
-from pipeline.domain.errors import (
-    AssetGone,
-    CeilingReached,
-    CredentialsError,
-    FailItem,
-    JobFailed,
-    MeshDamaged,
-    MvmeshError,
-    NeverSent,
-    ServiceUnreachable,
-    StageTimedOut,
-    SubmissionUncertain,
-    TryAgain,
-)
-from pipeline.domain.events import ItemMoved, JobProgressed, Noted, Observer
-from pipeline.domain.items import ItemRecord, OutputFile, Verdict, WorkItem
+from pipeline.domain.errors import FailItem, JobFailed, MeshDamaged, MvmeshError, StageTimedOut
+from pipeline.domain.events import JobProgressed, Observer
+from pipeline.domain.items import ItemRecord, OutputFile, Verdict
 from pipeline.domain.jobs import Job, JobStatus
 from pipeline.domain.lifecycle import Event, State
 from pipeline.domain.outputs import MESH
 from pipeline.domain.planning import Action, PlannedItem
 from pipeline.domain.views import View
-from pipeline.ports.interfaces import Compute, Downloads, Ledger, Now, Scenario, Storage
+from pipeline.ports.interfaces import Compute, Downloads, Ledger, Scenario, Storage
 from pipeline.stages.accept import accept
 from pipeline.stages.deliver import Source, SourceGone, draw_preview
 from pipeline.stages.download import Fetched, ResultGone, download
-from pipeline.stages.submit import find_submission, submit
 from pipeline.stages.upload import submission
 from pipeline.stages.watch import Watcher
 
 JOB_ATTEMPTS = 2
 """How often a job that fails at the service (and is refunded) is submitted in one run."""
 
-SUBMIT_TRIES = 120
-"""How often a submission that the service turned away, or that could not leave, is tried in one run."""
-
-OVER_BUDGET = "OverBudget"
-OUT_OF_TIME = "OutOfTime"
-"""Why an item is deferred, as its row's error kind."""
-
-LONGEST_PAUSE_S = 15.0
 PREVIEW_S = 120.0
+"""How long the drawing of a preview may take."""
+
 ROUNDS = 4
 """How often an item may go back to an earlier state in one run: assets or results that the service lost."""
 
@@ -72,11 +52,12 @@ class Flow:
         ledger: Ledger,
         compute: Compute | None,
         uploads: Uploads,
+        submissions: Submissions,
         placing: Placing,
         watcher: Watcher,
         pool: Pool,
         budget: Budget,
-        now: Now,
+        journal: Journal,
         observe: Observer,
     ) -> None:
         self._terms = terms
@@ -86,11 +67,12 @@ class Flow:
         self._ledger = ledger
         self._compute = compute
         self._uploads = uploads
+        self._submissions = submissions
         self._placing = placing
         self._watcher = watcher
         self._pool = pool
         self._budget = budget
-        self._now = now
+        self._journal = journal
         self._observe = observe
 
     async def bring(self, planned: PlannedItem) -> ItemRecord:
@@ -105,19 +87,19 @@ class Flow:
                 record = await self._step_by_step(planned, record)
             except FailItem as error:
                 self._budget.release(record.key)
-                return await self._fail(planned, record.key, error)
+                return await self._journal.fail(planned, record.key, error)
             if record.state not in {State.PLANNED, State.READY, State.FINISHED} or self._pool.is_stopping:
                 return record
-        return await self._fail(
-            planned, record.key, StageTimedOut(f"went back {ROUNDS} times, last to {record.state}", mend="run again")
-        )
+        turned = StageTimedOut(f"went back {ROUNDS} times, last to {record.state}", mend="run again")
+        return await self._journal.fail(planned, record.key, turned)
 
     async def _step_by_step(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
-        record = await self._settle(planned, record)
+        record = await self._submissions.settle(planned, record)
         record = await self._upload(planned, record)
-        async with self._pool.slots:
-            record = await self._submit(planned, record)
-            record = await self._watch(planned, record)
+        if record.state in {State.PLANNED, State.READY, State.SUBMITTED}:
+            async with self._pool.slots:
+                record = await self._submissions.submit(planned, record)
+                record = await self._watch(planned, record)
         record = await self._download(planned, record)
         return await self._deliver(planned, record)
 
@@ -125,48 +107,25 @@ class Flow:
         record = await self._ledger.open_item(_new_record(planned, self._terms))
         match record.state:
             case State.FAILED if record.asset_ids:
-                return await self._move(planned, record, Event.TRY_AGAIN, error="", error_class="", mend="")
+                return await self._journal.move(planned, record, Event.TRY_AGAIN, **FORGIVEN)
             case State.FAILED | State.DEFERRED | State.REFUSED | State.UPLOADING:
-                return await self._move(planned, record, Event.PLAN, error="", error_class="", mend="")
+                return await self._journal.move(planned, record, Event.PLAN, **FORGIVEN)
             case State.DELIVERED | State.HELD:
-                return await self._move(planned, record, Event.MISSING, detail="its file is gone")
+                return await self._journal.move(planned, record, Event.MISSING, detail="its file is gone")
+            case State.DOWNLOADED if not await self._is_staged(record):
+                return await self._journal.move(planned, record, Event.MISSING, detail="a downloaded file is not whole")
             case State.SUBMITTING:
-                return await self._move(
-                    planned, record, Event.ANSWER_LOST, detail="the run ended within the submission"
-                )
+                return await self._submissions.lost(planned, record, "the run ended within the submission")
             case _:
                 return record
-
-    async def _settle(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
-        """An uncertain submission is looked for in the service's list."""
-        if record.state is not State.UNCERTAIN or record.submitting_at is None:
-            return record
-        settled = await find_submission(
-            scenario=self._scenario,
-            inputs=record.inputs,
-            submitting_at=record.submitting_at,
-            known_jobs=await self._ledger.known_jobs(),
-            patience=self._terms.patience,
-            now=self._now(),
-        )
-        if settled.job is not None:
-            self._budget.reserve(record.key, record.quoted_cu)
-            return await self._move(
-                planned, record, Event.SUBMISSION_FOUND, detail=settled.why, job_id=settled.job.job_id
-            )
-        if settled.is_absent:
-            self._budget.release(record.key)
-            return await self._move(planned, record, Event.SUBMISSION_ABSENT, detail=settled.why)
-        self._observe(Noted(message=f"{planned.work.aliases[0].label} stays uncertain: {settled.why}", level="warning"))
-        return record
 
     async def _upload(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
         if record.state is not State.PLANNED or not self._may_submit(record):
             return record
         began = anyio.current_time()
-        record = await self._move(planned, record, Event.UPLOAD)
+        record = await self._journal.move(planned, record, Event.UPLOAD)
         assets = {view: await self._uploads.asset(planned.work, view) for view in planned.work.pictures}
-        return await self._move(
+        return await self._journal.move(
             planned,
             record,
             Event.UPLOADED,
@@ -180,74 +139,6 @@ class Flow:
             State.READY,
         }
 
-    async def _submit(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
-        for attempt in range(SUBMIT_TRIES):
-            if record.state in {State.PLANNED, State.READY} and self._pool.is_out_of_time:
-                return await self._defer(planned, record, OUT_OF_TIME, "the time window is over")
-            if record.state is not State.READY or self._pool.is_stopping:
-                return record
-            price = record.quoted_cu if planned.cu is None else planned.cu
-            if not self._budget.reserve(record.key, price):
-                return await self._defer(planned, record, OVER_BUDGET, f"{_cu(price)} more would pass the budget")
-            try:
-                return await self._submit_once(planned, record, price)
-            except (TryAgain, CredentialsError) as error:
-                record = await self._turned_away(planned, record, error, attempt)
-        raise StageTimedOut(f"the service turned the submission away {SUBMIT_TRIES} times", mend="run again later")
-
-    async def _submit_once(self, planned: PlannedItem, record: ItemRecord, price: float | None) -> ItemRecord:
-        """Intent, the one POST, outcome. A run that is told to stop does not cut this off in the middle."""
-        with self._pool.submission():
-            record = await self._move(
-                planned,
-                record,
-                Event.INTEND,
-                submitting_at=self._now(),
-                attempts=record.attempts + 1,
-                quoted_cu=price,
-                job_id="",
-                asset_ids=(),
-            )
-            try:
-                job = await submit(scenario=self._scenario, model=record.model, inputs=record.inputs)
-            except SubmissionUncertain as error:
-                return await self._move(planned, record, Event.ANSWER_LOST, detail=str(error))
-            return await self._move(planned, record, Event.ACCEPTED_BY_SERVICE, job_id=job.job_id)
-        with CancelScope(shield=True):
-            return await self._move(planned, record, Event.ANSWER_LOST, detail="the run was stopped before the answer")
-
-    async def _turned_away(
-        self, planned: PlannedItem, record: ItemRecord, error: MvmeshError, attempt: int
-    ) -> ItemRecord:
-        """Nothing happened at the service: back to where the submission can be tried again."""
-        self._budget.release(record.key)
-        before = replace(record, state=State.SUBMITTING)
-        if isinstance(error, AssetGone):
-            lost = error.asset_ids or tuple(str(record.inputs[view.field]) for view in planned.work.pictures)
-            await self._uploads.forget(lost)
-            return await self._move(planned, before, Event.ASSET_LOST, detail=str(error), attempts=record.attempts)
-        record = await self._move(planned, before, Event.NOT_SENT, detail=str(error), attempts=record.attempts)
-        if isinstance(error, CredentialsError):
-            raise error
-        if isinstance(error, NeverSent) and attempt >= 5:  # noqa: PLR2004 - about a minute
-            raise ServiceUnreachable(f"the service cannot be reached: {error}", mend=error.mend) from error
-        if isinstance(error, CeilingReached) and self._pool.lower(error.ceiling):
-            self._observe(Noted(message=f"the team's ceiling is {error.ceiling} jobs at one time"))
-        wish = error.retry_after_s if isinstance(error, TryAgain) else None
-        await anyio.sleep(min(wish or 0.5 * 2 ** min(attempt, 5), LONGEST_PAUSE_S))
-        return record
-
-    async def _defer(self, planned: PlannedItem, record: ItemRecord, kind: str, why: str) -> ItemRecord:
-        return await self._move(
-            planned,
-            record,
-            Event.DEFER,
-            detail=why,
-            error_class=kind,
-            error=why,
-            mend="run again: it goes on from here",
-        )
-
     async def _watch(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
         if record.state is not State.SUBMITTED:
             return record
@@ -255,7 +146,7 @@ class Flow:
         try:
             job = await self._watcher.wait(record.job_id, tell=partial(self._tell_progress, planned))
         except StageTimedOut as error:  # paid, perhaps: it stays submitted, and the next run looks it up first
-            self._observe(Noted(message=f"{planned.work.aliases[0].label}: {error}", level="warning"))
+            self._journal.warn(planned, f": {error}")
             return record
         timings = _timed(record, "generate", began)
         if job.status is JobStatus.SUCCESS:
@@ -263,15 +154,15 @@ class Flow:
             charged = (record.charged_cu or 0.0) + (
                 record.quoted_cu or 0.0 if job.cu_charged is None else job.cu_charged
             )
-            return await self._move(
+            return await self._journal.move(
                 planned, record, Event.JOB_SUCCEEDED, asset_ids=job.asset_ids, charged_cu=charged, timings=timings
             )
-        self._budget.release(record.key)
         said = "; ".join(part for part in (job.error, job.hint) if part) or "the service gives no reason"
         failure = JobFailed(f"job {job.job_id} ended as {job.status}: {said}", mend="look at its pictures; run again")
-        record = await self._fail(planned, record.key, failure)
+        self._budget.settle(record.key, job.cu_charged or 0.0)  # refunded, unless the service says otherwise
+        record = await self._journal.fail(planned, record.key, failure)
         if record.attempts % JOB_ATTEMPTS:
-            return await self._move(planned, record, Event.PLAN, detail="tried again: failed jobs are refunded")
+            return await self._journal.move(planned, record, Event.PLAN, detail="tried again: failed jobs are refunded")
         return record
 
     def _tell_progress(self, planned: PlannedItem, job: Job) -> None:
@@ -280,6 +171,8 @@ class Flow:
     async def _download(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
         if record.state is not State.FINISHED:
             return record
+        if await self._is_staged(record):
+            return await self._journal.move(planned, record, Event.DOWNLOADED, detail="its files are here already")
         began = anyio.current_time()
         folder = self._terms.staging_of(record.key)
         async with self._pool.downloads:
@@ -293,7 +186,7 @@ class Flow:
                 )
             except ResultGone as error:
                 return await self._result_lost(planned, record, error)
-        return await self._move(
+        return await self._journal.move(
             planned,
             record,
             Event.DOWNLOADED,
@@ -301,13 +194,23 @@ class Flow:
             timings=_timed(record, "download", began),
         )
 
+    async def _is_staged(self, record: ItemRecord) -> bool:
+        """Whether all files of the result lie whole in staging: an earlier run ended before it delivered them. Their
+        bytes are compared, for a power cut may leave files of the right size that were never written.
+        """
+        files = [_source(one, self._terms.staging_of(record.key)) for one in record.outputs]
+        whole = [await self._storage.digest(one.path) == one.sha256 for one in files]
+        return bool(whole) and all(whole)
+
     async def _result_lost(self, planned: PlannedItem, record: ItemRecord, error: ResultGone) -> ItemRecord:
         """What is free is made again at once; what costs waits for a run whose plan shows the price."""
-        record = await self._move(planned, record, Event.RESULT_LOST, detail=str(error), job_id="", asset_ids=())
+        record = await self._journal.move(
+            planned, record, Event.RESULT_LOST, detail=str(error), job_id="", asset_ids=()
+        )
         if record.quoted_cu == 0:
             return record
         lost = JobFailed(f"the mesh is gone: {error}", mend="run again to generate it anew; the plan shows the price")
-        return await self._fail(planned, record.key, lost)
+        return await self._journal.fail(planned, record.key, lost)
 
     async def _deliver(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
         """Judge the downloaded mesh, put it to its place under every name, record the verdict."""
@@ -316,11 +219,9 @@ class Flow:
         began = anyio.current_time()
         sources = [_source(one, self._terms.staging_of(record.key)) for one in record.outputs]
         mesh = next(one for one in sources if one.role == MESH)
-        if (await self._storage.sizes([mesh.path]))[0] is None:
-            return await self._move(planned, record, Event.MISSING, detail="the downloaded file is gone")
         verdict = await self._accept(record, mesh.path)
         held = verdict.outcome == "held"
-        picture = await self._preview(planned.work, mesh.path)
+        picture = await self._preview(planned, mesh.path)
         aliases = planned.work.aliases
         try:
             for alias in aliases:
@@ -328,16 +229,14 @@ class Flow:
                     record.key, alias, sources, picture, held=held, keep_sources=alias != aliases[-1]
                 )
         except SourceGone as error:
-            return await self._move(planned, record, Event.MISSING, detail=str(error))
-        return await self._move(
+            return await self._journal.move(planned, record, Event.MISSING, detail=str(error))
+        return await self._journal.move(
             planned,
             record,
             Event.HOLD if held else Event.ACCEPT,
             verdict=verdict,
-            error="",
-            error_class="",
-            mend="",
             timings=_timed(record, "deliver", began),
+            **FORGIVEN,
         )
 
     async def _accept(self, record: ItemRecord, mesh: Path) -> Verdict:
@@ -347,47 +246,16 @@ class Flow:
             await self._storage.remove([mesh])  # so that the next run fetches it anew
             raise
 
-    async def _preview(self, work: WorkItem, mesh: Path) -> bytes | None:
+    async def _preview(self, planned: PlannedItem, mesh: Path) -> bytes | None:
         """A picture for people: that it cannot be drawn never fails an item."""
         if self._compute is None or not self._terms.previews:
             return None
         try:
-            return await self._compute.run(
-                draw_preview, str(mesh), str(work.pictures[View.FRONT].path), timeout_s=PREVIEW_S
-            )
+            front = planned.work.pictures[View.FRONT].path
+            return await self._compute.run(draw_preview, str(mesh), str(front), timeout_s=PREVIEW_S)
         except MvmeshError as error:
-            self._observe(Noted(message=f"no preview of {work.aliases[0].label}: {error}", level="warning"))
+            self._journal.warn(planned, f" gets no preview: {error}")
             return None
-
-    async def _fail(self, planned: PlannedItem, key: str, error: MvmeshError) -> ItemRecord:
-        record = await self._ledger.item(key)
-        assert record is not None  # opened when the item was taken up
-        return await self._move(
-            planned,
-            record,
-            Event.FAIL,
-            detail=str(error),
-            error_class=type(error).__name__,
-            error=str(error),
-            mend=error.mend,
-        )
-
-    async def _move(
-        self, planned: PlannedItem, record: ItemRecord, event: Event, *, detail: str = "", **changes: Any
-    ) -> ItemRecord:
-        """Commit one transition, then tell the observer."""
-        after = await self._ledger.advance(record.key, event, detail=detail, **changes)
-        self._observe(
-            ItemMoved(
-                key=record.key,
-                aliases=planned.work.aliases,
-                before=record.state,
-                after=after.state,
-                detail=detail,
-                charged_cu=after.charged_cu,
-            )
-        )
-        return after
 
 
 def _new_record(planned: PlannedItem, terms: Terms) -> ItemRecord:
@@ -429,7 +297,3 @@ def _source(file: OutputFile, folder: Path) -> Source:
         size_bytes=file.size_bytes,
         sha256=file.sha256,
     )
-
-
-def _cu(price: float | None) -> str:
-    return "a job of unknown price" if price is None else f"{price:g} CU"

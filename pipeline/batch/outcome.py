@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.batch.flow import OUT_OF_TIME
+from pipeline.batch.submissions import OUT_OF_TIME
 from pipeline.domain.lifecycle import State
 from pipeline.domain.results import ResultRow
 

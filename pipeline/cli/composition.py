@@ -54,7 +54,7 @@ def read_manifest(path: Path) -> Manifest:
         raise UsageError(
             f"{path} cannot be read: {error.strerror}", mend="name a manifest, or write one with `mvmesh init FOLDER`"
         ) from error
-    return load_manifest(text, file=path.resolve(), environ=os.environ)
+    return load_manifest(text, file=path, environ=os.environ)
 
 
 def has_engine() -> bool:

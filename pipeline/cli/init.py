@@ -34,24 +34,34 @@ def command(root: Path, *, output: Path, force: bool, as_json: bool) -> ExitCode
     The manifest uses the local service, which needs no account. Change `backend: local` to `backend: scenario` for the
     best meshes.
     """
-    proposal = anyio.run(_write, root, output, force)
+    _check(root, output, force=force)
+    proposal = propose(root, output)
+    if not proposal.set_count:
+        raise _nothing_found(root, proposal)
+    anyio.run(LocalStorage().write, output, proposal.text.encode())
     if as_json:
-        said = {"manifest": str(output), "sets": proposal.set_count, "notes": list(proposal.notes)}
-        say_json({"proposal": said})
+        say_json({"manifest": str(output), "sets": proposal.set_count, "notes": list(proposal.notes)})
     else:
         _show(proposal, output)
     return ExitCode.OK
 
 
-async def _write(root: Path, output: Path, force: bool) -> Proposal:  # noqa: FBT001 - anyio.run takes no keywords
+def _check(root: Path, output: Path, *, force: bool) -> None:
+    if not root.is_dir():
+        raise UsageError(f"{root} is no folder", mend="name the folder that your pictures lie in")
     if output.exists() and not force:
         raise UsageError(
             f"{output} is there already, and is not overwritten",
             mend="name another file with --output, or replace it with --force",
         )
-    proposal = await propose(root, output)
-    await LocalStorage().write(output, proposal.text.encode())
-    return proposal
+
+
+def _nothing_found(root: Path, proposal: Proposal) -> UsageError:
+    return UsageError(
+        f"no image set was recognised below {root}",
+        mend="put the views of each object into a folder of its own, named front.png, left.png, back.png, ...",
+        problems=proposal.notes,
+    )
 
 
 def _show(proposal: Proposal, output: Path) -> None:

@@ -37,7 +37,7 @@ def command(manifest: Path, *, as_json: bool) -> ExitCode:
     with progress(manifest.stem) as observe:
         plan = anyio.run(planned, observe)
     if as_json:
-        say_json({"plan": plan_document(plan)})
+        say_json(plan_document(plan))
     else:
         show_plan(plan)
         if plan.to_do:

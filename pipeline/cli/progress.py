@@ -99,8 +99,12 @@ class LiveDisplay:
 
     @contextmanager
     def drawn(self) -> Iterator[None]:
+        """Nothing is left of it when the block ends before the run has started."""
         with self._live:
-            yield
+            try:
+                yield
+            finally:
+                self._live.transient = not self._tally.has_started
 
     @contextmanager
     def paused(self) -> Iterator[None]:

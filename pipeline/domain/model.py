@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
+from math import isfinite
 from typing import Any
 
 from pipeline.domain.views import View
@@ -17,6 +18,9 @@ class ParameterType(StrEnum):
     STRING = "string"
     BOOLEAN = "boolean"
     FILE = "file"
+
+
+_SPELLED = {ParameterType.BOOLEAN: " (true or false)"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +42,11 @@ class Parameter:
             case ParameterType.BOOLEAN:
                 fits = isinstance(value, bool)
             case ParameterType.NUMBER:
-                fits = isinstance(value, int | float) and not isinstance(value, bool)
+                fits = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
             case ParameterType.STRING | ParameterType.FILE:
                 fits = isinstance(value, str)
         if not fits:
-            return f"{value!r} is no {self.type}"
+            return f"{value!r} is no {self.type}{_SPELLED.get(self.type, '')}"
         if self.allowed and value not in self.allowed:
             near = get_close_matches(str(value), [str(one) for one in self.allowed], n=1, cutoff=0.4)
             hint = f" (nearest: {near[0]})" if near else ""

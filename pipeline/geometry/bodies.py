@@ -73,7 +73,7 @@ def _volumes(
     vertices: NDArray[np.floating[Any]], faces: NDArray[np.int32], labels: NDArray[np.int32], count: int
 ) -> NDArray[np.float64]:
     a, b, c = (vertices[faces[:, corner]].astype(np.float64) for corner in range(3))
-    return np.bincount(labels, np.einsum("ij,ij->i", a, np.cross(b, c)) / 6, count)
+    return np.bincount(labels, np.einsum("ij,ij->i", a, np.cross(b, c)) / 6, count).astype(np.float64)
 
 
 @njit(cache=True, nogil=True)

@@ -30,16 +30,17 @@ def decimate(
 
     (V, 3) vertices in any unit, (F, 3) faces. More faces stay where no edge can go without folding the surface.
     """
-    vertices, faces = vertices.astype(np.float64), faces.copy()
-    quadrics, share = _quadrics(vertices, faces), _ROUND
+    moving = vertices.astype(np.float64)
+    quadrics, share = _quadrics(moving, faces), _ROUND
+    faces = faces.copy()
     while len(faces) > face_count and share <= 1:
         surplus = (len(faces) - face_count + 1) // 2
-        ends, prices = _price(vertices, faces, quadrics)
+        ends, prices = _price(moving, faces, quadrics)
         cheapest = _cheapest(prices, int(share * len(prices)))
-        removed = _collapse(vertices, faces, quadrics, ends[cheapest], surplus)
+        removed = _collapse(moving, faces, quadrics, ends[cheapest], surplus)
         faces = faces[faces[:, 0] >= 0]
         share = _ROUND if removed > surplus / 50 else 1.5 * share
-    return _compact(vertices, faces)
+    return _compact(moving, faces)
 
 
 def _cheapest(prices: NDArray[np.float32], count: int) -> NDArray[np.intp]:
@@ -153,7 +154,7 @@ def _keeps_shape(
     square_now = edge + vx * vx + vy * vy + vz * vz + (x - r[0]) ** 2 + (y - r[1]) ** 2 + (z - r[2]) ** 2
     # Quality is 2 sqrt(3) |cross product| / sum of squared edges.
     quality_was, quality_now = 3.4641 * was / square_was, 3.4641 * now / square_now
-    return now > 0 and quality_now >= min(_SLIVER, quality_was)
+    return bool(now > 0 and quality_now >= min(_SLIVER, quality_was))
 
 
 @njit(cache=True, nogil=True)

@@ -50,8 +50,8 @@ def nearest_marked(marked: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArra
 def distance_from(marked: NDArray[np.bool_]) -> NDArray[np.float32]:
     """(H, W) distance in pixels from the nearest marked pixel; at least one must be marked."""
     rows, columns = nearest_marked(marked)
-    y, x = np.indices(marked.shape, np.float32, sparse=True)
-    return np.hypot(rows - y, columns - x)
+    y, x = np.ogrid[: marked.shape[0], : marked.shape[1]]
+    return np.hypot(rows - y, columns - x).astype(np.float32)
 
 
 def signed_distance(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -61,14 +61,14 @@ def signed_distance(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
     Both sides of the outline must occur.
     """
     soft = _soften(coverage)
-    slope_y, slope_x = np.gradient(soft)
+    slope_y, slope_x = (np.gradient(soft, axis=axis).astype(np.float32) for axis in (0, 1))
     rows, columns = nearest_marked(_beside(soft >= 0.5))
     return _from_outline(soft, slope_y, slope_x, rows, columns)
 
 
 def _soften(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
     """A 3 x 3 binomial mean: gives also a mask without grey edges a slope to find its outline by."""
-    padded = np.pad(coverage, 1, mode="edge")
+    padded: NDArray[np.float32] = np.pad(coverage, 1, mode="edge")
     across = (padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]) / 4
     softened: NDArray[np.float32] = (across[:-2] + 2 * across[1:-1] + across[2:]) / 4
     return softened

@@ -1,4 +1,4 @@
-"""A field sampled on a grid becomes a closed surface: marching cubes (Lorensen and Cline, 1987) on two slices at a time.
+"""A field sampled on a grid becomes a closed surface: marching cubes (Lorensen and Cline, 1987), slice by slice.
 
 The table of cases is derived, not copied: on each side of a cube the corners inside are cut off one run at a time, so
 that two cubes always agree about the side they share (also an ambiguous one), and the closed loops that arise are cut
@@ -99,9 +99,9 @@ def isosurface(
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """The zero level of a field that is negative inside.
 
-    ``shape`` is the number of grid points (nz, ny, nx); ``slices(k)`` gives the (ny, nx) values at z = k, asked for
-    once each and in order; ``active`` (z, y, x) says in which blocks of
-    ``BLOCK`` cells a side the surface can be: others are not looked at. The outermost values must be positive for the surface to be closed.
+    ``shape`` is the number of grid points (nz, ny, nx); ``slices(k)`` gives the (ny, nx) values at z = k and is asked
+    once each, in order; ``active`` (z, y, x) says in which blocks of ``BLOCK`` cells a side the surface can be: others
+    are not looked at. The outermost values must be positive for the surface to be closed.
     Returns (V, 3) vertices x, y, z in grid units and (F, 3) faces, counter-clockwise seen from outside.
     """
     depth, height, width = shape

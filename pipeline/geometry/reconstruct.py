@@ -89,15 +89,11 @@ def _silhouettes(pictures: Mapping[View, NDArray[np.uint8]]) -> dict[View, Silho
 
 
 def _colours(hull: Hull, silhouettes: Mapping[View, Silhouette]) -> dict[View, NDArray[np.uint8]]:
-    """The views' colours; where the depth is guessed to be symmetric, the back is the front's mirror image."""
     pixel = ORTHOGRAPHIC_WIDTH / hull.distances.shape[1]
-    colours = {
+    return {
         view: pure_colours(silhouettes[view], distance / pixel)
         for view, distance in zip(hull.views, hull.distances, strict=True)
     }
-    if hull.depth_guessed and View.BACK not in colours:
-        colours[View.BACK] = colours[View.FRONT][:, ::-1]
-    return colours
 
 
 def _matt() -> NDArray[np.uint8]:
@@ -109,12 +105,8 @@ def _notes(hull: Hull, options: Options, face_count: int) -> tuple[str, ...]:
     notes = []
     if hull.depth_guessed:
         notes.append("No view bounds the depth: it is guessed by inflating the silhouette, symmetric front and back.")
-        if View.BACK not in hull.views:
-            notes.append("The back's colours are the front's, mirrored.")
     if face_count < options.face_count - 1:
-        notes.append(
-            f"The surface has {face_count:,} faces on the finest grid, not the {options.face_count:,} asked for."
-        )
+        notes.append(f"The finest grid gives {face_count:,} faces, not the {options.face_count:,} asked for.")
     if options.pbr and options.textured:
         notes.append(f"Roughness {_ROUGHNESS} and no metal everywhere: soft light shows neither.")
     return tuple(notes)

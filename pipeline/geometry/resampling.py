@@ -29,4 +29,5 @@ def _between(plane: NDArray[Any], at: NDArray[np.float64]) -> NDArray[Any]:
     at = np.clip(at, 0, len(plane) - 1)
     below = np.minimum(at.astype(np.intp), len(plane) - 2) if len(plane) > 1 else np.zeros(len(at), np.intp)
     part = (at - below).astype(plane.dtype).reshape(-1, *[1] * (plane.ndim - 1))
-    return plane[below] * (1 - part) + plane[np.minimum(below + 1, len(plane) - 1)] * part
+    between: NDArray[Any] = plane[below] * (1 - part) + plane[np.minimum(below + 1, len(plane) - 1)] * part
+    return between

@@ -34,7 +34,7 @@ class Silhouette:
     coverage: NDArray[np.float32]
     """(S, S) how much of each pixel the object covers, 0..1."""
     colours: NDArray[np.uint8]
-    """(S, S, 3) sRGB; not the object's outside it and within ``impure_px`` of its outline, where background shines in."""
+    """(S, S, 3) sRGB; the object's own only inside it, and further than ``impure_px`` from its outline."""
     impure_px: float
     given: bool
     """Whether the picture was transparent; else the coverage was found against its background."""
@@ -59,19 +59,14 @@ def silhouette(view: View, picture: NDArray[np.uint8], size: int) -> Silhouette:
     Raises ReconstructionError when there is nothing but background, or none of it.
     """
     transparent = float(np.mean(picture[..., 3] < _OPAQUE)) >= _LEAST_TRANSPARENT
-    if transparent:
-        coverage = picture[..., 3].astype(np.float32) / 255
-    elif (found := coverage_before_background(picture[..., :3])) is not None:
-        coverage = found
-    else:
-        raise ReconstructionError(
-            f"{view} view: the object covers the picture or its background is not plain; {_MARGIN}"
-        )
+    coverage = (picture[..., 3] / np.float32(255)) if transparent else coverage_before_background(picture[..., :3])
+    if coverage is None:
+        raise ReconstructionError(f"{view} view: the object fills the picture or the background isn't plain; {_MARGIN}")
     if not (coverage >= 0.5).any():
         raise ReconstructionError(f"{view} view: no object found, the picture is blank; replace the picture")
     if (coverage >= 0.5).all():
         raise ReconstructionError(f"{view} view: the object covers the whole picture; {_MARGIN}")
-    return _squared(coverage, picture[..., :3], size, given=transparent)
+    return _squared(coverage.astype(np.float32), picture[..., :3], size, given=transparent)
 
 
 def _squared(coverage: NDArray[np.float32], colours: NDArray[np.uint8], size: int, *, given: bool) -> Silhouette:

@@ -133,6 +133,7 @@ class _Walk:
         listing = list_folder(path, parts)
         if listing.error:
             yield listing
+            return
         head, rest = wanted[0], wanted[1:]
         if head == "**":
             yield from self._here(listing, rest, trail)
@@ -147,7 +148,7 @@ class _Walk:
         """``**`` standing for no folder at all."""
         if rest:
             yield from self.match(listing.path, listing.parts, rest, trail)
-        elif listing.path not in self.seen and not listing.error:
+        elif listing.path not in self.seen:
             self.seen.add(listing.path)
             yield listing
 

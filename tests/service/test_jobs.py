@@ -113,5 +113,5 @@ def test_the_service_answers_at_once_while_it_computes(started, gate) -> None:
         began = time.perf_counter()
         service.api.get("jobs?types=custom")
         took.append(time.perf_counter() - began)
-    assert statistics.median(took) < 0.05
+    assert statistics.median(took) < 0.1
     gate.touch()
