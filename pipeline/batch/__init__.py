@@ -3,7 +3,8 @@
     plan -> price -> (a person says yes) -> carry_out -> rows
 
 ``batch`` is the run as a whole; ``survey`` says what is to be done; ``flow`` brings one work item from pictures to a
-delivered mesh; ``pool`` bounds how many are on their way; ``uploads`` and ``placing`` share what work items share.
+delivered mesh, ``submissions`` the paid step of it; ``pool`` bounds how many are on their way; ``uploads`` and
+``placing`` share what work items share; ``journal`` commits each move before the next effect.
 """
 
 from pipeline.batch.batch import EMBEDDED, Batch

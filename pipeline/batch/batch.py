@@ -6,9 +6,11 @@ from datetime import datetime
 import anyio
 
 from pipeline.batch.flow import Flow
+from pipeline.batch.journal import Journal
 from pipeline.batch.outcome import Outcome, outcome_of
 from pipeline.batch.placing import Placing
 from pipeline.batch.pool import Pool
+from pipeline.batch.submissions import Submissions
 from pipeline.batch.survey import standing_deliveries, survey
 from pipeline.batch.terms import Terms
 from pipeline.batch.uploads import Uploads
@@ -106,12 +108,12 @@ class Batch:
             AbortRun: the run cannot go on (in the task groups' ExceptionGroup); what is recorded stays, and the
                 results are published first.
         """
-        budget = Budget(max_cu=self._manifest.budget.max_cu)
+        budget = _budget(plan, self._manifest.budget.max_cu)
         self._observe(
             RunStarted(total=len(plan.to_do), already_done=len(plan.items) - len(plan.to_do), quoted_cu=plan.cu)
         )
         try:
-            await self._place_known(plan)
+            await self._place_known(plan, stop)
             if scenario is not None and downloads is not None:
                 await self._bring_all(plan, scenario, downloads, budget, stop)
         finally:
@@ -167,31 +169,17 @@ class Batch:
         """The service has deleted these: their pictures are uploaded again when they are needed."""
         await self._ledger.forget_uploads(service=self._terms.service, project=self._terms.project, asset_ids=asset_ids)
 
-    async def _place_known(self, plan: Plan) -> None:
+    async def _place_known(self, plan: Plan, stop: anyio.Event) -> None:
         if plan.having(Action.PLACE):
             standing = await standing_deliveries(self._terms.shelf.output, ledger=self._ledger, storage=self._storage)
-            await self._placing().place_known(plan, standing)
+            await self._placing().place_known(plan, standing, is_stopping=stop.is_set)
 
     async def _bring_all(
         self, plan: Plan, scenario: Scenario, downloads: Downloads, budget: Budget, stop: anyio.Event
     ) -> None:
         pool = await self._pool(scenario, stop)
         watcher = Watcher(scenario, now=self._now)
-        flow = Flow(
-            self._terms,
-            scenario=scenario,
-            downloads=downloads,
-            storage=self._storage,
-            ledger=self._ledger,
-            compute=self._compute,
-            uploads=self._uploads(scenario),
-            placing=self._placing(),
-            watcher=watcher,
-            pool=pool,
-            budget=budget,
-            now=self._now,
-            observe=self._observe,
-        )
+        flow = self._flow(scenario, downloads, budget, pool, watcher)
         # What is paid already comes first; PLACE was done before.
         todo = iter(plan.having(Action.RESUME, Action.FETCH) + plan.having(Action.GENERATE))
         async with anyio.create_task_group() as background:
@@ -202,6 +190,36 @@ class Batch:
                 for _ in range(self._worker_count(pool)):
                     workers.start_soon(_work, flow, todo)
             background.cancel_scope.cancel()
+
+    def _flow(self, scenario: Scenario, downloads: Downloads, budget: Budget, pool: Pool, watcher: Watcher) -> Flow:
+        journal, uploads = Journal(self._ledger, self._observe), self._uploads(scenario)
+        submissions = Submissions(
+            self._terms,
+            scenario=scenario,
+            ledger=self._ledger,
+            journal=journal,
+            uploads=uploads,
+            pool=pool,
+            budget=budget,
+            now=self._now,
+            observe=self._observe,
+        )
+        return Flow(
+            self._terms,
+            scenario=scenario,
+            downloads=downloads,
+            storage=self._storage,
+            ledger=self._ledger,
+            compute=self._compute,
+            uploads=uploads,
+            submissions=submissions,
+            placing=self._placing(),
+            watcher=watcher,
+            pool=pool,
+            budget=budget,
+            journal=journal,
+            observe=self._observe,
+        )
 
     def _worker_count(self, pool: Pool) -> int:
         """Enough that the next uploads are done before a slot frees, and that downloads hold no slot."""
@@ -277,6 +295,18 @@ class Batch:
 async def _work(flow: Flow, todo: Iterator[PlannedItem]) -> None:
     for planned in todo:
         await flow.bring(planned)
+
+
+def _budget(plan: Plan, max_cu: float | None) -> Budget:
+    """What earlier runs submitted is charged in this one, if it is: it counts before anything new does."""
+    budget = Budget(max_cu=max_cu)
+    for planned in plan.having(Action.RESUME):
+        if planned.record is not None and planned.record.state in _MAY_BE_CHARGED:
+            budget.owe(planned.work.key, planned.record.quoted_cu)
+    return budget
+
+
+_MAY_BE_CHARGED = frozenset({State.SUBMITTING, State.UNCERTAIN, State.SUBMITTED})
 
 
 def _assets_of(record: ItemRecord) -> set[str]:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import anyio
 
@@ -120,7 +119,7 @@ class Flow:
                 return record
 
     async def _upload(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
-        if record.state is not State.PLANNED or not self._may_submit(record):
+        if record.state is not State.PLANNED or self._pool.is_stopping or self._pool.is_out_of_time:
             return record
         began = anyio.current_time()
         record = await self._journal.move(planned, record, Event.UPLOAD)
@@ -133,12 +132,6 @@ class Flow:
             timings=_timed(record, "upload", began),
         )
 
-    def _may_submit(self, record: ItemRecord) -> bool:
-        return not (self._pool.is_stopping or self._pool.is_out_of_time) or record.state not in {
-            State.PLANNED,
-            State.READY,
-        }
-
     async def _watch(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
         if record.state is not State.SUBMITTED:
             return record
@@ -149,21 +142,32 @@ class Flow:
             self._journal.warn(planned, f": {error}")
             return record
         timings = _timed(record, "generate", began)
-        if job.status is JobStatus.SUCCESS:
-            self._budget.settle(record.key, job.cu_charged)
-            charged = (record.charged_cu or 0.0) + (
-                record.quoted_cu or 0.0 if job.cu_charged is None else job.cu_charged
-            )
-            return await self._journal.move(
-                planned, record, Event.JOB_SUCCEEDED, asset_ids=job.asset_ids, charged_cu=charged, timings=timings
-            )
+        if job.status is not JobStatus.SUCCESS:
+            return await self._job_failed(planned, record, job, timings)
+        price = job.cu_charged if job.cu_charged is not None else record.quoted_cu or 0.0
+        self._budget.settle(record.key, price)
+        return await self._journal.move(
+            planned,
+            record,
+            Event.JOB_SUCCEEDED,
+            asset_ids=job.asset_ids,
+            charged_cu=(record.charged_cu or 0.0) + price,
+            timings=timings,
+        )
+
+    async def _job_failed(
+        self, planned: PlannedItem, record: ItemRecord, job: Job, timings: Mapping[str, float]
+    ) -> ItemRecord:
+        """A failed job is refunded, unless the service says otherwise; what was refunded is tried again."""
+        kept_cu = job.cu_charged or 0.0
+        self._budget.settle(record.key, kept_cu)
         said = "; ".join(part for part in (job.error, job.hint) if part) or "the service gives no reason"
         failure = JobFailed(f"job {job.job_id} ended as {job.status}: {said}", mend="look at its pictures; run again")
-        self._budget.settle(record.key, job.cu_charged or 0.0)  # refunded, unless the service says otherwise
-        record = await self._journal.fail(planned, record.key, failure)
-        if record.attempts % JOB_ATTEMPTS:
-            return await self._journal.move(planned, record, Event.PLAN, detail="tried again: failed jobs are refunded")
-        return record
+        charged = (record.charged_cu or 0.0) + kept_cu
+        record = await self._journal.fail(planned, record.key, failure, charged_cu=charged, timings=timings)
+        if kept_cu or record.attempts % JOB_ATTEMPTS == 0:
+            return record
+        return await self._journal.move(planned, record, Event.PLAN, detail="tried again: it was refunded")
 
     def _tell_progress(self, planned: PlannedItem, job: Job) -> None:
         self._observe(JobProgressed(key=planned.work.key, aliases=planned.work.aliases, progress=job.progress))

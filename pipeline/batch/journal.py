@@ -41,12 +41,12 @@ class Journal:
         )
         return after
 
-    async def fail(self, planned: PlannedItem, key: str, error: MvmeshError) -> ItemRecord:
+    async def fail(self, planned: PlannedItem, key: str, error: MvmeshError, **changes: Any) -> ItemRecord:
         """The item ends here, wherever it stands; the reason goes to its row of the results."""
         with CancelScope(shield=True):
             record = await self._ledger.item(key)
         assert record is not None  # opened when the item was taken up
-        return await self.move(planned, record, Event.FAIL, detail=str(error), **told(error))
+        return await self.move(planned, record, Event.FAIL, detail=str(error), **told(error), **changes)
 
     def warn(self, planned: PlannedItem, message: str) -> None:
         self._observe(Noted(message=f"{planned.work.aliases[0].label}{message}", level="warning"))

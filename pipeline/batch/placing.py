@@ -1,12 +1,15 @@
 """Placing: results stand in the output folder under the names that people gave their sets, and move along with them."""
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
-from pathlib import PurePosixPath
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 
 from pipeline.batch.terms import Terms
+from pipeline.domain.errors import LocalIoError
 from pipeline.domain.items import Alias, OutputFile
 from pipeline.domain.lifecycle import State
+from pipeline.domain.naming import identity, portable_path
 from pipeline.domain.outputs import PREVIEW
 from pipeline.domain.planning import Action, Plan, PlannedItem
 from pipeline.ports.interfaces import Delivery, Ledger, Now, Storage
@@ -55,55 +58,112 @@ class Placing:
             names = {one.name for one in previous.files} - {one.name for one in files}
             await retire([PurePosixPath(one) for one in names], shelf=self._terms.shelf, storage=self._storage)
 
-    async def place_known(self, plan: Plan, standing: Mapping[str, Sequence[Delivery]]) -> None:
+    async def place_known(
+        self, plan: Plan, standing: Mapping[str, Sequence[Delivery]], *, is_stopping: Callable[[], bool]
+    ) -> None:
         """Bring meshes that stand under another name to the names they are asked for under; nothing is paid.
 
-        All sources are secured first: names may have been exchanged between sets.
+        Meshes may have exchanged their names, or changed theirs so little that some file systems see no change: what
+        stands where a mesh is to come is secured in staging before anything else. The usual mesh, whose old name
+        nobody claims, stays whole under it until it stands under the new one, too. A run that ends in between finds
+        every mesh in the output folder or in staging.
+
+        Raises:
+            LocalIoError: a mesh has vanished since it was planned.
         """
-        wanted = {alias for one in plan.items for alias in one.work.aliases}
-        todo = [(one, standing[one.work.key][0]) for one in plan.having(Action.PLACE)]
-        for planned, delivery in todo:
-            await self._secure(planned.work.key, delivery)
-        for planned, delivery in todo:
-            await self._place_secured(planned, delivery)
-        for planned, _ in todo:
-            await self._drop_renamed(standing[planned.work.key], wanted)
+        claims = _claims(plan)
+        moves = [_move_of(planned, standing.get(planned.work.key, ()), claims) for planned in plan.having(Action.PLACE)]
+        contested = [one for one in moves if one.is_contested]
+        for move in contested:
+            if is_stopping():
+                return
+            await self._secure(move)
+        for move in moves:
+            await self._drop([old for old in move.outdated if _place(old.alias) in claims])
+        for move in moves:
+            if is_stopping():
+                return
+            await self._place_known(move)
+            await self._drop([old for old in move.outdated if _place(old.alias) not in claims])
 
-    async def _secure(self, key: str, delivery: Delivery) -> None:
-        for source in sources_of(delivery.files, self._terms.shelf.output):
-            await self._storage.copy(source.path, self._terms.staging_of(key) / f"{source.role}.part")
+    async def _secure(self, move: "_Move") -> None:
+        output, staging = self._terms.shelf.output, self._terms.staging_of(move.planned.work.key)
+        for file in move.source.files:
+            if (await self._storage.sizes([output / file.name]))[0] is not None:
+                await self._storage.copy(output / file.name, staging / f"{file.role}.part")
 
-    async def _place_secured(self, planned: PlannedItem, delivery: Delivery) -> None:
-        key, record = planned.work.key, planned.record
-        folder = self._terms.staging_of(key)
-        sources = [
-            Source(
-                role=one.role,
-                path=folder / f"{one.role}.part",
-                suffix=one.suffix,
-                media_type=one.media_type,
-                size_bytes=one.size_bytes,
-                sha256=one.sha256,
-            )
-            for one in sources_of(delivery.files, self._terms.shelf.output)
-        ]
-        preview = await self._preview_of(delivery)
-        held = record is not None and record.state is State.HELD
+    async def _place_known(self, move: "_Move") -> None:
+        planned, output = move.planned, self._terms.shelf.output
+        sources, preview_path = sources_of(move.source.files, output), _preview_path(move.source, output)
+        if move.is_contested:
+            staging = self._terms.staging_of(planned.work.key)
+            sources = [replace(one, path=staging / f"{one.role}.part") for one in sources]
+            preview_path = staging / f"{PREVIEW}.part"
+        preview = await self._picture(preview_path)
+        held = planned.record is not None and planned.record.state is State.HELD
         for alias in planned.unplaced:
-            await self.place(key, alias, sources, preview, held=held, keep_sources=alias != planned.unplaced[-1])
-        await self._storage.remove([one.path for one in sources])
+            await self.place(planned.work.key, alias, sources, preview, held=held, keep_sources=True)
+        if move.is_contested:
+            await self._storage.remove([*(one.path for one in sources), *([preview_path] if preview_path else [])])
 
-    async def _preview_of(self, delivery: Delivery) -> bytes | None:
-        for file in delivery.files:
-            path = self._terms.shelf.output / file.name
-            if file.role == PREVIEW and (await self._storage.sizes([path]))[0] is not None:
-                return await self._storage.read(path)
-        return None
+    async def _picture(self, path: Path | None) -> bytes | None:
+        if path is None or (await self._storage.sizes([path]))[0] is None:
+            return None
+        return await self._storage.read(path)
 
-    async def _drop_renamed(self, standing: Sequence[Delivery], wanted: Collection[Alias]) -> None:
+    async def _drop(self, outdated: Sequence[Delivery]) -> None:
         """The mesh has moved along: nothing stays under a name that nobody asks for any more."""
-        output = self._terms.shelf.output
-        for old in standing:
-            if old.alias not in wanted:
-                await self._ledger.forget_delivery(old.output, old.alias)
-                await self._storage.remove([output / file.name for file in old.files])
+        for old in outdated:
+            await self._storage.remove([self._terms.shelf.output / file.name for file in old.files])
+            await self._ledger.forget_delivery(old.output, old.alias)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Move:
+    """A mesh on its way from one name to others."""
+
+    planned: PlannedItem
+    source: Delivery
+    is_contested: bool
+    """Something else is to come where the source stands."""
+    outdated: tuple[Delivery, ...]
+    """Where it stands under names that nobody asks for any more."""
+
+
+def _move_of(planned: PlannedItem, standing: Sequence[Delivery], claims: Mapping[str, Collection[Alias]]) -> _Move:
+    if not standing:
+        raise LocalIoError(
+            f"the mesh of {planned.work.aliases[0].label} has vanished from the output folder since it was planned",
+            mend="run again: it is fetched from the service",
+        )
+
+    def is_contested(one: Delivery) -> bool:
+        claimed = claims.get(_place(one.alias), ())
+        return bool(claimed) and not (one.alias in claimed and one.alias in planned.work.aliases)
+
+    source = min(standing, key=is_contested)
+    wanted = {alias for claimed in claims.values() for alias in claimed}
+    return _Move(
+        planned=planned,
+        source=source,
+        is_contested=is_contested(source),
+        outdated=tuple(one for one in standing if one.alias not in wanted),
+    )
+
+
+def _claims(plan: Plan) -> Mapping[str, Collection[Alias]]:
+    """By place in the output folder: the names that it belongs to. A refused set's mesh of old keeps its place."""
+    refused = (alias for one in plan.refused for alias in one.aliases)
+    claims: dict[str, set[Alias]] = {}
+    for alias in (*refused, *(alias for one in plan.items for alias in one.work.aliases)):
+        claims.setdefault(_place(alias), set()).add(alias)
+    return claims
+
+
+def _place(alias: Alias) -> str:
+    """What two names share whose files some file system would take for the same: another case, another Unicode form."""
+    return identity(str(portable_path(alias.set_id, alias.suffix)))
+
+
+def _preview_path(delivery: Delivery, output: Path) -> Path | None:
+    return next((output / one.name for one in delivery.files if one.role == PREVIEW), None)

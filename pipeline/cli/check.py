@@ -9,13 +9,12 @@ from typing import Any
 import anyio
 import click
 from rich.table import Table
-from rich.text import Text
 
 from pipeline.batch.survey import check
 from pipeline.cli.command import Command, json_option, manifest_argument
 from pipeline.cli.composition import read_manifest
 from pipeline.cli.exit_codes import ExitCode
-from pipeline.cli.tables import new_table, show
+from pipeline.cli.tables import cell, elastic, fixed, new_table, show
 from pipeline.cli.terminal import folded, printable, say, say_json
 from pipeline.domain.items import CheckedSet, Finding
 from pipeline.domain.manifest import Manifest
@@ -95,18 +94,14 @@ def _show(checked: Sequence[CheckedSet], manifest: Path) -> None:
 def checks_table(checked: Sequence[CheckedSet]) -> Table:
     """One line a set."""
     table = new_table()
-    table.add_column("VERDICT")
-    table.add_column("SET", no_wrap=True, overflow="ellipsis")
-    table.add_column("VIEWS", justify="right")
-    table.add_column("FINDINGS", no_wrap=True, overflow="ellipsis")
+    fixed(table, "VERDICT")
+    elastic(table, "SET")
+    fixed(table, "VIEWS", justify="right")
+    elastic(table, "FINDINGS")
     for one in checked:
         verdict = verdict_of(one)
-        table.add_row(
-            Text(verdict, style=_COLOURS[verdict]),
-            Text(printable(one.image_set.set_id)),
-            str(len(one.image_set.views)),
-            Text(_kinds(one.findings)),
-        )
+        views = str(len(one.image_set.views))
+        table.add_row(cell(verdict, _COLOURS[verdict]), cell(one.image_set.set_id), views, cell(_kinds(one.findings)))
     return table
 
 

@@ -6,7 +6,7 @@ import anyio
 import click
 
 from pipeline.cli.command import Command, json_option, manifest_argument
-from pipeline.cli.composition import plan_batch
+from pipeline.cli.composition import plan_batch, read_manifest
 from pipeline.cli.exit_codes import ExitCode
 from pipeline.cli.plan_table import plan_document, plan_table, plan_totals
 from pipeline.cli.progress import progress
@@ -39,15 +39,15 @@ def command(manifest: Path, *, as_json: bool) -> ExitCode:
     if as_json:
         say_json(plan_document(plan))
     else:
-        show_plan(plan)
+        _show(plan, read_manifest(manifest).budget.max_cu)
         if plan.to_do:
             say(f"next: mvmesh run {printable(manifest)}")
     return ExitCode.OK
 
 
-def show_plan(plan: Plan) -> None:
+def _show(plan: Plan, max_cu: float | None) -> None:
     if plan.items or plan.refused:
         show(plan_table(plan))
         say()
-    for line in plan_totals(plan):
+    for line in plan_totals(plan, max_cu=max_cu):
         say(line)

@@ -5,11 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
-from pipeline.cli.tables import new_table
+from pipeline.cli.tables import cell, elastic, fixed, new_table
 from pipeline.cli.tally import label_of
-from pipeline.cli.terminal import printable
 from pipeline.domain.model import PUBLISHED_SCHEMA
 from pipeline.domain.planning import Action, Plan, PlannedItem
 
@@ -30,15 +28,15 @@ MEANINGS: Mapping[Action, str] = {
 def plan_table(plan: Plan) -> Table:
     """One line a work item, what is to be done first; refused sets last. Long plans are cut."""
     table = new_table()
-    table.add_column("SET", no_wrap=True, overflow="ellipsis", ratio=None)
-    table.add_column("ACTION", no_wrap=True)
-    table.add_column("PARAMETERS", no_wrap=True, overflow="ellipsis")
-    table.add_column("CU", justify="right", no_wrap=True)
+    elastic(table, "SET")
+    fixed(table, "ACTION")
+    elastic(table, "PARAMETERS")
+    fixed(table, "CU", justify="right")
     rows = _rows(plan)
     for label, action, params, cu in rows[:ROWS_SHOWN]:
-        table.add_row(Text(printable(label)), Text(action, style=_STYLES.get(action, "")), Text(printable(params)), cu)
+        table.add_row(cell(label), cell(action, _STYLES.get(action, "")), cell(params), cu)
     if len(rows) > ROWS_SHOWN:
-        table.add_row(Text(f"... and {len(rows) - ROWS_SHOWN:,} more", style="dim"))
+        table.add_row(cell(f"... and {len(rows) - ROWS_SHOWN:,} more", "dim"))
     return table
 
 
@@ -72,19 +70,22 @@ def _cu(item: PlannedItem) -> str:
     return "?" if item.cu is None else f"{item.cu:g}"
 
 
-def plan_totals(plan: Plan) -> list[str]:
-    """The sums below the table: a line an action that occurs, then the price."""
+def plan_totals(plan: Plan, *, max_cu: float | None) -> list[str]:
+    """The sums below the table: a line an action that occurs, then the price, then the budget if it may not do."""
     counts = Counter(one.action for one in plan.items)
     lines = [f"{counts[action]:>7,} {action:<9} {MEANINGS[action]}" for action in MEANINGS if counts[action]]
     if plan.refused:
         lines.append(f"{len(plan.refused):>7,} {'refused':<9} see mvmesh check")
     if not plan.items and not plan.refused:
         lines.append("no image set found")
-    return [*lines, f"cost: {price_of(plan)}"]
+    lines.append(f"cost: {price_of(plan)}")
+    if max_cu is not None and (plan.cu is None or plan.cu > max_cu):
+        lines.append(f"budget: {max_cu:g} CU; what is over it is left for a later run")
+    return lines
 
 
 def price_of(plan: Plan) -> str:
-    """``free``, ``nothing to pay``, ``120 CU``, ``at least 40 CU (3 prices are not known)``"""
+    """``free``, ``nothing to pay``, ``120 CU``, ``at least 40 CU; 3 of 5 prices are not known ...``"""
     prices = [one.cu for one in plan.having(Action.GENERATE)]
     known = sum(price for price in prices if price is not None)
     unknown = prices.count(None)
@@ -92,7 +93,8 @@ def price_of(plan: Plan) -> str:
         return "nothing to pay"
     if not unknown:
         return f"{known:g} CU" if known else "free"
-    return f"at least {known:g} CU: the price of {unknown} of {len(prices)} is not known before a run asks the service"
+    least = f"at least {known:g} CU; " if known else ""
+    return f"{least}{unknown} of {len(prices)} prices are not known before a run asks the service"
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:

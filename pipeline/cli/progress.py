@@ -118,7 +118,8 @@ class LiveDisplay:
 def panel(tally: Tally, *, title: str, elapsed_s: float) -> RenderableType:
     """What a terminal shows while a run is going; looks well at 80 columns."""
     if not tally.has_started:
-        return Text(f"{title}  looking at pictures and ledger ... {_clock(elapsed_s)}", overflow="ellipsis")
+        head = Text(f"{title}  looking: pictures, ledger, service ... {_clock(elapsed_s)}", overflow="ellipsis")
+        return Group(head, *map(_line_text, tally.recent), "")
     sheet = Table.grid(expand=True)
     sheet.add_row(_head(tally, title, elapsed_s))
     sheet.add_row(ProgressBar(total=1.0, completed=tally.fraction, complete_style="cyan", finished_style="green"))
@@ -134,7 +135,7 @@ def _head(tally: Tally, title: str, elapsed_s: float) -> RenderableType:
     head = Table.grid(expand=True)
     head.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     head.add_column(justify="right", no_wrap=True)
-    head.add_row(Text(f"{title}  {tally.done} of {tally.total} meshes", style="bold"), f"{_price(tally)}  {times}")
+    head.add_row(Text(f"{title}  {tally.made} of {tally.total} meshes", style="bold"), f"{_price(tally)}  {times}")
     return head
 
 

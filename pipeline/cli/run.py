@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -11,7 +12,7 @@ from pipeline.batch import Outcome
 from pipeline.cli.command import Command, json_option, manifest_argument
 from pipeline.cli.composition import read_manifest, run_batch
 from pipeline.cli.exit_codes import ExitCode, exit_code_of
-from pipeline.cli.interruption import Interruption, interruption
+from pipeline.cli.interruption import interruption
 from pipeline.cli.plan_table import plan_table, plan_totals, price_of
 from pipeline.cli.progress import Display, progress
 from pipeline.cli.summary import run_document, show_summary
@@ -40,17 +41,18 @@ def command(manifest: Path, *, yes: bool, as_json: bool) -> ExitCode:
     Running again carries on where the last run ended: what is delivered is not done again, what is paid is not paid
     again. Ctrl-C stops within seconds with everything recorded; a second one stops at once.
     """
-    output = read_manifest(manifest).output_folder
-    with progress(manifest.stem) as display:
-        outcome, rows = anyio.run(_run, manifest, display, yes)
+    loaded = read_manifest(manifest)
+    with progress(loaded.name) as display:
+        ask = None if yes else partial(_asked, max_cu=loaded.budget.max_cu)
+        outcome, rows = anyio.run(_run, manifest, display, ask)
     if as_json:
-        say_json(run_document(outcome, rows, output))
+        say_json(run_document(outcome, rows, loaded.output_folder))
     else:
-        show_summary(outcome, rows, output)
+        show_summary(outcome, rows, loaded.output_folder)
     return exit_code_of(outcome)
 
 
-async def _run(manifest: Path, display: Display, yes: bool) -> tuple[Outcome, list[ResultRow]]:  # noqa: FBT001 - anyio.run
+async def _run(manifest: Path, display: Display, ask: Callable[[Plan], bool] | None) -> tuple[Outcome, list[ResultRow]]:
     async with interruption() as signals:
 
         def observe(event: RunEvent) -> None:
@@ -58,32 +60,28 @@ async def _run(manifest: Path, display: Display, yes: bool) -> tuple[Outcome, li
                 signals.let_finish()
             display(event)
 
-        return await run_batch(
-            manifest, confirm=_confirmation(display, signals, yes=yes), observe=observe, stop=signals.stop
+        def confirm(plan: Plan) -> bool:
+            if ask is None or plan.cu == 0:
+                return True
+            _check_somebody_is_there(plan)
+            with display.paused(), signals.asking():
+                return ask(plan)
+
+        return await run_batch(manifest, confirm=confirm, observe=observe, stop=signals.stop)
+
+
+def _check_somebody_is_there(plan: Plan) -> None:
+    if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+        raise UsageError(
+            f"this run would spend and there is nobody to ask; its cost: {price_of(plan)}",
+            mend="look at it with `mvmesh plan`, then say so with --yes",
         )
 
 
-def _confirmation(display: Display, signals: Interruption, *, yes: bool) -> Callable[[Plan], bool]:
-    """The answer to: may this plan be carried out?"""
-
-    def confirm(plan: Plan) -> bool:
-        if yes or plan.cu == 0:
-            return True
-        if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
-            raise UsageError(
-                f"this run would spend and there is nobody to ask; its cost: {price_of(plan)}",
-                mend="look at it with `mvmesh plan`, then say so with --yes",
-            )
-        with display.paused(), signals.asking():
-            return _asked(plan)
-
-    return confirm
-
-
-def _asked(plan: Plan) -> bool:
+def _asked(plan: Plan, *, max_cu: float | None) -> bool:
     show(plan_table(plan), stream=sys.stderr)
     tell()
-    for line in plan_totals(plan):
+    for line in plan_totals(plan, max_cu=max_cu):
         tell(line)
     try:
         return click.confirm("Go on?", err=True)

@@ -12,7 +12,7 @@ import click
 from pipeline.cli.command import Command, json_option, manifest_argument
 from pipeline.cli.composition import opened_ledger, read_manifest
 from pipeline.cli.exit_codes import ExitCode
-from pipeline.cli.tables import new_table, show
+from pipeline.cli.tables import cell, elastic, fixed, new_table, show
 from pipeline.cli.terminal import folded, printable, say, say_json, shortest
 from pipeline.domain.errors import UsageError
 from pipeline.domain.items import ItemRecord
@@ -140,11 +140,11 @@ def _show(found: Standing, labels: Labels, ledger: Path, manifest: Path) -> None
 
 def _show_counts(found: Standing) -> None:
     table = new_table()
-    table.add_column("STATE")
-    table.add_column("ITEMS", justify="right")
-    table.add_column("")
+    fixed(table, "STATE")
+    fixed(table, "ITEMS", justify="right")
+    elastic(table, "")
     for state, count in found.counts.items():
-        table.add_row(state.value, f"{count:,}", MEANINGS[state])
+        table.add_row(state.value, f"{count:,}", cell(MEANINGS[state]))
     show(table)
 
 

@@ -13,6 +13,7 @@ from pipeline.domain.lifecycle import State
 from pipeline.domain.results import ResultRow
 
 _SHOWN = 20
+_WANTING = frozenset({State.FAILED, State.REFUSED, State.HELD, State.UNCERTAIN})
 
 _COUNTS = (
     ("delivered", "green"),
@@ -59,18 +60,25 @@ def _counted(outcome: Outcome) -> str:
 
 
 def _show_wanting(rows: Sequence[ResultRow]) -> None:
-    """A line for each row that has no mesh, or one that a person should look at; its mend below."""
-    wanting = [row for row in rows if row.error is not None or row.state is State.HELD]
+    """Each row that a person should look at, with its mend. What is merely deferred is counted, not listed."""
+    wanting = [row for row in rows if row.state in _WANTING]
     for row in wanting[:_SHOWN]:
-        why = row.error.message if row.error else "; ".join(row.reasons)
         state = click.style(row.state, fg=dict(_COUNTS).get(row.state, "yellow"))
-        say(f"{state}  {printable(row.label)}\n  {folded(printable(why), indent=2, stream=sys.stdout)}")
+        say(f"{state}  {printable(row.label)}\n  {folded(printable(_why(row)), indent=2, stream=sys.stdout)}")
         if row.error and row.error.mend:
             say(f"  mend: {folded(printable(row.error.mend), indent=8, stream=sys.stdout)}")
     if len(wanting) > _SHOWN:
         say(f"... and {len(wanting) - _SHOWN} more: see the report")
     if wanting:
         say()
+
+
+def _why(row: ResultRow) -> str:
+    if row.error:
+        return row.error.message
+    if row.state is State.UNCERTAIN:
+        return "the answer to its submission was lost; whether it was paid is not known yet"
+    return "; ".join(row.reasons)
 
 
 def _show_places(rows: Sequence[ResultRow], output: Path) -> None:

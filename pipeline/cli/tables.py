@@ -1,19 +1,38 @@
 """Tables: fitted to a terminal's width; in a file or pipe plain columns that shorten nothing."""
 
 import sys
-from typing import TextIO
+from typing import Literal, TextIO
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from pipeline.cli.terminal import is_terminal, wants_no_colour
+from pipeline.cli.terminal import is_terminal, printable, wants_no_colour
 
 _UNBOUNDED = 10_000
 
 
 def new_table() -> Table:
-    """A table without lines around it. Cells are rich ``Text``, never markup: names may hold brackets."""
+    """A table without lines around it."""
     return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_edge=False)
+
+
+def fixed(table: Table, title: str, *, justify: Literal["left", "right"] = "left") -> None:
+    """Add a column of short words or numbers: never shortened."""
+    table.add_column(title, justify=justify, no_wrap=True)
+
+
+def elastic(table: Table, title: str) -> None:
+    """Add a column of names and remarks: shortened where the line would not fit.
+
+    To rich a column that may not wrap is one that may not shrink first, so its cells say that they do not wrap.
+    """
+    table.add_column(title)
+
+
+def cell(text: str, style: str = "") -> Text:
+    """One line of text, escaped; never markup, for names may hold brackets."""
+    return Text(printable(text), style=style, no_wrap=True, overflow="ellipsis")
 
 
 def show(table: Table, *, stream: TextIO | None = None) -> None:

@@ -106,6 +106,11 @@ class Tally:
         return sum(count for state, count in self._counts.items() if state not in _SHARE)
 
     @property
+    def made(self) -> int:
+        """Meshes that this run has put to their place."""
+        return self._counts[State.DELIVERED] + self._counts[State.HELD]
+
+    @property
     def fraction(self) -> float:
         """How much of the whole way of all items lies behind the run, 0 to 1."""
         passed = sum(_SHARE.get(state, 1.0) * count for state, count in self._counts.items())

@@ -89,6 +89,8 @@ def _check_views(document: Mapping[str, Any], binary_bytes: int) -> None:
         if view.get("byteOffset", 0) + view["byteLength"] > binary_bytes and not _is_compressed(view):
             raise MeshDamaged(f"bufferView {at} ends beyond the binary chunk of {binary_bytes:,} bytes")
     for at, accessor in enumerate(document.get("accessors", ())):
+        if accessor["count"] < 1:
+            raise MeshDamaged(f"accessor {at} has {accessor['count']} elements")
         if "bufferView" in accessor and not _is_compressed(views[accessor["bufferView"]]):
             _check_accessor(at, accessor, views[accessor["bufferView"]])
 

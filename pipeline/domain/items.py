@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -189,7 +189,7 @@ class ItemRecord:
     quoted_cu: float | None = None
     charged_cu: float | None = None
     """Over all attempts, refunds taken off."""
-    outputs: Sequence[OutputFile] = ()
+    outputs: tuple[OutputFile, ...] = ()
     verdict: Verdict | None = None
     error_class: str = ""
     error: str = ""

@@ -216,11 +216,12 @@ def _flat(row: ResultRow) -> dict[str, Any]:
     }
 
 
-_FORMULA_STARTS = frozenset("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - the full-width forms start formulas, too
+_FORMULA_STARTS = frozenset("=+-@\t＝＋－＠")  # noqa: RUF001 - the full-width forms start formulas, too
 
 
 def _inert(value: Any) -> Any:
-    """A text that begins like a formula gets an apostrophe before it (OWASP, CSV injection)."""
-    if isinstance(value, str) and value[:1] in _FORMULA_STARTS:
-        return f"'{value}"
-    return value
+    """A text on one line; one that begins like a formula gets an apostrophe before it (OWASP, CSV injection)."""
+    if not isinstance(value, str):
+        return value
+    line = " ".join(value.splitlines())
+    return f"'{line}" if line.lstrip(" ")[:1] in _FORMULA_STARTS else line

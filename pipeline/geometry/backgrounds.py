@@ -16,6 +16,8 @@ _LEAST_DIFFERENCE = 10.0
 """The colour difference (of 255, all channels together) that tells an object from a noiseless background."""
 _NOISE = 5.0
 """The same for a noisy one, in its noise."""
+_NOISE_MAX = 20.0
+"""A border that differs more than that from its own trend is no background."""
 _BORDER_HELD = 0.5
 """The part of the border that must be background for the background to be known."""
 EDGE_PX = 3
@@ -28,6 +30,8 @@ def coverage_before_background(colours: NDArray[np.uint8]) -> NDArray[np.float32
     None when most of the border does not look like one background.
     """
     difference, noise = _difference(colours.astype(np.float32))
+    if noise > _NOISE_MAX:
+        return None
     differs = difference > max(_LEAST_DIFFERENCE, _NOISE * noise)
     border = np.concatenate([differs[0], differs[-1], differs[:, 0], differs[:, -1]])
     if border.mean() > 1 - _BORDER_HELD:
@@ -92,7 +96,8 @@ def _without_specks(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     labels = _labels(mask)
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
-    return (sizes > _SPECK * sizes.max())[labels] & mask
+    cleaned: NDArray[np.bool_] = (sizes > _SPECK * sizes.max())[labels] & mask
+    return cleaned
 
 
 @njit(cache=True, nogil=True)

@@ -44,7 +44,8 @@ def without_phantoms(
         if any(_exposed(mask, all_) for mask, all_ in zip(masks, covered, strict=True)):
             kept[body] = True
             covered = [mask | all_ for mask, all_ in zip(masks, covered, strict=True)]
-    return faces[kept[labels]]
+    needed: NDArray[np.int32] = faces[kept[labels]]
+    return needed
 
 
 def _exposed(mask: NDArray[np.bool_], covered: NDArray[np.bool_]) -> bool:

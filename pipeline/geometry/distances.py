@@ -69,8 +69,8 @@ def signed_distance(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
 def _soften(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
     """A 3 x 3 binomial mean: gives also a mask without grey edges a slope to find its outline by."""
     padded: NDArray[np.float32] = np.pad(coverage, 1, mode="edge")
-    across = (padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]) / 4
-    softened: NDArray[np.float32] = (across[:-2] + 2 * across[1:-1] + across[2:]) / 4
+    across = padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]
+    softened: NDArray[np.float32] = (across[:-2] + 2 * across[1:-1] + across[2:]) / 16
     return softened
 
 

@@ -99,22 +99,26 @@ def isosurface(
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """The zero level of a field that is negative inside.
 
-    ``shape`` is the number of grid points (nz, ny, nx); ``slices(k)`` gives the (ny, nx) values at z = k and is asked
-    once each, in order; ``active`` (z, y, x) says in which blocks of ``BLOCK`` cells a side the surface can be: others
-    are not looked at. The outermost values must be positive for the surface to be closed.
+    ``shape`` is the number of grid points (nz, ny, nx); ``slices(k)`` gives the (ny, nx) values at z = k; ``active``
+    (z, y, x) says in which blocks of ``BLOCK`` cells a side the surface can be: others are not looked at. The outermost values must be positive for the surface to be closed.
     Returns (V, 3) vertices x, y, z in grid units and (F, 3) faces, counter-clockwise seen from outside.
     """
     depth, height, width = shape
     alongs = np.full((2, 2, height, width), -1, np.int32)
     vertices: list[NDArray[np.float32]] = [np.empty((0, 3), np.float32)]
     faces: list[NDArray[np.int32]] = [np.empty((0, 3), np.int32)]
-    below, count = slices(0), 0
+    count = 0
+    below: NDArray[np.float32] | None = None
     for k in range(depth - 1):
-        above = slices(k + 1)
-        made, cut = _march(below, above, alongs, active[k // BLOCK], k, count, cases())
+        busy = active[k // BLOCK]
+        if not busy.any():
+            alongs[1], below = -1, None
+            continue
+        below, above = slices(k) if below is None else below, slices(k + 1)
+        made, cut = _march(below, above, alongs, busy, k, count, cases())
         vertices.append(made)
         faces.append(cut)
-        below, count = above, count + len(made)
+        count, below = count + len(made), above
     return np.concatenate(vertices), np.concatenate(faces)
 
 

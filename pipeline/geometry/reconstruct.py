@@ -57,8 +57,8 @@ def reconstruct(
     the longer side, the object's origin in the middle. Opaque pictures need a plain background. ``progress`` hears
     fractions from 0 to 1. Equal input gives equal output.
 
-    Raises ReconstructionError, which names the view and the mend, when a picture shows no object or only the object,
-    or when the silhouettes have nothing in common.
+    Raises ReconstructionError, which names the view and the mend, when the front view is missing, when a picture shows
+    no object or nothing but the object, or when the silhouettes have nothing in common.
     """
     silhouettes = _silhouettes(pictures)
     progress(0.25)
@@ -83,6 +83,8 @@ def reconstruct(
 
 def _silhouettes(pictures: Mapping[View, NDArray[np.uint8]]) -> dict[View, Silhouette]:
     """All on squares of one size: that of the largest picture, within bounds; in the order of ``View``."""
+    if View.FRONT not in pictures:
+        raise ReconstructionError("front view: missing; it is the one view that a reconstruction needs")
     largest = max(max(picture.shape[:2]) for picture in pictures.values())
     size = min(max(largest, _SIZE_MIN_PX), _SIZE_MAX_PX)
     return completed({view: silhouette(view, pictures[view], size) for view in View if view in pictures})

@@ -4,7 +4,7 @@ The colour of a point is the mean of the views that see it nearly as squarely as
 point alone, not on the picture that is being painted: where two views meet on the surface they meet in one colour.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,82 +26,115 @@ _PREFERENCE: dict[View, float] = {
     View.LEFT_FRONT: 0.8,
     View.RIGHT_FRONT: 0.8,
 }
-"""How much each view's word weighs: people look at the front first, and fewer views leave fewer seams. Of the
-weights tried on real sets these gave the front 3 to 7 dB and took 1 dB from the views half way (median over all: +1)."""
+"""How much each view's word weighs: people look at the front first, and fewer views in play leave fewer seams.
+
+Of the weights tried on real sets these gave the front up to 7 dB, took 1 dB from the views half way, and raised the
+median over all views by 1 dB.
+"""
+_FEW_PX = 12
+"""Faces of fewer pixels are too small to count how many of them are hidden."""
 _TAP_PX = 1.5
 """How far around a point occluders are looked for: their edges fade over twice this width."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surface:
+    vertices: NDArray[np.float32]
+    """(V, 3) world positions."""
+    faces: NDArray[np.int32]
+    """(F, 3)"""
+    normals: NDArray[np.float32]
+    """(V, 3) unit vectors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
     """N views of one surface, on squares of S pixels."""
 
+    surface: Surface
+    views: tuple[View, ...]
     colours: NDArray[np.uint8]
     """(N, S, S, 3) sRGB."""
     depths: NDArray[np.float32]
     """(N, S, S) of the nearest surface, larger is nearer, -inf where there is none."""
+    shown: NDArray[np.float32]
+    """(N, F) how much of each face is not hidden, 0..1; not measured, and 1, for faces of a few pixels."""
     frames: NDArray[np.float64]
     """(N, 3, 3) right, up and backward of each view."""
     trust: NDArray[np.float64]
-    """(N,) how much each view's word weighs where others see the same."""
+    """(N,) how much each view's word weighs."""
 
 
-def look(
-    vertices: NDArray[np.float32], faces: NDArray[np.int32], views: Sequence[View], colours: NDArray[np.uint8]
-) -> tuple[Sight, NDArray[np.float32]]:
-    """The sight of a surface and (N, F) how much of each face the views see, 0..1 (1 too for faces of few pixels)."""
-    frames = np.array([[CAMERAS[view].right, CAMERAS[view].up, CAMERAS[view].backward] for view in views])
-    size = colours.shape[1]
+def look(surface: Surface, pictures: Mapping[View, NDArray[np.uint8]]) -> Sight:
+    """Find what each of the (S, S, 3) pictures shows of a surface."""
+    views, colours = tuple(pictures), np.stack(list(pictures.values()))
     depths = np.empty(colours.shape[:3], np.float32)
-    shown = np.empty((len(views), len(faces)), np.float32)
+    shown = np.empty((len(views), len(surface.faces)), np.float32)
     for at, view in enumerate(views):
-        fragments = fragments_of(vertices, faces, view, size)
+        fragments = _fragments(surface, view, colours.shape[1])
         depths[at] = fragments.depth
-        shown[at] = _shown(fragments.face, project(vertices, CAMERAS[view], size, size), faces)
-    trust = np.array([_PREFERENCE[view] for view in views])
-    return Sight(colours=colours, depths=depths, frames=frames, trust=trust), shown
+        shown[at] = _shown(fragments.face, surface.faces, points_of(surface, view, colours.shape[1]))
+    return Sight(
+        surface=surface,
+        views=views,
+        colours=colours,
+        depths=depths,
+        shown=shown,
+        frames=np.array([[CAMERAS[view].right, CAMERAS[view].up, CAMERAS[view].backward] for view in views]),
+        trust=np.array([_PREFERENCE[view] for view in views]),
+    )
 
 
-def fragments_of(vertices: NDArray[np.float32], faces: NDArray[np.int32], view: View, size: int) -> Fragments:
-    return rasterise(project(vertices, CAMERAS[view], size, size), faces, size, size)
+def points_of(surface: Surface, view: View, size: int) -> NDArray[np.float64]:
+    """(V, 3) where a view's picture of S x S pixels shows the vertices."""
+    return project(surface.vertices, CAMERAS[view], size, size)
 
 
-def _shown(
-    face: NDArray[np.int32], points: NDArray[np.float64], faces: NDArray[np.int32], few_px: float = 12
-) -> NDArray[np.float32]:
-    owned = np.bincount(face[face >= 0], minlength=len(faces))
+def _fragments(surface: Surface, view: View, size: int) -> Fragments:
+    return rasterise(points_of(surface, view, size), surface.faces, size, size)
+
+
+def _shown(face: NDArray[np.int32], faces: NDArray[np.int32], points: NDArray[np.float64]) -> NDArray[np.float32]:
+    owned_px = np.bincount(face[face >= 0], minlength=len(faces))
     a, b, c = (points[faces[:, corner], :2] for corner in range(3))
     u, v = b - a, c - a
-    area = np.abs(u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]) / 2
-    shown: NDArray[np.float32] = np.where(area < few_px, 1, np.clip(owned / np.maximum(area, 1e-9), 0, 1))
-    return shown.astype(np.float32)
+    area_px = np.abs(u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]) / 2
+    part = np.clip(owned_px / np.maximum(area_px, 1), 0, 1)
+    return np.where(area_px < _FEW_PX, 1, part).astype(np.float32)
 
 
-def squareness(sight: Sight, vertices: NDArray[np.float32], normals: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(N, V) the cosine under which each view sees each vertex, 0 where it doesn't."""
-    return _squareness(sight.frames, sight.trust, sight.depths, vertices.astype(np.float64), normals.astype(np.float64))
+def squareness(sight: Sight) -> NDArray[np.float32]:
+    """(N, V) the cosine under which each view sees each vertex, times the view's trust; 0 where it doesn't."""
+    surface = sight.surface
+    return _squareness(
+        sight.frames,
+        sight.trust,
+        sight.depths,
+        surface.vertices.astype(np.float64),
+        surface.normals.astype(np.float64),
+    )
 
 
-def agreed_colours(sight: Sight, vertices: NDArray[np.float32], seen: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(V, 3) the colour of each vertex; nothing meant where no view sees it. ``seen`` is its squareness."""
-    return _vertex_colours(sight.frames, sight.colours, vertices.astype(np.float64), seen)
+def agreed_colours(sight: Sight, seen: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(V, 3) the colour of each vertex, given its squareness; black where no view sees it."""
+    return _vertex_colours(sight.frames, sight.colours, sight.surface.vertices.astype(np.float64), seen)
 
 
-def repaint(
-    sight: Sight, view: int, fragments: Fragments, faces: NDArray[np.int32], normals: NDArray[np.float32]
-) -> NDArray[np.uint8]:
-    """The (S, S, 3) picture of a view with the agreed colour wherever it shows the surface."""
+def repaint(sight: Sight, at: int) -> NDArray[np.uint8]:
+    """The (S, S, 3) picture of the view number ``at`` with the agreed colour wherever it shows the surface."""
+    surface = sight.surface
+    fragments = _fragments(surface, sight.views[at], sight.colours.shape[1])
     return _repaint(
         sight.frames,
         sight.trust,
         sight.depths,
         sight.colours,
-        view,
+        at,
         fragments.face,
         fragments.depth,
         fragments.barycentric,
-        faces,
-        normals,
+        surface.faces,
+        surface.normals,
     )
 
 
@@ -128,7 +161,7 @@ def _seen(
         i = min(max(int(column + (_TAP_PX if tap & 1 else -_TAP_PX)), 0), size - 1)
         j = min(max(int(row + (_TAP_PX if tap & 2 else -_TAP_PX)), 0), size - 1)
         clear += depth[j, i] <= near
-    return cosine * clear / 4
+    return float(cosine * clear / 4)
 
 
 @njit(cache=True, nogil=True)
@@ -210,7 +243,7 @@ def _repaint(
     faces: NDArray[np.int32],
     normals: NDArray[np.float32],
 ) -> NDArray[np.uint8]:
-    painted = colours[view].copy()
+    painted: NDArray[np.uint8] = colours[view].copy()
     size = len(painted)
     pixel = ORTHOGRAPHIC_WIDTH / size
     right, up, backward = frames[view, 0], frames[view, 1], frames[view, 2]

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pipeline.domain.views import ORTHOGRAPHIC_WIDTH
 from pipeline.geometry.bodies import without_phantoms
 from pipeline.geometry.decimation import decimate
-from pipeline.geometry.isosurface import BLOCK, isosurface
+from pipeline.geometry.isosurface import isosurface
 from pipeline.geometry.visual_hull import Hull, field_slice, grid_around, near_surface
 
 _PROBE = ORTHOGRAPHIC_WIDTH / 96
@@ -28,6 +28,8 @@ def surface(hull: Hull, face_count: int) -> tuple[NDArray[np.float32], NDArray[n
     At most ``face_count`` faces, and as many unless the finest grid has fewer. Nothing left of the hull: no faces.
     """
     vertices, faces = _fine_enough(hull, face_count)
+    if not len(faces):
+        return vertices.astype(np.float32), faces
     faces = without_phantoms(vertices, faces, hull.views)
     for _ in range(_ROUNDS):
         vertices = _moved(_moved(vertices, faces, _SHRINK), faces, _SWELL)
@@ -52,13 +54,8 @@ def _on_grid(hull: Hull, spacing: float) -> tuple[NDArray[np.float64], NDArray[n
     grid = grid_around(hull, spacing)
     if grid is None:
         return np.empty((0, 3)), np.empty((0, 3), np.int32)
-    active, values = near_surface(hull, grid)
-
-    def layer(k: int) -> NDArray[np.float32]:
-        at = k // BLOCK
-        return field_slice(hull, grid.lattice, k, grid.shape, active[at], values[at], BLOCK, 2 * spacing)
-
-    vertices, faces = isosurface(layer, active, grid.shape)
+    blocks = near_surface(hull, grid)
+    vertices, faces = isosurface(lambda k: field_slice(hull, grid, blocks, k), blocks.active, grid.shape)
     return vertices * spacing + np.array(grid.origin), faces
 
 

@@ -11,13 +11,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.domain.views import CAMERAS, View
+from pipeline.domain.views import View
 from pipeline.geometry.atlas import Atlas, packed
 from pipeline.geometry.mesh import Mesh
 from pipeline.geometry.normals import vertex_normals
-from pipeline.geometry.rasterising import project
 from pipeline.geometry.resampling import resampled
-from pipeline.geometry.sight import GRAZING, Sight, agreed_colours, fragments_of, look, repaint, squareness
+from pipeline.geometry.sight import GRAZING, Sight, Surface, agreed_colours, look, points_of, repaint, squareness
 
 _PADDING_PX = 8
 """Colours go on for so many texels around a tile's faces: three mip levels without a neighbour's colour."""
@@ -55,19 +54,15 @@ def textured(
 
     Returns the mesh, its vertices split where tiles meet, and its (H, W, 3) sRGB texture; H and W are powers of two.
     """
-    views, normals = tuple(pictures), vertex_normals(vertices, faces)
-    sight, shown = look(vertices, faces, views, np.stack(list(pictures.values())))
-    seen = squareness(sight, vertices, normals)
-    chosen = _choose(sight.frames[:, 2] * sight.trust[:, None], vertices.astype(np.float64), faces, seen, shown)
-    tiles = [
-        _view_tile(sight, at, view, vertices, normals, faces, np.flatnonzero(chosen == at))
-        for at, view in enumerate(views)
-        if (chosen == at).any()
-    ]
-    unseen = np.flatnonzero(chosen < 0)
-    if len(unseen):
-        tiles.append(_invented_tile(agreed_colours(sight, vertices, seen), seen.max(axis=0) > 0, faces, unseen))
-    return _assembled(vertices, normals, faces, tiles)
+    surface = Surface(vertices=vertices, faces=faces, normals=vertex_normals(vertices, faces))
+    sight = look(surface, pictures)
+    seen = squareness(sight)
+    towards = sight.frames[:, 2] * sight.trust[:, None]
+    chosen = _choose(towards, vertices.astype(np.float64), faces, seen, sight.shown)
+    tiles = [_view_tile(sight, at, np.flatnonzero(chosen == at)) for at in np.unique(chosen[chosen >= 0])]
+    if (chosen < 0).any():
+        tiles.append(_invented_tile(agreed_colours(sight, seen), seen.max(axis=0) > 0, faces, chosen < 0))
+    return _assembled(surface, tiles)
 
 
 @njit(cache=True, nogil=True)
@@ -99,28 +94,21 @@ def _choose(
     return chosen
 
 
-def _view_tile(
-    sight: Sight,
-    at: int,
-    view: View,
-    vertices: NDArray[np.float32],
-    normals: NDArray[np.float32],
-    faces: NDArray[np.int32],
-    chosen: NDArray[np.intp],
-) -> _Tile:
+def _view_tile(sight: Sight, at: int, chosen: NDArray[np.intp]) -> _Tile:
     """The part of a view's picture that its faces lie on."""
     size = sight.colours.shape[1]
-    points = project(vertices, CAMERAS[view], size, size)[faces[chosen], :2]
+    points = points_of(sight.surface, sight.views[at], size)[sight.surface.faces[chosen], :2]
     low = np.maximum(np.floor(points.min(axis=(0, 1))).astype(int) - _PADDING_PX, 0)
     high = np.minimum(np.ceil(points.max(axis=(0, 1))).astype(int) + _PADDING_PX, size)
-    picture = repaint(sight, at, fragments_of(vertices, faces, view, size), faces, normals)
-    return _Tile(faces=chosen, points=points - low, texels=picture[low[1] : high[1], low[0] : high[0]])
+    texels = repaint(sight, at)[low[1] : high[1], low[0] : high[0]]
+    return _Tile(faces=chosen, points=points - low, texels=texels)
 
 
 def _invented_tile(
-    colours: NDArray[np.float32], known: NDArray[np.bool_], faces: NDArray[np.int32], unseen: NDArray[np.intp]
+    colours: NDArray[np.float32], known: NDArray[np.bool_], faces: NDArray[np.int32], chosen: NDArray[np.bool_]
 ) -> _Tile:
     """Two by two texels for each unseen face: one at each corner, the fourth continues the plane of their colours."""
+    unseen = np.flatnonzero(chosen)
     spread = _spread(colours, known, faces[unseen])
     columns = int(np.ceil(np.sqrt(len(unseen))))
     rows = -(-len(unseen) // columns)
@@ -159,28 +147,26 @@ def _spread(colours: NDArray[np.float32], known: NDArray[np.bool_], faces: NDArr
     return colours
 
 
-def _assembled(
-    vertices: NDArray[np.float32], normals: NDArray[np.float32], faces: NDArray[np.int32], tiles: Sequence[_Tile]
-) -> tuple[Mesh, NDArray[np.uint8]]:
+def _assembled(surface: Surface, tiles: Sequence[_Tile]) -> tuple[Mesh, NDArray[np.uint8]]:
     """The mesh with its vertices split where tiles meet, and the atlas of all tiles."""
     tiles, atlas = _fitted(tiles)
     base_color = np.empty((atlas.height, atlas.width, 3), np.uint8)
     base_color[:] = np.mean([tile.texels.mean(axis=(0, 1)) for tile in tiles], axis=0)
     origins, uvs, count = [], [], 0
-    corners = np.empty(faces.shape, np.uint32)
+    corners = np.empty(surface.faces.shape, np.uint32)
     for tile, place in zip(tiles, atlas.corners, strict=True):
         height, width, _ = tile.texels.shape
         base_color[place[1] : place[1] + height, place[0] : place[0] + width] = tile.texels
-        origin, corner, points = _own_vertices(tile, faces)
+        origin, corner, points = _own_vertices(tile, surface.faces)
         corners[tile.faces] = corner + count
         origins.append(origin)
         uvs.append((points + place) / (atlas.width, atlas.height))
         count += len(origin)
     origin = np.concatenate(origins)
     mesh = Mesh(
-        positions=vertices[origin],
+        positions=surface.vertices[origin],
         faces=corners,
-        normals=normals[origin],
+        normals=surface.normals[origin],
         uvs=np.concatenate(uvs).astype(np.float32),
     )
     return mesh, base_color

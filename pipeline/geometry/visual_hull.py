@@ -18,11 +18,10 @@ from pipeline.geometry.isosurface import BLOCK
 
 _SLACK = 1.25
 """The field may change this much faster than a distance where it is inflated or an outline is measured roughly."""
+_SIGN, _VALUE = 1, 2
+"""What can be needed of the field in a block of points, beside nothing."""
 _COARSE = 48
 """Points along the frame of the grid that finds where the object is."""
-
-Lattice = NDArray[np.float64]
-"""(4,) x, y, z of a grid's first point and the spacing of its points, world units."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +52,17 @@ class Grid:
     shape: tuple[int, int, int]
     """Number of points (nz, ny, nx)."""
 
-    @property
-    def lattice(self) -> Lattice:
-        return np.array([*self.origin, self.spacing])
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocks:
+    """A grid's blocks of ``BLOCK`` points a side, indexed z, y, x."""
+
+    active: NDArray[np.bool_]
+    """Whether the surface may pass through the block or between it and the next one."""
+    care: NDArray[np.uint8]
+    """What is needed of its points: values where active, signs beside that, nothing elsewhere."""
+    values: NDArray[np.float32]
+    """The field at its middle."""
 
 
 def visual_hull(coverages: Mapping[View, NDArray[np.float32]]) -> Hull:
@@ -77,71 +84,73 @@ def visual_hull(coverages: Mapping[View, NDArray[np.float32]]) -> Hull:
 
 def grid_around(hull: Hull, spacing: float) -> Grid | None:
     """The grid of this spacing that holds all of the hull; None when nothing is left of the hull."""
-    start, step = -ORTHOGRAPHIC_WIDTH / 2, ORTHOGRAPHIC_WIDTH / (_COARSE - 1)
-    values = coarse_values(hull)
-    near = np.argwhere(values < _SLACK * step * np.sqrt(3) / 2)
+    frame = _frame()
+    near = np.argwhere(coarse_values(hull) < _SLACK * frame.spacing * np.sqrt(3) / 2)
     if not len(near):
         return None
-    low = start + (near.min(axis=0)[::-1] - 0.5) * step - 2 * spacing
-    high = start + (near.max(axis=0)[::-1] + 0.5) * step + 2 * spacing
-    nx, ny, nz = (int(n) for n in np.ceil((high - low) / spacing).astype(int) + 1)
+    low = np.array(frame.origin) + (near.min(axis=0)[::-1] - 0.5) * frame.spacing - 2 * spacing
+    high = np.array(frame.origin) + (near.max(axis=0)[::-1] + 0.5) * frame.spacing + 2 * spacing
+    nx, ny, nz = (int(n) for n in np.ceil((high - low) / spacing) + 1)
     return Grid(origin=(float(low[0]), float(low[1]), float(low[2])), spacing=spacing, shape=(nz, ny, nx))
 
 
 def coarse_values(hull: Hull) -> NDArray[np.float32]:
     """The field at points all over the frame, indexed z, y, x."""
-    start, step = -ORTHOGRAPHIC_WIDTH / 2, ORTHOGRAPHIC_WIDTH / (_COARSE - 1)
-    return _values(hull, np.array([start, start, start, step]), (_COARSE, _COARSE, _COARSE))
+    return _values(hull, _frame())
 
 
-def near_surface(hull: Hull, grid: Grid) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """For each block of ``BLOCK`` cells (z, y, x): whether the surface may pass through it, and the field at its middle."""
-    shape = tuple(-(-n // BLOCK) for n in grid.shape)
-    middle = np.array(grid.origin) + grid.spacing * BLOCK / 2
-    values = _values(hull, np.array([*middle, grid.spacing * BLOCK]), (shape[0], shape[1], shape[2]))
-    reach = _SLACK * grid.spacing * (BLOCK / 2 + 1) * np.sqrt(3)
-    return np.abs(values) <= reach, values
-
-
-def _values(hull: Hull, lattice: Lattice, shape: tuple[int, int, int]) -> NDArray[np.float32]:
-    everywhere = np.ones((shape[1], shape[2]), np.bool_), np.zeros((shape[1], shape[2]), np.float32)
-    return np.stack([field_slice(hull, lattice, k, shape, *everywhere, 1, np.inf) for k in range(shape[0])])
-
-
-def field_slice(
-    hull: Hull,
-    lattice: Lattice,
-    k: int,
-    shape: tuple[int, int, int],
-    active: NDArray[np.bool_],
-    elsewhere: NDArray[np.float32],
-    block: int,
-    enough: float,
-) -> NDArray[np.float32]:
-    """(ny, nx) values of the field at the points of layer ``k``.
-
-    Only in the active blocks (of ``block`` points a side) are they computed, elsewhere they are those given; values
-    beyond ``enough`` need not be right.
-    """
-    return _sample(
-        hull.distances,
-        hull.right,
-        hull.up,
-        hull.depth_squared,
-        lattice,
-        k,
-        shape[1],
-        shape[2],
-        active,
-        elsewhere,
-        block,
-        enough,
+def _frame() -> Grid:
+    """A coarse grid over all that the pictures show."""
+    start = -ORTHOGRAPHIC_WIDTH / 2
+    return Grid(
+        origin=(start, start, start), spacing=ORTHOGRAPHIC_WIDTH / (_COARSE - 1), shape=(_COARSE, _COARSE, _COARSE)
     )
+
+
+def near_surface(hull: Hull, grid: Grid) -> Blocks:
+    """Find the blocks of a grid that the surface may pass through, from the field at their middles."""
+    nz, ny, nx = (-(-n // BLOCK) for n in grid.shape)
+    x, y, z = (start + grid.spacing * BLOCK / 2 for start in grid.origin)
+    values = _values(hull, Grid(origin=(x, y, z), spacing=grid.spacing * BLOCK, shape=(nz, ny, nx)))
+    reach = _SLACK * grid.spacing * (BLOCK / 2 + 1) * np.sqrt(3)
+    active = np.abs(values) <= reach
+    return Blocks(active=active, care=np.where(active, _VALUE, _SIGN * _beside(active)).astype(np.uint8), values=values)
+
+
+def _beside(active: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The blocks whose first points are the last of an active block's cells, and the active ones."""
+    beside = active.copy()
+    for axis in range(3):
+        later, earlier = np.moveaxis(beside, axis, 0)[1:], np.moveaxis(beside.copy(), axis, 0)[:-1]
+        later |= earlier
+    return beside
+
+
+def field_slice(hull: Hull, grid: Grid, blocks: Blocks, k: int) -> NDArray[np.float32]:
+    """(ny, nx) values of the field at the points of layer ``k``, as far as the blocks care."""
+    at = k // BLOCK
+    return _slice(hull, grid, k, (blocks.care[at], blocks.values[at], 2 * grid.spacing))
+
+
+def _values(hull: Hull, grid: Grid) -> NDArray[np.float32]:
+    """(nz, ny, nx) values of the field at all points of a grid."""
+    blocks = tuple(-(-n // BLOCK) for n in grid.shape[1:])
+    everywhere = np.full(blocks, _VALUE, np.uint8), np.zeros(blocks, np.float32), np.inf
+    return np.stack([_slice(hull, grid, k, everywhere) for k in range(grid.shape[0])])
+
+
+def _slice(
+    hull: Hull, grid: Grid, k: int, care: tuple[NDArray[np.uint8], NDArray[np.float32], float]
+) -> NDArray[np.float32]:
+    """One layer. ``care``: what is needed of each block, the blocks' values, and what is as good as any larger value."""
+    lattice = np.array([*grid.origin, grid.spacing])
+    _, height, width = grid.shape
+    return _sample(hull.distances, hull.right, hull.up, hull.depth_squared, lattice, k, height, width, *care)
 
 
 @njit(cache=True, nogil=True)
 def _between(plane: NDArray[np.float32], column: float, row: float) -> float:
-    """Linear between the pixels' centres; beyond the picture the border's value, or the way back to it if longer."""
+    """Linear between the pixels' centres, constant beyond the outermost."""
     last = plane.shape[0] - 1
     x, y = min(max(column, 0.0), float(last)), min(max(row, 0.0), float(last))
     i, j = min(int(x), last - 1), min(int(y), last - 1)
@@ -157,37 +166,40 @@ def _sample(
     right: NDArray[np.float64],
     up: NDArray[np.float64],
     depth_squared: NDArray[np.float32],
-    lattice: Lattice,
+    lattice: NDArray[np.float64],
     k: int,
     height: int,
     width: int,
-    active: NDArray[np.bool_],
+    care: NDArray[np.uint8],
     elsewhere: NDArray[np.float32],
-    block: int,
     enough: float,
 ) -> NDArray[np.float32]:
     values = np.empty((height, width), np.float32)
     size = distances.shape[1]
     scale, middle = size / ORTHOGRAPHIC_WIDTH, size / 2 - 0.5
-    z = lattice[2] + k * lattice[3]
     deepest = np.sqrt(max(depth_squared.max(), 1e-12)) if depth_squared.size else 1.0
-    for row in range(height):
-        y = lattice[1] + row * lattice[3]
-        for column in range(width):
-            if not active[row // block, column // block]:
-                values[row, column] = elsewhere[row // block, column // block]
-                continue
-            x = lattice[0] + column * lattice[3]
-            value = max(abs(x), abs(y), abs(z)) - ORTHOGRAPHIC_WIDTH / 2
-            for view in range(distances.shape[0]):
-                if value > enough:
-                    break
-                across = x * right[view, 0] + y * right[view, 1] + z * right[view, 2]
-                upward = x * up[view, 0] + y * up[view, 1] + z * up[view, 2]
-                seen = _between(distances[view], middle + scale * across, middle - scale * upward)
-                value = max(value, seen)
-            if depth_squared.size:
-                depth = _between(depth_squared, middle + scale * x, middle - scale * y)
-                value = max(value, (z * z - depth) / (2 * deepest))
-            values[row, column] = value
+    z = lattice[2] + k * lattice[3]
+    for block in range(care.size):
+        top, left = block // care.shape[1] * BLOCK, block % care.shape[1] * BLOCK
+        bottom, beyond = min(top + BLOCK, height), min(left + BLOCK, width)
+        asked = care[block // care.shape[1], block % care.shape[1]]
+        if asked == _SIGN:
+            values[top:bottom, left:beyond] = elsewhere[block // care.shape[1], block % care.shape[1]]
+        if asked != _VALUE:
+            continue
+        for row in range(top, bottom):
+            y = lattice[1] + row * lattice[3]
+            for column in range(left, beyond):
+                x = lattice[0] + column * lattice[3]
+                value = max(abs(x), abs(y), abs(z)) - ORTHOGRAPHIC_WIDTH / 2
+                for view in range(distances.shape[0]):
+                    if value > enough:
+                        break
+                    across = x * right[view, 0] + y * right[view, 1] + z * right[view, 2]
+                    upward = x * up[view, 0] + y * up[view, 1] + z * up[view, 2]
+                    value = max(value, _between(distances[view], middle + scale * across, middle - scale * upward))
+                if depth_squared.size:
+                    depth = _between(depth_squared, middle + scale * x, middle - scale * y)
+                    value = max(value, (z * z - depth) / (abs(z) + deepest))
+                values[row, column] = value
     return values

@@ -97,7 +97,7 @@ class Database:
             for request in batch:
                 self._attempt(request)
             self._connection.execute("COMMIT")
-        except Exception as error:  # handed to everyone whose work was in the transaction
+        except Exception as error:  # noqa: BLE001 - handed to everyone whose work was in the transaction
             self._abandon(batch, error)
         finally:
             for request in batch:

@@ -48,11 +48,11 @@ async def read_rows(results: Path, *, storage: Storage) -> list[ResultRow]:
     """
     if (await storage.sizes([results]))[0] is None:
         raise UsageError(f"there is no results manifest {results}", mend="mvmesh run writes one")
-    lines = (await storage.read(results)).decode(errors="replace").splitlines()
+    lines = (await storage.read(results)).splitlines()  # bytes: a text would be cut at U+2028 as well
     return [_row(line, results, number) for number, line in enumerate(lines, 1)]
 
 
-def _row(line: str, results: Path, number: int) -> ResultRow:
+def _row(line: bytes, results: Path, number: int) -> ResultRow:
     try:
         return ResultRow.model_validate_json(line)
     except ValidationError as error:

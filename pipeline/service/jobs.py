@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 import anyio
@@ -77,23 +78,9 @@ class JobRunner:
         finalizing = job.moved(JobStatus.FINALIZING, self._now(), progress=_PROGRESS_MAX)
         await self._store.save_job(finalizing)
         at = self._now()
-        assets = [
-            AssetRecord(
-                asset_id=new_id("asset"),
-                name=one.name,
-                kind=one.kind,
-                source=one.source,
-                media_type=one.media_type,
-                properties=one.properties,
-                created_at=at,
-                job_id=job.job_id,
-                output_index=index,
-            )
-            for index, one in enumerate(made)
-        ]
-        done = finalizing.moved(
-            JobStatus.SUCCESS, at, progress=1.0, asset_ids=tuple(asset.asset_id for asset in assets)
-        )
+        assets = [_asset(job, one, index, at) for index, one in enumerate(made)]
+        asset_ids = tuple(asset.asset_id for asset in assets)
+        done = finalizing.moved(JobStatus.SUCCESS, at, progress=1.0, asset_ids=asset_ids)
         await self._store.finish_job(done, [(asset, one.path) for asset, one in zip(assets, made, strict=True)])
 
     async def _attempt(self, job: JobRecord, folder: Path) -> tuple[MadeFile, ...] | _Failure:
@@ -115,7 +102,7 @@ class JobRunner:
             return _Failure(error=failure.message, hint=failure.hint)
         except WorkerDied as death:
             _log.warning("%s: %s", job.job_id, death)
-            return _Failure(error=str(death), hint="ask for fewer faces; the service's log may say more")
+            return _Failure(error=str(death), hint=death.mend)
         except Exception as error:  # noqa: BLE001 - a fault of the engine on these pictures, logged
             _log.exception("%s: the engine failed", job.job_id)
             hint = "the service's log has the details: please report it with these pictures"
@@ -148,6 +135,20 @@ def _task(job: JobRecord, pictures: Mapping[View, Path], folder: Path, threads: 
         folder=folder,
         progress=folder / "progress",
         threads=threads,
+    )
+
+
+def _asset(job: JobRecord, made: MadeFile, index: int, at: datetime) -> AssetRecord:
+    return AssetRecord(
+        asset_id=new_id("asset"),
+        name=made.name,
+        kind=made.kind,
+        source=made.source,
+        media_type=made.media_type,
+        properties=made.properties,
+        created_at=at,
+        job_id=job.job_id,
+        output_index=index,
     )
 
 

@@ -155,5 +155,5 @@ class Watcher:
 
 
 def _made_nothing_yet(job: Job) -> bool:
-    """A success may be told before the assets are listed: a job taken for final now would look as if it made nothing."""
+    """A success may be told before what it made: a job taken for final now would look as if it made nothing."""
     return job.status is JobStatus.SUCCESS and not job.asset_ids

@@ -64,7 +64,7 @@ class Running:
 
 
 def launch(data: Path, **options: Any) -> Running:
-    setup = {"data": str(data), "credentials": CREDENTIALS, "engine": "quick", "workers": 1, **options}
+    setup = {"data": str(data), "credentials": CREDENTIALS, "engine": "engines:quick", "workers": 1, **options}
     process = subprocess.Popen(
         [sys.executable, "-W", "error", str(Path(__file__).with_name("launch.py")), json.dumps(setup)],
         stdin=subprocess.PIPE,

@@ -19,7 +19,7 @@ def in_work(job) -> bool:
 
 
 def test_progress_shows_and_moves_the_job_in_the_change_feed(started, gate) -> None:
-    service = started(engine="gated")
+    service = started(engine="engines:gated")
     job = service.generate()
     seen = service.until(job["jobId"], in_work)
     assert (seen["status"], seen["progress"]) == ("in-progress", 0.4)
@@ -30,14 +30,14 @@ def test_progress_shows_and_moves_the_job_in_the_change_feed(started, gate) -> N
 
 
 def test_jobs_survive_a_kill_in_the_middle(started, gate, web) -> None:
-    service = started(engine="gated")
+    service = started(engine="engines:gated")
     front = service.upload()
     running, waiting = (service.generate(frontImage=front["id"])["jobId"] for _ in range(2))
     service.until(running, in_work)
     service.kill()
 
     gate.touch()
-    again = started(engine="gated")
+    again = started(engine="engines:gated")
     for job_id in (running, waiting):
         assert again.finished(job_id)["status"] == "success"
     history = [entry["status"] for entry in again.job(running)["statusHistory"]]
@@ -47,14 +47,14 @@ def test_jobs_survive_a_kill_in_the_middle(started, gate, web) -> None:
 
 
 def test_a_stop_is_quick_and_loses_nothing(started, gate) -> None:
-    service = started(engine="gated")
+    service = started(engine="engines:gated")
     job_id = service.generate()["jobId"]
     service.until(job_id, in_work)
     began = time.monotonic()
     assert service.stop() == 0
     assert time.monotonic() - began < 5
     gate.touch()
-    assert started(engine="gated").finished(job_id)["status"] == "success"
+    assert started(engine="engines:gated").finished(job_id)["status"] == "success"
 
 
 CRASH, HANG, REFUSE, BUG = 41_000, 42_000, 43_000, 44_000
@@ -62,7 +62,7 @@ CRASH, HANG, REFUSE, BUG = 41_000, 42_000, 43_000, 44_000
 
 
 def test_a_job_that_goes_wrong_goes_wrong_alone(started) -> None:
-    service = started(engine="faulty", job_timeout_s=2.0, prices={"base": 7}, ceiling=9)
+    service = started(engine="engines:faulty", job_timeout_s=2.0, prices={"base": 7}, ceiling=9)
     front = service.upload()["id"]
     asked = {
         count: service.generate(frontImage=front, faceCount=count)["jobId"] for count in (CRASH, HANG, REFUSE, BUG)
@@ -93,7 +93,7 @@ def test_a_cut_picture_is_named_by_its_input(real_service, picture) -> None:
 
 
 def test_a_picture_deleted_before_its_job_began_is_named(started, gate) -> None:
-    service = started(engine="gated")
+    service = started(engine="engines:gated")
     first = service.generate()["jobId"]
     service.until(first, in_work)
     front = service.upload()["id"]
@@ -105,7 +105,7 @@ def test_a_picture_deleted_before_its_job_began_is_named(started, gate) -> None:
 
 
 def test_the_service_answers_at_once_while_it_computes(started, gate) -> None:
-    service = started(engine="gated", workers=2)
+    service = started(engine="engines:gated", workers=2)
     for job_id in [service.generate()["jobId"] for _ in range(2)]:
         service.until(job_id, in_work)
     took = []

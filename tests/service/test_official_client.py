@@ -224,7 +224,7 @@ def test_wrong_inputs_are_refused_all_at_once(client: Scenario, upload, picture)
 
 def test_the_ceiling_is_a_429_that_names_itself(started, tmp_path: Path, monkeypatch, upload) -> None:
     monkeypatch.setenv("MVMESH_TEST_GATE", str(tmp_path))
-    with connected(started(engine="gated", ceiling=2)) as client:
+    with connected(started(engine="engines:gated", ceiling=2)) as client:
         front = upload(client)
         jobs = [client.generate.run_model(MODEL, body={"frontImage": front}).job for _ in range(2)]
         with pytest.raises(scenario_sdk.RateLimitError) as caught:

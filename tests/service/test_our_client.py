@@ -67,7 +67,7 @@ async def test_schema_and_limits_are_those_that_are_held_to(service) -> None:
 
 async def test_refusals_are_understood(started, picture, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("MVMESH_TEST_GATE", str(tmp_path))
-    service = started(engine="gated", ceiling=1)
+    service = started(engine="engines:gated", ceiling=1)
     async with connected(service) as client:
         front = await sent(client, picture())
         with pytest.raises(AssetGone) as gone:
@@ -75,7 +75,7 @@ async def test_refusals_are_understood(started, picture, tmp_path, monkeypatch) 
         assert gone.value.asset_ids == ("asset_gone",)
         with pytest.raises(RequestRefused, match="faceCount: 7 is below 40,000"):
             await client.generate(model=MODEL_ID, inputs={"frontImage": front, "faceCount": 7})
-        with pytest.raises(RequestRefused, match="is no picture|not a picture"):
+        with pytest.raises(RequestRefused, match="not a picture"):
             await sent(client, b"no picture")
         await client.generate(model=MODEL_ID, inputs={"frontImage": front})
         with pytest.raises(CeilingReached) as full:

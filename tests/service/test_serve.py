@@ -1,6 +1,7 @@
 """Starting, embedding and stopping the service in this process."""
 
 import base64
+import sys
 
 import httpx
 import pytest
@@ -73,7 +74,15 @@ async def test_what_a_crash_left_is_swept(tmp_path, picture) -> None:
     assert files - {"lock", "service.sqlite3", "service.sqlite3-wal", "service.sqlite3-shm"} == {f"assets/{kept['id']}"}
 
 
-def test_workers_share_the_processors() -> None:
+async def test_without_the_engine_it_does_not_start(tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "numba", None)  # as if it were not installed
+    with pytest.raises(UsageError, match="numba missing") as caught:
+        async with local_service(tmp_path, credentials=AUTH):
+            pass
+    assert "mvmesh[engine]" in caught.value.mend
+
+
+async def test_workers_share_the_processors() -> None:
     assert ServiceOptions(workers=3).job_ceiling == 6
     assert ServiceOptions(workers=3, ceiling=10).job_ceiling == 10
     assert ServiceOptions(workers=1000).threads_per_worker == 1

@@ -1,0 +1,79 @@
+import json
+
+import pytest
+from PIL import Image
+from rich.cells import cell_len
+
+from pipeline.cli.check import checks_table, verdict_of
+from pipeline.cli.frame import run
+from pipeline.cli.tables import as_text
+from pipeline.domain.items import CheckedSet, Finding, ImageSet
+from pipeline.domain.views import View
+
+
+def checked(tmp_path, set_id: str, *verdicts: str, kind: str = "too-small") -> CheckedSet:
+    views = {View.FRONT: tmp_path / "front.png"}
+    findings = tuple(Finding(kind=kind, verdict=one, message="m", view=View.FRONT) for one in verdicts)
+    return CheckedSet(image_set=ImageSet(set_id=set_id, folder=tmp_path, views=views), pictures={}, findings=findings)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "worst"),
+    [((), "ok"), (("ok",), "ok"), (("ok", "warn"), "warn"), (("warn", "hold"), "hold"), (("refuse", "hold"), "refuse")],
+)
+def test_the_worst_finding_is_the_verdict(verdicts: tuple[str, ...], worst: str, tmp_path) -> None:
+    assert verdict_of(checked(tmp_path, "x", *verdicts)) == worst
+
+
+def test_each_set_is_one_line_of_80_columns(tmp_path) -> None:
+    names = ["chair", "a/very/long/name/" * 8, "视图" * 40, "[red]brackets[/red]", "\x1b[2Jgone\nnext"]
+    sets = [checked(tmp_path, name, "refuse", "warn", kind="some-quite-long-kind-of-finding") for name in names]
+    lines = as_text(checks_table(sets), width=80).splitlines()
+    assert len(lines) == 1 + len(names)
+    assert max(map(cell_len, lines)) <= 80
+    assert all(line.startswith("refuse ") for line in lines[1:])
+    assert "[red]brackets[/red]" in lines[4]
+    assert "\\x1b[2Jgone\\nnext" in lines[5]
+
+
+def test_all_sets_are_listed_and_a_refused_one_fails_the_call(draw_set, write_manifest, capsys) -> None:
+    draw_set("chair")
+    draw_set("lamp", size=100)
+    draw_set("stool", views=("left", "back"))
+    assert run(["check", str(write_manifest())]) == 1
+    shown = capsys.readouterr().out
+    assert [line.split()[:2] for line in shown.splitlines()[1:4]] == [
+        ["ok", "chair"],
+        ["refuse", "lamp"],
+        ["refuse", "stool"],
+    ]
+    assert "expected at least 128 px" in shown
+    assert "mend" in shown
+    assert "3 sets: 1 ok, 2 refuse" in shown
+    assert "next:" not in shown
+
+
+def test_the_document_is_the_agreed_one(draw_set, write_manifest, capsys) -> None:
+    folder = draw_set("chair")
+    Image.open(folder / "left.png").convert("CMYK").save(folder / "left.jpg")
+    (folder / "left.png").unlink()
+    draw_set("lamp", size=100, views=("front",))
+    assert run(["check", str(write_manifest()), "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert set(document) == {"schema", "sets"}
+    assert document["schema"] == 1
+    assert [(one["id"], one["verdict"]) for one in document["sets"]] == [("chair", "ok"), ("lamp", "refuse")]
+    for one in document["sets"]:
+        assert set(one) == {"id", "verdict", "findings"}
+        (finding,) = one["findings"]
+        assert set(finding) == {"view", "file", "kind", "confidence", "message", "mend"}
+    (small,) = document["sets"][1]["findings"]
+    assert (small["view"], small["kind"]) == ("front", "too-small")
+    assert small["file"].endswith("front.png")
+
+
+def test_sound_pictures_pass_and_the_next_step_is_named(draw_set, write_manifest, capsys) -> None:
+    draw_set("chair")
+    manifest = write_manifest()
+    assert run(["check", str(manifest)]) == 0
+    assert f"next: mvmesh plan {manifest}" in capsys.readouterr().out

@@ -1,0 +1,44 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli.frame import run
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_manifest_it_writes_passes_the_check(draw_set, folder: Path, capsys) -> None:
+    draw_set("chair")
+    draw_set("lamp")
+    assert run(["init", "pictures"]) == 0
+    shown = capsys.readouterr().out
+    assert "2 image sets" in shown
+    assert "next: mvmesh check mvmesh.yaml" in shown
+    assert run(["check", "mvmesh.yaml"]) == 0
+
+
+def test_a_manifest_that_is_there_is_replaced_only_by_force(draw_set, folder: Path, capsys) -> None:
+    draw_set("chair")
+    (folder / "mvmesh.yaml").write_text("mine")
+    assert run(["init", "pictures"]) == 2
+    assert "--force" in capsys.readouterr().err
+    assert (folder / "mvmesh.yaml").read_text() == "mine"
+    assert run(["init", "pictures", "--output", "other.yaml", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["manifest"], document["sets"]) == ("other.yaml", 1)
+    assert run(["init", "pictures", "--force"]) == 0
+    assert (folder / "mvmesh.yaml").read_text() == (folder / "other.yaml").read_text()
+
+
+def test_nothing_is_written_where_nothing_is_recognised(folder: Path, capsys) -> None:
+    (folder / "empty").mkdir()
+    assert run(["init", "empty"]) == 2
+    assert "no image set was recognised" in capsys.readouterr().err
+    assert not (folder / "mvmesh.yaml").exists()
+    assert run(["init", "nowhere"]) == 2
+    assert "nowhere is no folder" in capsys.readouterr().err

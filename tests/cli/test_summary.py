@@ -1,0 +1,62 @@
+from pathlib import Path
+
+import pytest
+
+from pipeline.batch import Outcome
+from pipeline.cli.summary import run_document, show_summary
+from pipeline.domain.lifecycle import State
+from pipeline.domain.results import ResultError, ResultRow
+
+
+def row(name: str, state: State, message: str = "", mend: str = "", **known) -> ResultRow:
+    error = ResultError(kind="x", message=message, mend=mend) if message else None
+    return ResultRow(set=name, state=state, error=error, **known)
+
+
+ROWS = [
+    row("chair", State.DELIVERED),
+    row("lamp", State.FAILED, "the job failed", "look at the pictures"),
+    row("stool", State.HELD, reasons=("few faces",)),
+    row("desk", State.DEFERRED, "over the budget"),
+    row("\x1b[2J", State.UNCERTAIN),
+]
+
+
+def test_the_summary_counts_names_reasons_and_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    show_summary(
+        Outcome(delivered=1, failed=1, held=1, over_budget=1, uncertain=1, charged_cu=40), ROWS, tmp_path / "out"
+    )
+    assert capsys.readouterr().out.splitlines() == [
+        "failed  lamp",
+        "  the job failed",
+        "  mend: look at the pictures",
+        "held  stool",
+        "  few faces",
+        "uncertain  \\x1b[2J",
+        "  the answer to its submission was lost; whether it was paid is not known yet",
+        "",
+        "1 delivered, 1 held, 1 failed, 1 uncertain, 1 over budget; 40 CU charged",
+        "  meshes   out/meshes",
+        "  held     out/held",
+        "  results  out/results.jsonl",
+        "  report   out/report.html",
+        "the same command carries on",
+    ]
+
+
+def test_many_failures_are_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    show_summary(Outcome(failed=500), [row(f"set {at}", State.FAILED, "no") for at in range(500)], tmp_path)
+    shown = capsys.readouterr().out
+    assert "... and 480 more: see the report" in shown
+    assert len(shown.splitlines()) < 50
+
+
+def test_the_document_holds_every_row(tmp_path: Path) -> None:
+    document = run_document(Outcome(delivered=1, interrupted=True), ROWS, tmp_path)
+    assert document["outcome"]["delivered"] == 1
+    assert document["outcome"]["interrupted"] is True
+    assert [one["set"] for one in document["results"]] == [one.set for one in ROWS]
+    assert document["results"][0]["schema"] == 1

@@ -1,0 +1,288 @@
+"""A night: ``mvmesh run`` is killed again and again, and its service as well; in the morning everything must be right.
+
+Runs and service are real processes (``dying.py``, ``service/launch.py``) with a cheap engine. A violated promise raises
+``Violation``.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import httpx
+import toy_engine
+import yaml
+from world import VIEWS, draw
+
+from pipeline.cli.exit_codes import ExitCode
+from pipeline.domain.views import View
+from pipeline.service.engine import EngineTask
+
+TESTS = Path(__file__).parent
+KEY, SECRET = "key", "s3cret"
+PRICE_CU = 7
+FACE_COUNT = 60_000
+LONGEST_RUN_S = 120.0
+MORNING_RUNS = 8
+"""How many undisturbed runs may be needed: one that waits until an absence may be believed, one that finishes."""
+
+KILLED = -getattr(signal, "SIGKILL", signal.SIGTERM)
+WILL_GO_ON = frozenset({ExitCode.OK, ExitCode.UNCERTAIN})
+DISTURBED = WILL_GO_ON | {ExitCode.UNREACHABLE, KILLED}
+
+
+class Violation(AssertionError):
+    """A promise is broken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Death:
+    """When a run dies; see ``dying.py``."""
+
+    effect: int = 0
+    state: str = ""
+    moment: Literal["before", "after"] = "after"
+    delay_s: float = 0.0
+
+    def __str__(self) -> str:
+        when = f"{self.moment} it records {self.state!r}" if self.state else f"at its effect {self.effect}"
+        return f"the run dies {when}" + (f" + {self.delay_s * 1000:.0f} ms" if self.delay_s else "")
+
+
+class Service:
+    """The local service in a process of its own: one address, one data folder, many lives."""
+
+    def __init__(self, folder: Path, **setup: Any) -> None:
+        self._setup = {"data": str(folder), "credentials": (KEY, SECRET), "engine": "toy_engine:make", **setup}
+        self._process: subprocess.Popen[str] | None = None
+        self.url = ""
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(TESTS / "service" / "launch.py"), json.dumps(self._setup)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(TESTS)},
+        )
+        assert self._process.stdout is not None
+        self.url = self._process.stdout.readline().strip()
+        assert self.url, "the service did not start"
+        self._setup["port"] = urlsplit(self.url).port
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            pipe.close()
+
+    def restart(self) -> None:
+        """As after a power cut: no time to tidy up."""
+        self.kill()
+        self.start()
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """Every job that was ever made."""
+        found, page = [], {}
+        with httpx.Client(base_url=self.url, auth=(KEY, SECRET), timeout=20, verify=False) as client:
+            while True:
+                answer = client.get("jobs", params={"pageSize": 100, **page}).raise_for_status().json()
+                found += answer["jobs"]
+                if "nextPaginationToken" not in answer:
+                    return found
+                page = {"paginationToken": answer["nextPaginationToken"]}
+
+
+@contextmanager
+def serving(folder: Path, **setup: Any) -> Iterator[Service]:
+    service = Service(folder, **{"workers": 1, "ceiling": 3, "prices": {"base": PRICE_CU}, **setup})
+    service.start()
+    try:
+        yield service
+    finally:
+        service.kill()
+
+
+@dataclass(slots=True, kw_only=True)
+class Night:
+    """Image sets, a manifest over them, and what a run over it must come to."""
+
+    folder: Path
+    service: Service
+    labels: dict[str, Path] = field(default_factory=dict)
+    """What is to be delivered, and the folder that it is made of."""
+    items: int = 0
+    """How many meshes are to be paid."""
+    runs: int = 0
+
+    @property
+    def manifest(self) -> Path:
+        return self.folder / "night.yaml"
+
+    @property
+    def output(self) -> Path:
+        return self.folder / "out"
+
+    def prepare(self, *, sets: int, twins: int = 0, doubled: int = 0, **sections: Any) -> None:
+        """Write the sets: so many single ones, so many with the pictures of another, so many that two meshes are
+        wanted of.
+
+        An absence is believed after a second: this service lists a job as soon as it has made it, so a submission that
+        is a second old and not in the list never arrived.
+        """
+        for at in range(sets):
+            self._draw("sets", f"set {at:02}", at)
+        for at in range(twins):
+            shutil.copytree(self.labels[f"set {at:02}"], self.folder / "sets" / f"twin {at:02}")
+            self.labels[f"twin {at:02}"] = self.folder / "sets" / f"twin {at:02}"
+        for at in range(doubled):
+            name = f"doubled {at:02}"
+            self._draw("doubled", name, sets + at)
+            self.labels[f"{name}@copy2"] = self.labels[name]
+        self.items = sets + 2 * doubled
+        entries = [{"path": "sets/*"}, *([{"path": "doubled/*", "copies": 2}] if doubled else [])]
+        said = {
+            "version": 1,
+            "name": "night",
+            "backend": self.service.url,
+            "output": "out",
+            "defaults": {"faceCount": FACE_COUNT},
+            "sets": entries,
+            "uncertain": {"settle": "1s", "believe_after": "1s"},
+            "previews": False,
+            **sections,
+        }
+        self.manifest.write_text(yaml.safe_dump(said))
+
+    def _draw(self, group: str, name: str, shade: int) -> None:
+        for at, view in enumerate(VIEWS):
+            draw(self.folder / group / name / f"{view}.png", shade * len(VIEWS) + at)
+        self.labels[name] = self.folder / group / name
+
+    def started(self, death: Death | None = None) -> subprocess.Popen[bytes]:
+        """One run; what it tells lies in ``run-NN.log``."""
+        self.runs += 1
+        spec = {name: value for name, value in asdict(death).items() if value} if death else {}
+        with (self.folder / f"run-{self.runs:02}.log").open("wb") as log:
+            return subprocess.Popen(
+                [sys.executable, "-W", "error", str(TESTS / "dying.py"), json.dumps(spec)]
+                + ["run", str(self.manifest), "--yes"],
+                env={**os.environ, "SCENARIO_SDK_API_KEY": KEY, "SCENARIO_SDK_API_SECRET": SECRET},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def ended(self, process: subprocess.Popen[bytes]) -> int:
+        """How a run ended; what is visible then is whole."""
+        try:
+            code = process.wait(LONGEST_RUN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise Violation(f"run {self.runs} was not over after {LONGEST_RUN_S:g} s") from None
+        for path in self._meshes():
+            if not _is_whole(path):
+                raise Violation(f"{path} is visible and not whole after run {self.runs}")
+        return code
+
+    def run(self, death: Death | None = None, *, service_dies_after_s: float | None = None) -> int:
+        """One run to its end, disturbed or not."""
+        process = self.started(death)
+        if service_dies_after_s is None:
+            return self.ended(process)
+        trouble = threading.Timer(service_dies_after_s, self.service.restart)
+        trouble.start()
+        try:
+            return self.ended(process)
+        finally:
+            trouble.join()
+
+    def finish(self) -> None:
+        """Undisturbed runs until all is done."""
+        for _ in range(MORNING_RUNS):
+            code = self.run()
+            if code == ExitCode.OK:
+                return
+            if code not in WILL_GO_ON:
+                raise Violation(f"run {self.runs}, which nothing disturbed, ended with {code}")
+        raise Violation(f"not done after {MORNING_RUNS} undisturbed runs")
+
+    def check(self) -> None:
+        """Everything is delivered, as ordered, paid once, and told."""
+        rows = [json.loads(line) for line in (self.output / "results.jsonl").read_text().splitlines()]
+        told = {_label(row): row for row in rows}
+        if len(told) != len(rows) or told.keys() != self.labels.keys():
+            raise Violation(f"the results tell of {sorted(map(_label, rows))}, expected {sorted(self.labels)}")
+        for label, row in told.items():
+            self._check_row(label, row)
+        visible = {str(path.relative_to(self.output).as_posix()) for path in self._meshes()}
+        if visible != {row["outputs"][0]["path"] for row in rows}:
+            raise Violation(f"meshes that no row tells of, or rows without: {sorted(visible)}")
+        self._check_jobs(rows)
+
+    def _check_row(self, label: str, row: dict[str, Any]) -> None:
+        if row["state"] != "delivered" or row["error"] or [one["role"] for one in row["outputs"]] != ["mesh"]:
+            raise Violation(f"{label} is not delivered: {row}")
+        made = (self.output / row["outputs"][0]["path"]).read_bytes()
+        said = row["outputs"][0]
+        if (said["bytes"], said["sha256"]) != (len(made), hashlib.sha256(made).hexdigest()):
+            raise Violation(f"{label}: the file is not what its row says: {said}")
+        if made != self._ordered(self.labels[label]):
+            raise Violation(f"{label}: this is another set's mesh")
+
+    def _ordered(self, folder: Path) -> bytes:
+        """What the cheap engine makes of these pictures."""
+        place = self.folder / "ordered"
+        place.mkdir(exist_ok=True)
+        pictures = {View(view): folder / f"{view}.png" for view in VIEWS}
+        task = EngineTask(
+            pictures=pictures,
+            face_count=FACE_COUNT,
+            textured=True,
+            pbr=False,
+            folder=place,
+            progress=place / "progress",
+            threads=1,
+        )
+        return toy_engine.make(task)[0].path.read_bytes()
+
+    def _check_jobs(self, rows: list[dict[str, Any]]) -> None:
+        jobs = self.service.jobs()
+        if len(jobs) != self.items:
+            raise Violation(f"{len(jobs)} jobs were paid for {self.items} work items")
+        inputs = Counter(json.dumps(job["metadata"]["input"], sort_keys=True) for job in jobs)
+        if twice := [one for one, times in inputs.items() if times > 1]:
+            raise Violation(f"submitted twice: {twice}")
+        if {row["job_id"] for row in rows} != {job["jobId"] for job in jobs}:
+            raise Violation("the rows name other jobs than the service has")
+        wrong = [row for row in rows if row["cu_charged"] != PRICE_CU]
+        if wrong:
+            raise Violation(f"charged other than {PRICE_CU} CU: {wrong}")
+
+    def _meshes(self) -> list[Path]:
+        return [*(self.output / "meshes").rglob("*.glb"), *(self.output / "held").rglob("*.glb")]
+
+
+def _label(row: dict[str, Any]) -> str:
+    return row["set"] + (f"@copy{row['copy']}" if row["copy"] > 1 else "")
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a GLB is as long as its header says."""
+    head = path.read_bytes()[:12]
+    return len(head) == 12 and struct.unpack("<4sII", head) == (b"glTF", 2, path.stat().st_size)

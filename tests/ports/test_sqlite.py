@@ -1,0 +1,267 @@
+import sqlite3
+import subprocess
+import sys
+import threading
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+
+from pipeline.domain.errors import LocalIoError
+from pipeline.ports.sqlite import Database, Migration
+
+pytestmark = pytest.mark.anyio
+
+FIRST = Migration(name="0001 notes", script="CREATE TABLE notes (text TEXT PRIMARY KEY) WITHOUT ROWID;\n")
+SECOND = Migration(
+    name="0002 colours", script="ALTER TABLE notes ADD COLUMN colour TEXT;\nUPDATE notes SET colour = 'grey';\n"
+)
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request):
+    return request.param
+
+
+@asynccontextmanager
+async def opened(path, *migrations):
+    database = await Database.open(path, migrations or (FIRST,))
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+@pytest.fixture
+async def database(tmp_path):
+    async with opened(tmp_path / "state" / "notes.sqlite3") as database:
+        yield database
+
+
+def insert(text):
+    return lambda connection: connection.execute("INSERT INTO notes (text) VALUES (?)", (text,)) and text
+
+
+def texts(connection):
+    return sorted(row["text"] for row in connection.execute("SELECT text FROM notes"))
+
+
+async def test_what_was_written_is_there_in_the_next_life(tmp_path):
+    async with opened(tmp_path / "x.sqlite3") as database:
+        assert await database.write(insert("a")) == "a"
+    async with opened(tmp_path / "x.sqlite3") as database:
+        assert await database.read(texts) == ["a"]
+
+
+async def test_a_commit_is_as_durable_as_sqlite_can_make_it(database):
+    def pragmas(connection):
+        return [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
+
+    assert await database.read(pragmas) == ["wal", 2]
+
+
+async def test_writes_that_arrive_during_a_commit_share_the_next_one(database):
+    """A hundred writes, and all but the first few in one transaction."""
+    begun = []
+    database._connection.set_trace_callback(lambda statement: begun.append(statement) if "BEGIN" in statement else None)
+    async with anyio.create_task_group() as tasks:
+        for at in range(100):
+            tasks.start_soon(database.write, insert(f"{at:03}"))
+    assert len(await database.read(texts)) == 100
+    assert len(begun) <= 3
+
+
+async def test_a_failing_write_harms_none_of_its_siblings(database):
+    await database.write(insert("taken"))
+    caught = []
+
+    async def write(text):
+        try:
+            await database.write(insert(text))
+        except LocalIoError as error:
+            caught.append(str(error))
+
+    async with anyio.create_task_group() as tasks:
+        for text in ("a", "taken", "b"):
+            tasks.start_soon(write, text)
+    assert await database.read(texts) == ["a", "b", "taken"]
+    assert len(caught) == 1
+    assert "UNIQUE" in caught[0]
+
+
+async def test_a_failing_write_leaves_nothing_of_itself(database):
+    def half(connection):
+        connection.execute("INSERT INTO notes VALUES ('half')")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await database.write(half)
+    assert await database.read(texts) == []
+
+
+async def test_a_write_cancelled_while_it_waits_is_never_made(database):
+    release = threading.Event()
+
+    def slow(connection):
+        release.wait(10)
+        insert("slow")(connection)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(database.write, slow)
+        await anyio.wait_all_tasks_blocked()
+        with anyio.move_on_after(0) as scope:
+            await database.write(insert("cancelled"))
+        assert scope.cancelled_caught
+        tasks.start_soon(database.write, insert("after"))
+        release.set()
+    assert await database.read(texts) == ["after", "slow"]
+
+
+async def test_a_write_that_is_under_way_is_not_cut_off(database):
+    entered, release = threading.Event(), threading.Event()
+
+    def slow(connection):
+        entered.set()
+        release.wait(10)
+        insert("whole")(connection)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(database.write, slow)
+        await anyio.to_thread.run_sync(entered.wait)
+        tasks.cancel_scope.cancel()
+        release.set()
+    assert await database.read(texts) == ["whole"]
+
+
+async def test_when_the_disk_is_full_everyone_hears_and_nothing_is_half_written(database):
+    def limit(connection):
+        return connection.execute("PRAGMA max_page_count = 4").fetchone()
+
+    await database.write(insert("before"))
+    await database.read(limit)
+    caught = []
+
+    async def write(text):
+        try:
+            await database.write(insert(text))
+        except LocalIoError as error:
+            caught.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        for at in range(20):
+            tasks.start_soon(write, str(at) * 4_000)
+    assert caught
+    assert all("full" in str(error) and error.mend for error in caught)
+    assert "before" in await database.read(texts)
+    assert len(await database.read(texts)) == 21 - len(caught)
+
+
+async def test_migrations_are_made_once_and_in_order(tmp_path):
+    path = tmp_path / "x.sqlite3"
+    async with opened(path, FIRST) as database:
+        await database.write(insert("old"))
+    for _ in range(2):
+        async with opened(path, FIRST, SECOND) as database:
+            rows = await database.read(lambda it: [tuple(row) for row in it.execute("SELECT * FROM notes")])
+            assert rows == [("old", "grey")]
+
+
+async def test_a_migration_that_fails_leaves_the_schema_before_it(tmp_path):
+    path = tmp_path / "x.sqlite3"
+    broken = Migration(name="0002 broken", script="CREATE TABLE more (x);\nINSERT INTO nowhere VALUES (1);\n")
+    with pytest.raises(LocalIoError, match="nowhere"):
+        await Database.open(path, (FIRST, broken))
+    async with opened(path, FIRST, SECOND) as database:
+        tables = await database.read(lambda it: [row[0] for row in it.execute("SELECT name FROM sqlite_master")])
+        assert "more" not in tables
+
+
+async def test_a_file_of_a_newer_version_is_left_alone(tmp_path):
+    path = tmp_path / "x.sqlite3"
+    async with opened(path, FIRST, SECOND):
+        pass
+    with pytest.raises(LocalIoError, match="newer version.*0002 colours") as raised:
+        await Database.open(path, (FIRST,))
+    assert "use that version" in raised.value.mend
+
+
+async def test_a_file_that_is_no_database_is_named_and_kept(tmp_path):
+    path = tmp_path / "x.sqlite3"
+    path.write_bytes(b"These are my notes, not yours. " * 100)
+    before = path.read_bytes()
+    with pytest.raises(LocalIoError, match="no SQLite file") as raised:
+        await Database.open(path, (FIRST,))
+    assert raised.value.mend
+    assert path.read_bytes() == before
+
+
+async def test_a_damaged_file_is_named_with_its_mend(tmp_path):
+    path = tmp_path / "x.sqlite3"
+    async with opened(path) as database:
+        for at in range(400):
+            await database.write(insert(f"{at:04}" * 100)) if at % 100 == 0 else None
+        await database.write(lambda it: [insert(f"{at:05}" * 100)(it) for at in range(400)] and None)
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (path.stat().st_size - 4096))
+    with pytest.raises(LocalIoError, match="damaged") as raised:
+        async with opened(path) as database:
+            await database.read(texts)
+    assert "backup" in raised.value.mend
+
+
+async def test_a_place_that_cannot_be_used_is_a_local_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LocalIoError, match="cannot be used"):
+        await Database.open(tmp_path / "file" / "x.sqlite3", (FIRST,))
+
+
+async def test_a_path_that_speaks_of_full_is_not_a_full_disk(tmp_path):
+    (tmp_path / "full").write_text("")
+    with pytest.raises(LocalIoError, match="cannot be used"):
+        await Database.open(tmp_path / "full" / "x.sqlite3", (FIRST,))
+
+
+WRITER = """
+import sys
+from pathlib import Path
+
+import anyio
+
+from pipeline.ports.sqlite import Database, Migration
+
+
+async def main():
+    migration = Migration(name="0001 notes", script="CREATE TABLE notes (text TEXT PRIMARY KEY) WITHOUT ROWID;\\n")
+    database = await Database.open(Path(sys.argv[1]), (migration,))
+
+    async def write(lane):
+        at = 0
+        while True:
+            text = f"{lane}-{at}"
+            await database.write(lambda it: it.execute("INSERT INTO notes VALUES (?)", (text,)) and None)
+            print(text, flush=True)
+            at += 1
+
+    async with anyio.create_task_group() as tasks:
+        for lane in range(8):
+            tasks.start_soon(write, lane)
+
+
+anyio.run(main)
+"""
+
+
+@pytest.mark.parametrize("count", [1, 57, 200])
+async def test_sigkill_loses_nothing_that_had_returned(tmp_path, count):
+    path = tmp_path / "x.sqlite3"
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True) as process:
+        said = {process.stdout.readline().strip() for _ in range(count)}
+        process.kill()
+        rest = process.stdout.read().splitlines(keepends=True)
+    said |= {line.strip() for line in rest if line.endswith("\n")}
+    connection = sqlite3.connect(path)
+    kept = {row[0] for row in connection.execute("SELECT text FROM notes")}
+    connection.close()
+    assert said
+    assert said <= kept

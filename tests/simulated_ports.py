@@ -1,0 +1,276 @@
+"""Ports that run inline, without threads and sockets: for tests in virtual time."""
+
+import hashlib
+import json
+import sqlite3
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import anyio
+
+from pipeline.domain.errors import LocalIoError, RequestRefused
+from pipeline.domain.items import Picture
+from pipeline.domain.jobs import Asset, Job, JobPage, JobStatus, Quote, TeamLimits
+from pipeline.domain.model import PUBLISHED_SCHEMA
+from pipeline.domain.outputs import GLB_TYPE
+from pipeline.ports.interfaces import Downloaded
+from pipeline.ports.ledger import MIGRATIONS, SqliteLedger
+
+BEGIN = datetime(2031, 5, 1, 20, 0, tzinfo=UTC)
+
+
+def virtual_now() -> datetime:
+    return BEGIN + timedelta(seconds=anyio.current_time())
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def glb(document: Mapping | None = None, binary: bytes | None = None, *, faces: int = 12) -> bytes:
+    """A whole GLB; without a document, one of so many faces that say nothing but their number."""
+    if document is None:
+        document = {
+            "asset": {"version": "2.0"},
+            "accessors": [{"componentType": 5126, "type": "VEC3", "count": faces * 3}],
+            "meshes": [{"primitives": [{"attributes": {"POSITION": 0}}]}],
+        }
+    text = json.dumps(document).encode()
+    text += b" " * (-len(text) % 4)
+    chunks = struct.pack("<2I", len(text), 0x4E4F534A) + text
+    if binary is not None:
+        chunks += struct.pack("<2I", len(binary), 0x004E4942) + binary
+    return struct.pack("<3I", 0x46546C67, 2, 12 + len(chunks)) + chunks
+
+
+class InlineDatabase:
+    """``Database`` without its thread: the ledger's own SQL in virtual time."""
+
+    def __init__(self) -> None:
+        self._connection = sqlite3.connect(":memory:", isolation_level=None)
+        self._connection.row_factory = sqlite3.Row
+        for migration in MIGRATIONS:
+            self._connection.executescript(migration.script)
+
+    async def write(self, work):
+        await anyio.sleep(0)
+        self._connection.execute("BEGIN")
+        try:
+            result = work(self._connection)
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+        return result
+
+    async def read(self, work):
+        await anyio.sleep(0)
+        return work(self._connection)
+
+    async def close(self) -> None:
+        self._connection.close()
+
+
+def simulated_ledger() -> SqliteLedger:
+    return SqliteLedger(InlineDatabase(), virtual_now)
+
+
+class SimulatedStorage:
+    """Files in memory; with ``folded``, on a file system that ignores case."""
+
+    def __init__(self, *, folded: bool = False) -> None:
+        self._files: dict[str, bytes] = {}
+        self._folded = folded
+
+    def _key(self, path: Path) -> str:
+        return str(path).lower() if self._folded else str(path)
+
+    def names(self, below: Path) -> list[str]:
+        return sorted(name.removeprefix(f"{below}/") for name in self._files if name.startswith(f"{below}/"))
+
+    def put(self, path: Path, data: bytes) -> None:
+        self._files[self._key(path)] = data
+
+    def get(self, path: Path) -> bytes | None:
+        return self._files.get(self._key(path))
+
+    async def publish(self, source: Path, target: Path) -> None:
+        await self.copy(source, target)
+        del self._files[self._key(source)]
+
+    async def copy(self, source: Path, target: Path) -> None:
+        self.put(target, await self.read(source))
+
+    async def write(self, target: Path, data: bytes) -> None:
+        await anyio.sleep(0)
+        self.put(target, data)
+
+    async def read(self, path: Path) -> bytes:
+        await anyio.sleep(0)
+        data = self.get(path)
+        if data is None:
+            raise LocalIoError(f"{path} is not there")
+        return data
+
+    async def sizes(self, paths: Sequence[Path]) -> list[int | None]:
+        await anyio.sleep(0)
+        found = [self.get(path) for path in paths]
+        return [None if data is None else len(data) for data in found]
+
+    async def read_part(self, path: Path, start: int, length: int) -> bytes:
+        return (await self.read(path))[start : start + length]
+
+    async def digest(self, path: Path) -> str | None:
+        await anyio.sleep(0)
+        data = self.get(path)
+        return None if data is None else sha256(data)
+
+    async def retire(self, path: Path, into: Path) -> None:
+        await self.publish(path, into / f"{path.name}.replaced")
+
+    async def remove(self, paths: Iterable[Path]) -> None:
+        await anyio.sleep(0)
+        for path in paths:
+            self._files.pop(self._key(path), None)
+
+
+class SimulatedImages:
+    async def probe(self, path: Path) -> Picture:
+        raise NotImplementedError
+
+    async def prepare(self, picture: Picture) -> tuple[bytes, str]:
+        await anyio.sleep(0)
+        return picture.sha256.encode(), picture.media_type
+
+
+class SimulatedService:
+    """A generation service: every job takes ``job_s`` and makes one mesh. ``troubles`` are raised one by one instead of
+    generating; with ``lose_answers`` the job is made and the caller hears of it all the same.
+    """
+
+    def __init__(self, *, job_s: float = 60.0) -> None:
+        self.job_s = job_s
+        self.cu = 10.0
+        self.page_size = 100
+        self.troubles: list[Exception] = []
+        self.lost_answers: list[Exception] = []
+        self.failures = 0
+        self.uploads: list[str] = []
+        self.submitted: list[Mapping] = []
+        self.asked: list[str] = []
+        self.in_flight_at_most = 0
+        self.contents: dict[str, bytes] = {}
+        self._assets: dict[str, Asset] = {}
+        self._jobs: dict[str, tuple[Job, float]] = {}
+
+    async def create_asset(self, *, name, data, media_type, hide, collections) -> str:
+        await anyio.sleep(1)
+        self.uploads.append(name)
+        return f"asset_{len(self.uploads)}"
+
+    async def quote(self, *, model, inputs) -> Quote:
+        await anyio.sleep(1)
+        return Quote(cu=self.cu)
+
+    async def generate(self, *, model, inputs) -> Job:
+        await anyio.sleep(1)
+        if self.troubles:
+            raise self.troubles.pop(0)
+        job = self.add_job(inputs)
+        if self.lost_answers:
+            raise self.lost_answers.pop(0)
+        return job
+
+    def add_job(self, inputs: Mapping) -> Job:
+        self.submitted.append(inputs)
+        job_id = f"job_{len(self.submitted)}"
+        now = virtual_now()
+        job = Job(job_id=job_id, status=JobStatus.QUEUED, created_at=now, updated_at=now, echo=inputs)
+        self._jobs[job_id] = job, anyio.current_time() + self.job_s
+        running = sum(not self._seen(one).status.is_final for one in self._jobs)
+        self.in_flight_at_most = max(self.in_flight_at_most, running)
+        return job
+
+    def forget_job(self, job_id: str) -> None:
+        del self._jobs[job_id]
+
+    def forget_assets(self) -> None:
+        self._assets.clear()
+
+    def _seen(self, job_id: str) -> Job:
+        job, ends_at = self._jobs[job_id]
+        if job.status.is_final or anyio.current_time() < ends_at:
+            return job
+        ended = replace(job, updated_at=BEGIN + timedelta(seconds=ends_at), progress=1.0)
+        if self.failures:
+            self.failures -= 1
+            ended = replace(ended, status=JobStatus.FAILURE, error="no object in the picture", cu_charged=0.0)
+        else:
+            made = self.add_mesh(f"mesh_of_{job_id}", glb(faces=100 + len(self._assets)))
+            ended = replace(ended, status=JobStatus.SUCCESS, asset_ids=(made,), cu_charged=self.cu)
+        self._jobs[job_id] = ended, ends_at
+        return ended
+
+    def add_mesh(self, asset_id: str, data: bytes) -> str:
+        self.contents[f"https://files/{asset_id}"] = data
+        self._assets[asset_id] = Asset(
+            asset_id=asset_id,
+            url=f"https://files/{asset_id}",
+            kind="3d",
+            media_type=GLB_TYPE,
+            source="img23d",
+            size_bytes=len(data),
+        )
+        return asset_id
+
+    async def job(self, job_id: str) -> Job:
+        await anyio.sleep(0.1)
+        self.asked.append(job_id)
+        if job_id not in self._jobs:
+            raise RequestRefused(f"no job {job_id}")
+        return self._seen(job_id)
+
+    async def jobs(self, *, updated_after=None, created_after=None, page=None) -> JobPage:
+        await anyio.sleep(0.1)
+        self.asked.append("jobs")
+        listed = [self._seen(one) for one in self._jobs]
+        if updated_after:
+            listed = [one for one in listed if one.updated_at > updated_after]
+        if created_after:
+            listed = [one for one in listed if one.created_at > created_after]
+        listed.sort(key=lambda one: one.updated_at if updated_after else one.created_at, reverse=True)
+        start = int(page or 0)
+        end = start + self.page_size
+        return JobPage(jobs=tuple(listed[start:end]), next_page=str(end) if end < len(listed) else None)
+
+    async def assets(self, asset_ids: Sequence[str]) -> list[Asset]:
+        await anyio.sleep(0.1)
+        return [self._assets[one] for one in asset_ids if one in self._assets]
+
+    async def model_schema(self, model):
+        return PUBLISHED_SCHEMA
+
+    async def team_limits(self) -> TeamLimits:
+        return TeamLimits()
+
+
+class SimulatedDownloads:
+    """Fetches what the service made; ``troubles`` are raised one by one instead."""
+
+    def __init__(self, service: SimulatedService, storage: SimulatedStorage) -> None:
+        self.troubles: list[Exception] = []
+        self.fetched: list[str] = []
+        self._service = service
+        self._storage = storage
+
+    async def fetch(self, url: str, target: Path, *, expected_bytes: int | None) -> Downloaded:
+        await anyio.sleep(1)
+        self.fetched.append(url)
+        if self.troubles:
+            raise self.troubles.pop(0)
+        data = self._service.contents[url]
+        self._storage.put(target, data)
+        return Downloaded(size_bytes=len(data), sha256=sha256(data), media_type=GLB_TYPE)
