@@ -56,10 +56,6 @@ class Death:
     moment: Literal["before", "after"] = "after"
     delay_s: float = 0.0
 
-    def __str__(self) -> str:
-        when = f"{self.moment} it records {self.state!r}" if self.state else f"at its effect {self.effect}"
-        return f"the run dies {when}" + (f" + {self.delay_s * 1000:.0f} ms" if self.delay_s else "")
-
 
 class Service:
     """The local service in a process of its own: one address, one data folder, many lives."""
@@ -68,6 +64,7 @@ class Service:
         self._setup = {"data": str(folder), "credentials": (KEY, SECRET), "engine": "toy_engine:make", **setup}
         self._process: subprocess.Popen[str] | None = None
         self.url = ""
+        self.deaths = 0
 
     def start(self) -> None:
         self._process = subprocess.Popen(
@@ -92,6 +89,7 @@ class Service:
 
     def restart(self) -> None:
         """As after a power cut: no time to tidy up."""
+        self.deaths += 1
         self.kill()
         self.start()
 
@@ -177,10 +175,10 @@ class Night:
         """One run; what it tells lies in ``run-NN.log``."""
         self.runs += 1
         spec = {name: value for name, value in asdict(death).items() if value} if death else {}
+        mvmesh = (sys.executable, "-W", "error", str(TESTS / "dying.py"), json.dumps(spec))
         with (self.folder / f"run-{self.runs:02}.log").open("wb") as log:
             return subprocess.Popen(
-                [sys.executable, "-W", "error", str(TESTS / "dying.py"), json.dumps(spec)]
-                + ["run", str(self.manifest), "--yes"],
+                [*mvmesh, "run", str(self.manifest), "--yes"],
                 env={**os.environ, "SCENARIO_SDK_API_KEY": KEY, "SCENARIO_SDK_API_SECRET": SECRET},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

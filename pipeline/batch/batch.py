@@ -265,7 +265,7 @@ class Batch:
 
     async def _priced_from_ledger(self, plan: Plan, schema: ModelSchema) -> Plan:
         prices: dict[str, float | None] = {}
-        for planned in plan.having(Action.GENERATE):
+        for planned in [one for one in plan.items if one.may_spend]:
             relevant = schema.price_relevant(planned.work.params)
             if str(relevant) not in prices:
                 known = await self._ledger.quote(

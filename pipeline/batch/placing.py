@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.batch.terms import Terms
 from pipeline.domain.errors import LocalIoError
-from pipeline.domain.items import Alias, OutputFile
+from pipeline.domain.items import Alias
 from pipeline.domain.lifecycle import State
 from pipeline.domain.naming import identity, portable_path
 from pipeline.domain.outputs import PREVIEW
@@ -41,22 +41,29 @@ class Placing:
             SourceGone: a source is missing and does not stand at its place already.
         """
         shelf = self._terms.shelf
+        previous = await self._ledger.delivery(str(shelf.output), alias)
+        if previous is not None and previous.key != key:
+            await self._clear(previous)
         files = await deliver(sources, alias, shelf=shelf, held=held, keep_sources=keep_sources, storage=self._storage)
         if preview is not None:
             digest = hashlib.sha256(preview).hexdigest()
             drawn = await deliver_preview(preview, digest, alias, output=shelf.output, storage=self._storage)
             files = (*files, drawn)
-        await self._retire_stale(alias, files)
+        if previous is not None and previous.key == key:
+            await self._retire({one.name for one in previous.files} - {one.name for one in files})
         await self._ledger.record_delivery(
             Delivery(output=str(shelf.output), alias=alias, key=key, held=held, files=files, delivered_at=self._now())
         )
 
-    async def _retire_stale(self, alias: Alias, files: Sequence[OutputFile]) -> None:
-        """What an earlier result had under this alias and this one has not: no file stays beside a foreign mesh."""
-        previous = await self._ledger.delivery(str(self._terms.shelf.output), alias)
-        if previous is not None:
-            names = {one.name for one in previous.files} - {one.name for one in files}
-            await retire([PurePosixPath(one) for one in names], shelf=self._terms.shelf, storage=self._storage)
+    async def _clear(self, previous: Delivery) -> None:
+        """Another mesh comes where this one stands. The ledger must not take the new one for it, should the run end
+        before the new one is recorded: it would hand it on under a wrong name.
+        """
+        await self._retire({one.name for one in previous.files})
+        await self._ledger.forget_delivery(previous.output, previous.alias)
+
+    async def _retire(self, names: Collection[str]) -> None:
+        await retire(map(PurePosixPath, sorted(names)), shelf=self._terms.shelf, storage=self._storage)
 
     async def place_known(
         self, plan: Plan, standing: Mapping[str, Sequence[Delivery]], *, is_stopping: Callable[[], bool]

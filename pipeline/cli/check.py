@@ -15,7 +15,7 @@ from pipeline.cli.command import Command, json_option, manifest_argument
 from pipeline.cli.composition import read_manifest
 from pipeline.cli.exit_codes import ExitCode
 from pipeline.cli.tables import cell, elastic, fixed, new_table, show
-from pipeline.cli.terminal import folded, printable, say, say_json
+from pipeline.cli.terminal import as_argument, folded, printable, say, say_json
 from pipeline.domain.items import CheckedSet, Finding
 from pipeline.domain.manifest import Manifest
 from pipeline.ports.images import PillowImages
@@ -88,7 +88,7 @@ def _show(checked: Sequence[CheckedSet], manifest: Path) -> None:
         say(f"\n... and findings on {len(wanting) - _DETAILED_SETS} more sets: --json has them all")
     say(f"\n{_summary(checked)}")
     if all(verdict_of(one) in {"ok", "warn"} for one in checked):
-        say(f"next: mvmesh plan {printable(manifest)}")
+        say(f"next: mvmesh plan {as_argument(manifest)}")
 
 
 def checks_table(checked: Sequence[CheckedSet]) -> Table:

@@ -12,19 +12,17 @@ import anyio
 
 from pipeline.batch import EMBEDDED, Batch, Outcome
 from pipeline.domain.errors import CredentialsError, LocalIoError, UsageError
-from pipeline.domain.events import Observer
+from pipeline.domain.events import Noted, Observer
 from pipeline.domain.manifest import Manifest, load_manifest
 from pipeline.domain.planning import Plan
 from pipeline.domain.results import ResultRow
 from pipeline.ports.clock import utc_now
 from pipeline.ports.compute import WorkerProcesses
 from pipeline.ports.credentials import Credentials, from_environment
-from pipeline.ports.downloads import Downloader
 from pipeline.ports.images import PillowImages
 from pipeline.ports.interfaces import Compute, Downloads, Scenario
 from pipeline.ports.ledger import LEDGER_FILE, SqliteLedger
 from pipeline.ports.lock import state_lock
-from pipeline.ports.scenario import ScenarioClient
 from pipeline.ports.storage import LocalStorage
 
 SCENARIO_URL = "https://api.cloud.scenario.com/v1"
@@ -109,19 +107,27 @@ def _report_writer(manifest: Manifest, storage: LocalStorage) -> Callable[[Seque
 
 
 @asynccontextmanager
-async def connected(manifest: Manifest) -> AsyncIterator[Connection]:
+async def connected(manifest: Manifest, observe: Observer) -> AsyncIterator[Connection]:
     """The manifest's service: embedded in this process, or remote.
 
     Raises:
         CredentialsError: none in the environment, or not to be sent to that address.
         UsageError: the embedded service needs the engine extra.
     """
+    # aiohttp takes a third of a second to import: only a run that has something to ask waits for it.
+    from pipeline.ports.downloads import Downloader  # noqa: PLC0415
+    from pipeline.ports.retrying import Tries  # noqa: PLC0415
+    from pipeline.ports.scenario import ScenarioClient  # noqa: PLC0415
+
+    def tell(error: Exception) -> None:
+        observe(Noted(message=f"trying again: {error}", level="warning"))
+
     async with AsyncExitStack() as stack:
         if manifest.backend == EMBEDDED:
             base_url, credentials = await stack.enter_async_context(_embedded(embedded_data(manifest)))
         else:
             base_url, credentials = _remote(manifest)
-        client = ScenarioClient.connect(base_url, credentials, project=manifest.project)
+        client = ScenarioClient.connect(base_url, credentials, project=manifest.project, tries=Tries(tell=tell))
         yield Connection(
             scenario=await stack.enter_async_context(client),
             downloads=await stack.enter_async_context(Downloader.connect(base_url)),
@@ -181,7 +187,7 @@ async def run_batch(
             if not plan.needs_service:
                 outcome = await batch.carry_out(plan, scenario=None, downloads=None, stop=stop)
                 return outcome, await batch.rows(plan)
-            async with connected(manifest) as service:
+            async with connected(manifest, observe) as service:
                 plan = await batch.price(plan, service.scenario)
                 if not confirm(plan):
                     return Outcome(unfinished=len(plan.to_do)), await batch.rows(plan)

@@ -7,7 +7,7 @@ import click
 
 from pipeline.cli.command import Command, json_option
 from pipeline.cli.exit_codes import ExitCode
-from pipeline.cli.terminal import printable, say, say_json, shortest
+from pipeline.cli.terminal import as_argument, printable, say, say_json, shortest
 from pipeline.domain.errors import UsageError
 from pipeline.domain.proposal import Proposal
 from pipeline.ports.storage import LocalStorage
@@ -69,4 +69,4 @@ def _show(proposal: Proposal, output: Path) -> None:
         say(printable(note))
     count = proposal.set_count
     say(f"wrote {printable(shortest(output))} for {count} image {'set' if count == 1 else 'sets'}")
-    say(f"next: mvmesh check {printable(shortest(output))}")
+    say(f"next: mvmesh check {as_argument(output)}")

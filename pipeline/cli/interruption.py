@@ -50,10 +50,11 @@ class Interruption:
     async def pass_on(self, block: CancelScope) -> None:
         while not self._signals:  # noqa: ASYNC110 - a signal handler cannot wake the event loop on every system
             await anyio.sleep(_LOOKS_EVERY_S)
-        self.stop.set()
         if self._may_cut_off:
             self.was_cut_off = True
             block.cancel()
+        else:
+            self.stop.set()
 
 
 @asynccontextmanager
@@ -70,6 +71,9 @@ async def interruption() -> AsyncIterator[Interruption]:
             tasks.start_soon(found.pass_on, tasks.cancel_scope)
             yield found
             tasks.cancel_scope.cancel()
+    except BaseExceptionGroup as group:  # the block's own error, and no other: ``pass_on`` raises none
+        error = group.exceptions[0]
+        raise error from error.__cause__
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

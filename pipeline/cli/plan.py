@@ -11,7 +11,7 @@ from pipeline.cli.exit_codes import ExitCode
 from pipeline.cli.plan_table import plan_document, plan_table, plan_totals
 from pipeline.cli.progress import progress
 from pipeline.cli.tables import show
-from pipeline.cli.terminal import printable, say, say_json
+from pipeline.cli.terminal import as_argument, say, say_json
 from pipeline.domain.events import Observer
 from pipeline.domain.planning import Plan
 
@@ -41,7 +41,7 @@ def command(manifest: Path, *, as_json: bool) -> ExitCode:
     else:
         _show(plan, read_manifest(manifest).budget.max_cu)
         if plan.to_do:
-            say(f"next: mvmesh run {printable(manifest)}")
+            say(f"next: mvmesh run {as_argument(manifest)}")
     return ExitCode.OK
 
 

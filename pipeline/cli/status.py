@@ -13,7 +13,7 @@ from pipeline.cli.command import Command, json_option, manifest_argument
 from pipeline.cli.composition import opened_ledger, read_manifest
 from pipeline.cli.exit_codes import ExitCode
 from pipeline.cli.tables import cell, elastic, fixed, new_table, show
-from pipeline.cli.terminal import folded, printable, say, say_json, shortest
+from pipeline.cli.terminal import as_argument, folded, printable, say, say_json, shortest
 from pipeline.domain.errors import UsageError
 from pipeline.domain.items import ItemRecord
 from pipeline.domain.lifecycle import State
@@ -125,7 +125,7 @@ def _item(record: ItemRecord, labels: Labels) -> dict[str, Any]:
 def _show(found: Standing, labels: Labels, ledger: Path, manifest: Path) -> None:
     if not found.total:
         say(f"nothing has been done yet: {printable(shortest(ledger))} holds no work item")
-        say(f"next: mvmesh plan {printable(manifest)}")
+        say(f"next: mvmesh plan {as_argument(manifest)}")
         return
     _show_counts(found)
     _show_items("uncertain", [(_name(one, labels), _since(one), "") for one in found.uncertain])
@@ -135,7 +135,7 @@ def _show(found: Standing, labels: Labels, ledger: Path, manifest: Path) -> None
     if found.updated_at:
         say(f"last change {found.updated_at:%Y-%m-%d %H:%M:%S} UTC")
     if found.left:
-        say(f"next: mvmesh run {printable(manifest)}")
+        say(f"next: mvmesh run {as_argument(manifest)}")
 
 
 def _show_counts(found: Standing) -> None:

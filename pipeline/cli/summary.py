@@ -45,7 +45,7 @@ def show_summary(outcome: Outcome, rows: Sequence[ResultRow], output: Path) -> N
     """On stdout."""
     _show_wanting(rows)
     say(f"{_counted(outcome)}; {outcome.charged_cu:g} CU charged")
-    _show_places(rows, output)
+    _show_places(output)
     if hint := _next_step(outcome):
         say(hint)
 
@@ -81,16 +81,11 @@ def _why(row: ResultRow) -> str:
     return "; ".join(row.reasons)
 
 
-def _show_places(rows: Sequence[ResultRow], output: Path) -> None:
-    places = {
-        "meshes": output / "meshes" if any(row.state is State.DELIVERED for row in rows) else None,
-        "held": output / "held" if any(row.state is State.HELD for row in rows) else None,
-        "results": output / "results.jsonl",
-        "report": output / "report.html",
-    }
-    for name, path in places.items():
-        if path is not None:
-            say(f"  {name:<8} {printable(shortest(path))}")
+def _show_places(output: Path) -> None:
+    """Where things are; what a run did not make is passed over."""
+    for name in ("meshes", "held", "results.jsonl", "report.html"):
+        if (output / name).exists():
+            say(f"  {name.partition('.')[0]:<8} {printable(shortest(output / name))}")
 
 
 def _next_step(outcome: Outcome) -> str:

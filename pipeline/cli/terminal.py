@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import sys
 import textwrap
@@ -31,6 +32,12 @@ def _is_obeyed(sign: str) -> bool:
 
 def _escaped(sign: str) -> str:
     return sign.encode("unicode_escape").decode()
+
+
+def as_argument(path: Path) -> str:
+    """A path as a person may paste it into a shell."""
+    text = printable(shortest(path))
+    return f'"{text}"' if os.name == "nt" else shlex.quote(text)
 
 
 def say(text: str = "") -> None:

@@ -41,8 +41,15 @@ class PlannedItem:
     record: ItemRecord | None = None
     cu: float | None = None
     """The price if it is generated; None: not known."""
+
     unplaced: tuple[Alias, ...] = ()
     """The aliases under which it does not stand in the output folder yet."""
+
+    @property
+    def may_spend(self) -> bool:
+        """Whether a run may submit it: also an uncertain submission, should the service prove not to have it."""
+        unsettled = self.record is not None and self.record.state in {State.SUBMITTING, State.UNCERTAIN}
+        return self.action is Action.GENERATE or (self.action is Action.RESUME and unsettled)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,12 +80,12 @@ class Plan:
 
     @property
     def cu(self) -> float | None:
-        """What carrying it out would cost; None when a price is not known."""
-        prices = [one.cu for one in self.having(Action.GENERATE)]
+        """What carrying it out may cost; None when a price is not known."""
+        prices = [one.cu for one in self.items if one.may_spend]
         return None if None in prices else sum(price for price in prices if price is not None)
 
     def priced(self, price: Callable[[PlannedItem], float | None]) -> "Plan":
-        items = [replace(one, cu=price(one)) if one.action is Action.GENERATE else one for one in self.items]
+        items = [replace(one, cu=price(one)) if one.may_spend else one for one in self.items]
         return replace(self, items=tuple(items))
 
 

@@ -1,5 +1,7 @@
 """A depth for a silhouette that no other view bounds: round, symmetric, thick where the outline is wide."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -15,12 +17,32 @@ _ROUNDNESS = 3.0
 """4 makes a ball of a disc, 2 a rod of a bar; between the two."""
 
 
-def inflated(distance: NDArray[np.float32], pixel: float) -> NDArray[np.float32]:
-    """(S, S) the square of half the depth behind each pixel of a silhouette, world units; negative outside.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inflation:
+    """A guessed solid, symmetric about the plane of a silhouette."""
 
-    ``distance`` is the signed distance from the outline in world units, ``pixel`` the size of its pixels. The square u
-    solves the Poisson equation (laplacian u = -constant, u = 0 on the outline), which gives balls for discs.
+    depth_squared: NDArray[np.float32]
+    """(S, S) the square of half the depth behind each pixel, world units; zero outside the silhouette."""
+    deepest: float
+    """The largest half depth."""
+    steepness: float
+    """How much faster than a distance ``(z * z - depth_squared) / (abs(z) + deepest)`` may grow."""
+
+
+def inflated(distance: NDArray[np.float32], pixel: float) -> Inflation:
+    """Give a silhouette a depth.
+
+    ``distance`` (S, S) is the signed distance from the outline in world units, ``pixel`` the size of its pixels. The
+    square u of half the depth solves the Poisson equation (laplacian u = -constant, u = 0 on the outline), which makes
+    a ball of a disc.
     """
+    depth_squared = _depth_squared(distance, pixel)
+    deepest = float(np.sqrt(max(depth_squared.max(), pixel * pixel)))
+    slope = max(float(np.abs(np.diff(depth_squared, axis=axis)).max()) for axis in (0, 1)) / pixel
+    return Inflation(depth_squared=depth_squared, deepest=deepest, steepness=float(np.hypot(1, 1.5 * slope / deepest)))
+
+
+def _depth_squared(distance: NDArray[np.float32], pixel: float) -> NDArray[np.float32]:
     coarse = resampled(distance, _SIZE, _SIZE)
     cell = pixel * len(distance) / _SIZE
     solved = _solve(coarse < 0, _ROUNDNESS * cell * cell)
@@ -30,7 +52,7 @@ def inflated(distance: NDArray[np.float32], pixel: float) -> NDArray[np.float32]
     steepness = resampled(_steepness(solved, coarse, cell), size, size)
     part = np.clip(-distance / (4 * cell) - 0.5, 0, 1)
     smooth = part * part * (3 - 2 * part)
-    blended: NDArray[np.float32] = (smooth * u - (1 - smooth) * steepness * distance).astype(np.float32)
+    blended: NDArray[np.float32] = np.maximum(smooth * u - (1 - smooth) * steepness * distance, 0).astype(np.float32)
     return blended
 
 

@@ -100,7 +100,8 @@ def isosurface(
     """The zero level of a field that is negative inside.
 
     ``shape`` is the number of grid points (nz, ny, nx); ``slices(k)`` gives the (ny, nx) values at z = k; ``active``
-    (z, y, x) says in which blocks of ``BLOCK`` cells a side the surface can be: others are not looked at. The outermost values must be positive for the surface to be closed.
+    (z, y, x) says in which blocks of ``BLOCK`` cells a side the surface can be: others are not looked at. The outermost
+    values must be positive for the surface to be closed.
     Returns (V, 3) vertices x, y, z in grid units and (F, 3) faces, counter-clockwise seen from outside.
     """
     depth, height, width = shape

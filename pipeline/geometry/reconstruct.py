@@ -105,10 +105,12 @@ def _matt() -> NDArray[np.uint8]:
 
 def _notes(hull: Hull, options: Options, face_count: int) -> tuple[str, ...]:
     notes = []
-    if hull.depth_guessed:
+    if hull.inflation:
         notes.append("No view bounds the depth: it is guessed by inflating the silhouette, symmetric front and back.")
     if face_count < options.face_count - 1:
         notes.append(f"The finest grid gives {face_count:,} faces, not the {options.face_count:,} asked for.")
+    if face_count > options.face_count:
+        notes.append(f"The surface keeps {face_count:,} faces: with {options.face_count:,} it would fold or tear.")
     if options.pbr and options.textured:
         notes.append(f"Roughness {_ROUGHNESS} and no metal everywhere: soft light shows neither.")
     return tuple(notes)

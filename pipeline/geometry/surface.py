@@ -25,7 +25,8 @@ _SHRINK, _SWELL = 0.5, -0.53
 def surface(hull: Hull, face_count: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """(V, 3) world positions and (F, 3) faces, counter-clockwise seen from outside: closed and manifold.
 
-    At most ``face_count`` faces, and as many unless the finest grid has fewer. Nothing left of the hull: no faces.
+    Exactly ``face_count`` faces rounded down to even; fewer where the finest grid has no more, more where a surface of
+    many bodies and holes would fold. No faces where nothing is left of the hull.
     """
     vertices, faces = _fine_enough(hull, face_count)
     if not len(faces):

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from pipeline.domain.views import CAMERAS, ORTHOGRAPHIC_WIDTH, View
 from pipeline.geometry.distances import signed_distance
-from pipeline.geometry.inflation import inflated
+from pipeline.geometry.inflation import Inflation, inflated
 from pipeline.geometry.isosurface import BLOCK
 
 _SLACK = 1.25
-"""The field may change this much faster than a distance where it is inflated or an outline is measured roughly."""
+"""The field may change this much faster than a distance, because outlines are measured to a part of a pixel."""
 _SIGN, _VALUE = 1, 2
 """What can be needed of the field in a block of points, beside nothing."""
+_UNBOUNDED = Inflation(depth_squared=np.zeros((0, 0), np.float32), deepest=1.0, steepness=1.0)
 _COARSE = 48
 """Points along the frame of the grid that finds where the object is."""
 
@@ -34,12 +35,8 @@ class Hull:
     right: NDArray[np.float64]
     """(N, 3) where the pictures' right is; with ``up`` the frames of the views."""
     up: NDArray[np.float64]
-    depth_squared: NDArray[np.float32]
-    """(S, S) in the front view: the square of half the depth guessed there, negative outside; (0, 0) if not guessed."""
-
-    @property
-    def depth_guessed(self) -> bool:
-        return self.depth_squared.size > 0
+    inflation: Inflation | None
+    """In the frame of the front view, where no view bounds the depth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +75,7 @@ def visual_hull(coverages: Mapping[View, NDArray[np.float32]]) -> Hull:
         distances=distances,
         right=np.array([CAMERAS[view].right for view in views]),
         up=np.array([CAMERAS[view].up for view in views]),
-        depth_squared=np.zeros((0, 0), np.float32) if bounded else inflated(np.maximum.reduce(both), pixel),
+        inflation=None if bounded else inflated(np.maximum.reduce(both), pixel),
     )
 
 
@@ -142,10 +139,12 @@ def _values(hull: Hull, grid: Grid) -> NDArray[np.float32]:
 def _slice(
     hull: Hull, grid: Grid, k: int, care: tuple[NDArray[np.uint8], NDArray[np.float32], float]
 ) -> NDArray[np.float32]:
-    """One layer. ``care``: what is needed of each block, the blocks' values, and what is as good as any larger value."""
+    """One layer. ``care``: what is needed of each block, the blocks' values, what is as good as any larger value."""
     lattice = np.array([*grid.origin, grid.spacing])
     _, height, width = grid.shape
-    return _sample(hull.distances, hull.right, hull.up, hull.depth_squared, lattice, k, height, width, *care)
+    inflation = hull.inflation or _UNBOUNDED
+    depth = inflation.depth_squared, inflation.deepest, inflation.steepness
+    return _sample(hull.distances, hull.right, hull.up, *depth, lattice, k, height, width, *care)
 
 
 @njit(cache=True, nogil=True)
@@ -166,6 +165,8 @@ def _sample(
     right: NDArray[np.float64],
     up: NDArray[np.float64],
     depth_squared: NDArray[np.float32],
+    deepest: float,
+    steepness: float,
     lattice: NDArray[np.float64],
     k: int,
     height: int,
@@ -177,7 +178,6 @@ def _sample(
     values = np.empty((height, width), np.float32)
     size = distances.shape[1]
     scale, middle = size / ORTHOGRAPHIC_WIDTH, size / 2 - 0.5
-    deepest = np.sqrt(max(depth_squared.max(), 1e-12)) if depth_squared.size else 1.0
     z = lattice[2] + k * lattice[3]
     for block in range(care.size):
         top, left = block // care.shape[1] * BLOCK, block % care.shape[1] * BLOCK
@@ -200,6 +200,6 @@ def _sample(
                     value = max(value, _between(distances[view], middle + scale * across, middle - scale * upward))
                 if depth_squared.size:
                     depth = _between(depth_squared, middle + scale * x, middle - scale * y)
-                    value = max(value, (z * z - depth) / (abs(z) + deepest))
+                    value = max(value, (z * z - depth) / ((abs(z) + deepest) * steepness))
                 values[row, column] = value
     return values

@@ -1,6 +1,5 @@
 """Trying again, with stamina (its only importer): bounded tries and time, jitter, the other side's wish honoured."""
 
-import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -9,14 +8,12 @@ from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 import stamina
-from stamina.instrumentation import RetryDetails, set_on_retry_hooks
+from stamina.instrumentation import set_on_retry_hooks
 
 from pipeline.domain.errors import ConnectionLost, NeverSent, ServiceFault, ServiceUnreachable, Throttled, TryAgain
 from pipeline.ports.clock import utc_now
 
 T = TypeVar("T")
-
-_log = logging.getLogger(__name__)
 
 _REPEATED = (ConnectionLost, NeverSent, Throttled, ServiceFault)
 
@@ -29,26 +26,26 @@ class Tries:
     total_s: float = 300.0
     first_wait_s: float = 0.5
     longest_wait_s: float = 30.0
+    tell: Callable[[TryAgain], None] = lambda _: None
+    """Hears of every failed try that another one follows."""
 
     def wait(self, error: Exception) -> bool | float:
         """Whether to try again after ``error``, and when, if the other side has a wish; stamina backs off otherwise."""
         if not isinstance(error, _REPEATED):
             return False
+        if error.retry_after_s is not None and error.retry_after_s > self.total_s:
+            return False
+        self.tell(error)
         if error.retry_after_s is None:
             return True
-        jitter_s = random.uniform(0, self.first_wait_s)  # noqa: S311 - spreads load, hides nothing
-        return error.retry_after_s <= self.total_s and error.retry_after_s + jitter_s
+        return error.retry_after_s + random.uniform(0, self.first_wait_s)  # noqa: S311 - spreads load, hides nothing
 
 
 PATIENT = Tries()
 
 
-def _log_retry(details: RetryDetails) -> None:
-    _log.info("again in %.1f s, after: %s", details.wait_for, details.caused_by)
-
-
 # Unasked, stamina tells of retries through structlog, which prints to stdout: the place of results.
-set_on_retry_hooks((_log_retry,))
+set_on_retry_hooks(())
 
 
 async def persist(what: str, call: Callable[[], Awaitable[T]], tries: Tries) -> T:

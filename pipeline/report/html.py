@@ -104,7 +104,7 @@ def _remarks(row: ResultRow) -> str:
     said = [f"<li>{_text(one)}" for one in (*row.reasons, *(() if row.error else row.findings))]
     if row.error:
         mend = f"<span class=mend>{_text(row.error.mend)}</span>" if row.error.mend else ""
-        said.insert(0, f"<li class=error>{_text(row.error.message)}{mend}")
+        said.insert(0, f'<li class="error {row.state}">{_text(row.error.message)}{mend}')
     return f"<ul class=remarks>{''.join(said)}</ul>" if said else ""
 
 
@@ -113,7 +113,7 @@ def _preview(row: ResultRow) -> str:
     if found is None:
         return ""
     where = _link(found.path)
-    return f'<a href="{where}"><img src="{where}" alt="mesh beside its front view" loading="lazy" decoding="async"></a>'
+    return f'<a href="{where}"><img src="{where}" alt="mesh beside its front view" loading="lazy"></a>'
 
 
 def _links(row: ResultRow) -> str:

@@ -7,6 +7,7 @@ from rich.cells import cell_len
 from pipeline.cli.check import checks_table, verdict_of
 from pipeline.cli.frame import run
 from pipeline.cli.tables import as_text
+from pipeline.cli.terminal import as_argument
 from pipeline.domain.items import CheckedSet, Finding, ImageSet
 from pipeline.domain.views import View
 
@@ -76,4 +77,4 @@ def test_sound_pictures_pass_and_the_next_step_is_named(draw_set, write_manifest
     draw_set("chair")
     manifest = write_manifest()
     assert run(["check", str(manifest)]) == 0
-    assert f"next: mvmesh plan {manifest}" in capsys.readouterr().out
+    assert f"next: mvmesh plan {as_argument(manifest)}" in capsys.readouterr().out

@@ -26,6 +26,10 @@ def test_the_summary_counts_names_reasons_and_places(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    for name in ("meshes", "held"):
+        (tmp_path / "out" / name).mkdir(parents=True)
+    for name in ("results.jsonl", "report.html"):
+        (tmp_path / "out" / name).touch()
     show_summary(
         Outcome(delivered=1, failed=1, held=1, over_budget=1, uncertain=1, charged_cu=40), ROWS, tmp_path / "out"
     )

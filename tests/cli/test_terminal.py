@@ -1,9 +1,11 @@
 import io
 import json
+import shlex
+from pathlib import Path
 
 import pytest
 
-from pipeline.cli.terminal import folded, printable, say, say_json
+from pipeline.cli.terminal import as_argument, folded, printable, say, say_json
 
 
 class Terminal(io.StringIO):
@@ -59,3 +61,9 @@ def test_a_terminal_gets_lines_that_end_between_words(monkeypatch: pytest.Monkey
         "        expected at least 128 px a side",
     ]
     assert folded(text, indent=8, stream=io.StringIO()) == text
+
+
+@pytest.mark.parametrize("name", ["plain.yaml", "two words.yaml", "$(rm -rf x).yaml", "it's.yaml"])
+def test_a_path_can_be_pasted_into_a_shell(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert shlex.split(as_argument(tmp_path / name)) == [name]

@@ -168,8 +168,9 @@ def test_the_plan_costs_what_it_generates_and_says_when_it_does_not_know():
         )
     )
     assert plan.cu is None
-    assert plan.priced(lambda item: 20.0).cu == 40
+    priced = plan.priced(lambda _: 20.0)
+    assert priced.cu == 40
+    assert priced.items[2].cu is None
     assert plan.priced(lambda item: 20.0 if item.work is one else None).cu is None
-    assert plan.priced(lambda item: 20.0).items[2].cu is None
     assert plan.needs_service
     assert not Plan(items=(PlannedItem(work=one, action=Action.PLACE),)).needs_service

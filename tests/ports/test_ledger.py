@@ -159,7 +159,7 @@ async def test_the_last_quote_stands_whatever_the_order_of_parameters(ledger):
     assert await ledger.quote(**WHERE, model="m", params={"a": 1}) is None
 
 
-def delivery(alias=CHAIR, key="k", held=False, output="/out"):
+def delivery(*, alias=CHAIR, key="k", held=False, output="/out"):
     return Delivery(output=output, alias=alias, key=key, held=held, files=(MESH,), delivered_at=NOW)
 
 

@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pipeline.domain.views import View
+from pipeline.geometry.distances import signed_distance
+from pipeline.geometry.silhouettes import completed, pure_colours, silhouette
+
+SIZE = 120
+ORANGE = np.array([230.0, 120, 30])
+
+
+def ring() -> NDArray[np.float64]:
+    """Exact coverage, nearly, of a ring."""
+    y, x = (np.indices((SIZE * 4, SIZE * 4)) + 0.5) / 4 - SIZE / 2
+    radius = np.hypot(x, y)
+    inside = (radius < 45) & (radius > 20)
+    return inside.reshape(SIZE, 4, SIZE, 4).mean(axis=(1, 3))
+
+
+def opaque(background: NDArray[np.float64], coverage: NDArray[np.float64]) -> NDArray[np.uint8]:
+    mixed = background * (1 - coverage[..., None]) + ORANGE * coverage[..., None]
+    return np.dstack([mixed.round().clip(0, 255), np.full(coverage.shape, 255)]).astype(np.uint8)
+
+
+def transparent(coverage: NDArray[np.float64]) -> NDArray[np.uint8]:
+    colours = np.where(coverage[..., None] > 0, ORANGE, 0)
+    return np.dstack([colours, (255 * coverage).round()]).astype(np.uint8)
+
+
+def overlap(found: NDArray[np.float32], true: NDArray[np.float64]) -> float:
+    a, b = found >= 0.5, true >= 0.5
+    return float((a & b).sum() / (a | b).sum())
+
+
+def test_alpha_is_the_coverage() -> None:
+    seen = silhouette(View.FRONT, transparent(ring()), SIZE)
+    assert seen.given
+    assert seen.coverage == pytest.approx(ring(), abs=1 / 255)
+
+
+@pytest.mark.parametrize(
+    "background",
+    [
+        pytest.param(np.full((SIZE, SIZE, 3), 255.0), id="white"),
+        pytest.param(np.linspace(100, 200, SIZE)[:, None, None] + np.zeros((SIZE, SIZE, 3)), id="gradient"),
+        pytest.param(150 + np.random.default_rng(2).normal(0, 4, (SIZE, SIZE, 3)), id="noise"),
+    ],
+)
+def test_a_plain_background_is_told_from_the_object_and_its_hole(background: NDArray[np.float64]) -> None:
+    seen = silhouette(View.FRONT, opaque(background, ring()), SIZE)
+    assert not seen.given
+    assert overlap(seen.coverage, ring()) > 0.98
+    assert seen.coverage[SIZE // 2, SIZE // 2] < 0.5
+
+
+def test_a_white_spot_on_the_object_is_no_hole_in_front_of_white() -> None:
+    picture = opaque(np.full((SIZE, SIZE, 3), 255.0), ring())
+    picture[58:61, 88:91] = 255
+    assert silhouette(View.FRONT, picture, SIZE).coverage[59, 89] >= 0.5
+
+
+def test_what_one_view_takes_for_background_its_opposite_may_know_better() -> None:
+    white = np.full((SIZE, SIZE, 3), 255.0)
+    whole, bitten = opaque(white, ring()), opaque(white, ring())
+    bitten[50:70, 90:] = 255
+    both = completed({View.LEFT: silhouette(View.LEFT, bitten, SIZE), View.RIGHT: silhouette(View.RIGHT, whole, SIZE)})
+    assert overlap(both[View.LEFT].coverage, ring()) > 0.98
+    apart = completed({View.LEFT: silhouette(View.LEFT, bitten, SIZE), View.TOP: silhouette(View.TOP, whole, SIZE)})
+    assert overlap(apart[View.LEFT].coverage, ring()) < 0.98
+
+
+@pytest.mark.parametrize("picture", [transparent(ring()), opaque(np.full((SIZE, SIZE, 3), 255.0), ring())])
+def test_no_background_is_left_in_the_colours(picture: NDArray[np.uint8]) -> None:
+    seen = silhouette(View.FRONT, picture, SIZE)
+    assert np.abs(pure_colours(seen, signed_distance(seen.coverage)) - ORANGE).max() <= 1
+
+
+def test_a_wide_picture_stands_in_the_middle_of_its_square() -> None:
+    seen = silhouette(View.FRONT, transparent(ring())[30:90], 2 * SIZE)
+    assert seen.coverage.shape == (2 * SIZE, 2 * SIZE)
+    rows, columns = np.nonzero(seen.coverage >= 0.5)
+    assert (rows.min(), rows.max()) == (60, 179)
+    assert columns.min() == pytest.approx(30, abs=1)
+    assert columns.max() == pytest.approx(209, abs=1)

@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import pytest
+from simulated_ports import SimulatedImages, SimulatedService, virtual_time
+
+from pipeline.domain.errors import PictureRefused
+from pipeline.domain.items import Picture
+from pipeline.domain.views import View
+from pipeline.stages.upload import Gallery, submission, upload
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend():
+    return virtual_time()
+
+
+FRONT = Picture(
+    path=Path("secret project/front.png"), sha256="f" * 64, size_bytes=1, media_type="image/png", width=9, height=9
+)
+
+
+class Asked(SimulatedService):
+    """Remembers how it was asked for an asset."""
+
+    asked_for = None
+
+    async def create_asset(self, **asked):
+        self.asked_for = asked
+        return await super().create_asset(**asked)
+
+
+async def test_a_picture_becomes_an_asset_under_a_name_that_tells_nothing_of_the_disk():
+    service = Asked()
+    asset_id = await upload(
+        FRONT, View.FRONT, images=SimulatedImages(), scenario=service, gallery=Gallery(hide=True, collections=("c",))
+    )
+    assert asset_id == "asset_1"
+    assert service.asked_for == {
+        "name": "front-ffffffffffff",
+        "data": FRONT.sha256.encode(),
+        "media_type": "image/png",
+        "hide": True,
+        "collections": ("c",),
+    }
+
+
+async def test_a_picture_that_changed_since_preflight_is_not_sent():
+    class Changed(SimulatedImages):
+        async def prepare(self, picture):
+            raise PictureRefused(f"{picture.path} is not the file that was checked", kind="changed")
+
+    service = SimulatedService()
+    with pytest.raises(PictureRefused):
+        await upload(FRONT, View.FRONT, images=Changed(), scenario=service, gallery=Gallery())
+    assert service.uploads == []
+
+
+def test_the_body_of_a_submission_names_every_view_and_every_parameter():
+    params = {"faceCount": 50_000, "generateType": "Normal"}
+    body = submission(params, {View.FRONT: "asset_1", View.LEFT_FRONT: "asset_2"})
+    assert body == {"frontImage": "asset_1", "leftFrontImage": "asset_2", "faceCount": 50_000, "generateType": "Normal"}

@@ -1,0 +1,222 @@
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import anyio
+import pytest
+from simulated_ports import SimulatedService, virtual_now, virtual_time
+
+from pipeline.domain.errors import RequestRefused, StageTimedOut
+from pipeline.domain.jobs import JobStatus
+from pipeline.stages.watch import Pace, Watcher
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend():
+    return virtual_time()
+
+
+@asynccontextmanager
+async def watching(service, pace=None):
+    watcher = Watcher(service, now=virtual_now, pace=pace)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watcher.run)
+        yield watcher
+        tasks.cancel_scope.cancel()
+
+
+def inputs(at):
+    return {"frontImage": f"asset_{at}"}
+
+
+async def awaited(watcher, job_id):
+    heard = []
+    job = await watcher.wait(job_id, tell=heard.append)
+    assert heard[-1] == job
+    return job
+
+
+class Mute(SimulatedService):
+    """Its feed shows nothing; single look-ups do."""
+
+    async def jobs(self, **asked):
+        return replace(await super().jobs(**asked), jobs=())
+
+
+async def test_a_job_is_told_soon_after_it_ends():
+    service = SimulatedService(job_s=600)
+    async with watching(service) as watcher:
+        job = await awaited(watcher, service.add_job(inputs(1)).job_id)
+    assert (job.status, job.asset_ids) == (JobStatus.SUCCESS, ("mesh_of_job_1",))
+    assert 600 <= anyio.current_time() < 606
+
+
+async def test_a_failed_job_is_final_with_its_reason():
+    service = SimulatedService(job_s=30)
+    service.failures = 1
+    async with watching(service) as watcher:
+        job = await awaited(watcher, service.add_job(inputs(1)).job_id)
+    assert (job.status, job.error) == (JobStatus.FAILURE, "no object in the picture")
+
+
+async def test_many_jobs_cost_no_more_requests_than_one():
+    """The change feed is read once for all."""
+    service = SimulatedService(job_s=3_600)
+    ended = []
+    async with watching(service) as watcher, anyio.create_task_group() as waits:
+
+        async def wait(job_id):
+            ended.append((await awaited(watcher, job_id)).job_id)
+
+        for at in range(100):
+            waits.start_soon(wait, service.add_job(inputs(at)).job_id)
+    assert len(set(ended)) == 100
+    assert set(service.asked) == {"jobs"}
+    assert len(service.asked) < 3_600 / 5 + 100
+    assert anyio.current_time() < 3_606
+
+
+async def test_jobs_beyond_a_page_of_the_feed_are_heard_of_too():
+    service = SimulatedService(job_s=60)
+    service.page_size = 7
+    async with watching(service) as watcher, anyio.create_task_group() as waits:
+        for at in range(50):
+            waits.start_soon(awaited, watcher, service.add_job(inputs(at)).job_id)
+    assert set(service.asked) == {"jobs"}
+    assert anyio.current_time() < 75
+
+
+async def test_a_new_job_is_asked_for_often_and_an_old_one_seldom():
+    service = SimulatedService(job_s=10_000)
+    async with watching(service) as watcher, anyio.create_task_group() as waits:
+        waits.start_soon(awaited, watcher, service.add_job(inputs(1)).job_id)
+        await anyio.sleep(10)
+        early = service.asked.count("jobs")
+        await anyio.sleep(1_000)
+        before = service.asked.count("jobs")
+        await anyio.sleep(10)
+        late = service.asked.count("jobs") - before
+        waits.cancel_scope.cancel()
+    assert early > 8
+    assert late <= 3
+
+
+async def test_without_jobs_nothing_is_asked():
+    service = SimulatedService()
+    async with watching(service):
+        await anyio.sleep(10_000)
+    assert service.asked == []
+
+
+async def test_a_job_that_the_feed_never_mentions_is_looked_up():
+    service = Mute(job_s=100)
+    async with watching(service) as watcher:
+        job = await awaited(watcher, service.add_job(inputs(1)).job_id)
+    assert job.status is JobStatus.SUCCESS
+    assert anyio.current_time() < 150
+
+
+async def test_look_ups_of_silent_jobs_are_no_storm():
+    service = Mute(job_s=1_000)
+    async with watching(service) as watcher, anyio.create_task_group() as waits:
+        for at in range(40):
+            waits.start_soon(awaited, watcher, service.add_job(inputs(at)).job_id)
+        await anyio.sleep(900)
+        look_ups = [one for one in service.asked if one != "jobs"]
+        assert len(look_ups) <= service.asked.count("jobs")
+        assert len(set(look_ups)) == 40
+    assert anyio.current_time() < 1_400
+
+
+async def test_a_service_without_a_feed_is_asked_job_by_job():
+    class NoFeed(SimulatedService):
+        async def jobs(self, **_):
+            raise RequestRefused("400: unknown filter")
+
+    service = NoFeed(job_s=100)
+    async with watching(service) as watcher:
+        assert (await awaited(watcher, service.add_job(inputs(1)).job_id)).status is JobStatus.SUCCESS
+
+
+async def test_a_success_is_waited_for_until_it_tells_what_it_made():
+    class LateAssets(SimulatedService):
+        def _seen(self, job_id):
+            job = super()._seen(job_id)
+            return job if anyio.current_time() > 180 else replace(job, asset_ids=())
+
+    service = LateAssets(job_s=60)
+    async with watching(service) as watcher:
+        job = await awaited(watcher, service.add_job(inputs(1)).job_id)
+    assert job.asset_ids == ("mesh_of_job_1",)
+    assert 180 < anyio.current_time() < 200
+
+
+async def test_a_success_that_never_tells_what_it_made_is_left_for_later():
+    """It is paid: it must neither count as failed nor as made of nothing, or it would be generated again."""
+
+    class NoAssets(SimulatedService):
+        def _seen(self, job_id):
+            return replace(super()._seen(job_id), asset_ids=())
+
+    service = NoAssets(job_s=60)
+    async with watching(service) as watcher:
+        with pytest.raises(StageTimedOut, match="tells nothing that it made"):
+            await watcher.wait(service.add_job(inputs(1)).job_id, tell=lambda _: None)
+    assert anyio.current_time() < 500
+
+
+async def test_a_job_that_is_unknown_for_a_moment_is_not_given_up():
+    class Hiccup(Mute):
+        async def job(self, job_id):
+            if anyio.current_time() < 100:
+                raise RequestRefused("404")
+            return await super().job(job_id)
+
+    service = Hiccup(job_s=60)
+    async with watching(service) as watcher:
+        assert (await awaited(watcher, service.add_job(inputs(1)).job_id)).status is JobStatus.SUCCESS
+
+
+async def test_a_job_that_stays_unknown_is_gone():
+    service = SimulatedService()
+    async with watching(service) as watcher:
+        with pytest.raises(RequestRefused, match="no longer knows job job_9") as raised:
+            await watcher.wait("job_9", tell=lambda _: None)
+    assert raised.value.mend
+    assert 100 < anyio.current_time() < 400
+
+
+async def test_a_job_that_does_not_end_is_left_for_a_later_run():
+    service = SimulatedService(job_s=10**9)
+    async with watching(service, Pace(deadline_s=3_600)) as watcher:
+        with pytest.raises(StageTimedOut, match="not final after 1 h"):
+            await watcher.wait(service.add_job(inputs(1)).job_id, tell=lambda _: None)
+        assert anyio.current_time() == 3_600
+        await anyio.sleep(1_000)
+    assert anyio.current_time() == 4_600
+
+
+async def test_progress_is_told_once_for_every_change():
+    class Progressing(SimulatedService):
+        def _seen(self, job_id):
+            job = super()._seen(job_id)
+            step = int(anyio.current_time() // 20)
+            return job if job.status.is_final else replace(job, progress=step / 10, updated_at=virtual_now())
+
+    service = Progressing(job_s=100)
+    heard = []
+    async with watching(service) as watcher:
+        await watcher.wait(service.add_job(inputs(1)).job_id, tell=lambda job: heard.append(job.progress))
+    assert list(dict.fromkeys(heard)) == [0, 0.1, 0.2, 0.3, 0.4, 1.0]
+
+
+async def test_a_status_that_this_version_has_not_met_counts_as_on_its_way():
+    class Odd(SimulatedService):
+        def _seen(self, job_id):
+            job = super()._seen(job_id)
+            return job if job.status.is_final else replace(job, status=JobStatus.UNKNOWN)
+
+    service = Odd(job_s=50)
+    async with watching(service) as watcher:
+        assert (await awaited(watcher, service.add_job(inputs(1)).job_id)).status is JobStatus.SUCCESS
