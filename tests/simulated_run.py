@@ -58,6 +58,7 @@ class SimulatedRuns:
         text = yaml.safe_dump({**said, "limits": {"in_flight": 4}, **self.sections})
         return Batch(
             load_manifest(text, file=self.folder / "m.yaml", environ={}),
+            service="scenario",
             images=SimulatedImages(),
             storage=self.storage,
             ledger=self.ledger,

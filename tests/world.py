@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,8 @@ class World:
     options: Mapping[str, Any] = field(default_factory=dict)
     events: list[RunEvent] = field(default_factory=list)
     shades: int = 0
+    ahead: timedelta = timedelta()
+    """How far our clock has been put on."""
 
     def add(self, set_id: str) -> None:
         """An image set whose pictures are like no other's."""
@@ -85,11 +88,12 @@ class World:
         try:
             yield Batch(
                 manifest,
+                service=manifest.backend,
                 images=PillowImages(),
                 storage=LocalStorage(),
                 ledger=ledger,
                 compute=None,
-                now=utc_now,
+                now=lambda: utc_now() + self.ahead,
                 observe=self.events.append,
             )
         finally:
@@ -111,5 +115,5 @@ class World:
             return len((await scenario.jobs()).jobs)
 
     def mesh(self, label: str, *, held: bool = False) -> Path:
-        name = label.split("@")[0].rsplit("/", 1)[-1]
+        name = label.split("@", maxsplit=1)[0].rsplit("/", 1)[-1]
         return self.folder / "out" / ("held" if held else "meshes") / label / f"{name}.glb"

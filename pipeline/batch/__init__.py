@@ -7,7 +7,8 @@ delivered mesh, ``submissions`` the paid step of it; ``pool`` bounds how many ar
 ``placing`` share what work items share; ``journal`` commits each move before the next effect.
 """
 
-from pipeline.batch.batch import EMBEDDED, Batch
+from pipeline.batch.batch import Batch
 from pipeline.batch.outcome import Outcome
+from pipeline.batch.terms import EMBEDDED, shelf_name
 
-__all__ = ["EMBEDDED", "Batch", "Outcome"]
+__all__ = ["EMBEDDED", "Batch", "Outcome", "shelf_name"]

@@ -1,7 +1,6 @@
 """A run as a whole: plan, price, carry out, tell."""
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from datetime import datetime
 
 import anyio
 
@@ -10,15 +9,15 @@ from pipeline.batch.journal import Journal
 from pipeline.batch.outcome import Outcome, outcome_of
 from pipeline.batch.placing import Placing
 from pipeline.batch.pool import Pool
+from pipeline.batch.pricing import Pricing
 from pipeline.batch.submissions import Submissions
 from pipeline.batch.survey import standing_deliveries, survey
-from pipeline.batch.terms import Terms
+from pipeline.batch.terms import Terms, terms_of
 from pipeline.batch.uploads import Uploads
 from pipeline.domain.budget import Budget
-from pipeline.domain.errors import AssetGone, RequestRefused, UsageError
+from pipeline.domain.errors import RequestRefused
 from pipeline.domain.events import Noted, Observer, RunEnded, RunStarted
-from pipeline.domain.items import ItemRecord, WorkItem
-from pipeline.domain.jobs import Quote
+from pipeline.domain.items import ItemRecord
 from pipeline.domain.lifecycle import State
 from pipeline.domain.manifest import Manifest
 from pipeline.domain.model import PUBLISHED_SCHEMA, ModelSchema
@@ -26,9 +25,7 @@ from pipeline.domain.planning import Action, Plan, PlannedItem
 from pipeline.domain.results import ResultRow, refused_rows, row_of
 from pipeline.domain.views import View
 from pipeline.ports.interfaces import Compute, Downloads, Images, Ledger, Now, Scenario, Storage
-from pipeline.stages.deliver import Shelf, publish
-from pipeline.stages.submit import Patience
-from pipeline.stages.upload import Gallery, submission
+from pipeline.stages.deliver import publish
 from pipeline.stages.watch import Watcher
 
 UNKNOWN_CEILING = 8
@@ -36,9 +33,6 @@ UNKNOWN_CEILING = 8
 
 PUBLISH_EVERY_S = 10.0
 """How often the results manifest is published while a run goes on; once more at its end."""
-
-EMBEDDED = "local"
-"""The backend that the run itself brings along."""
 
 AfterPublish = Callable[[Sequence[ResultRow]], Awaitable[None]]
 
@@ -50,6 +44,7 @@ class Batch:
         self,
         manifest: Manifest,
         *,
+        service: str,
         images: Images,
         storage: Storage,
         ledger: Ledger,
@@ -58,7 +53,10 @@ class Batch:
         observe: Observer,
         after_publish: AfterPublish | None = None,
     ) -> None:
-        """``after_publish`` hears the rows whenever the results manifest was published (the report is drawn there)."""
+        """``service`` is the service's identity, a part of every content key: ``scenario``, ``local`` or its base URL.
+        ``compute`` draws the previews; None: there are none. ``after_publish`` hears the rows whenever the results
+        manifest was published (the report is drawn there).
+        """
         self._manifest = manifest
         self._images = images
         self._storage = storage
@@ -67,18 +65,14 @@ class Batch:
         self._now = now
         self._observe = observe
         self._after_publish = after_publish
-        self._terms = _terms(manifest, now())
+        self._terms = terms_of(manifest, service=service, began=now())
 
     async def plan(self) -> Plan:
         """What there is, what is done, what is left; prices as last known. No request leaves the machine."""
         plan = await survey(
-            self._manifest,
-            service=self._terms.service,
-            images=self._images,
-            storage=self._storage,
-            ledger=self._ledger,
+            self._manifest, self._terms, images=self._images, storage=self._storage, ledger=self._ledger
         )
-        return await self._priced_from_ledger(plan, PUBLISHED_SCHEMA)
+        return await self._pricing(PUBLISHED_SCHEMA).known(plan)
 
     async def price(self, plan: Plan, scenario: Scenario) -> Plan:
         """The plan with the service's own quotes: one dry run for each distinct choice of price-relevant parameters.
@@ -86,12 +80,9 @@ class Batch:
         Raises:
             UsageError: the live model does not take the manifest's parameters.
         """
-        schema = await self._live_schema(scenario)
-        _check_params(plan, schema)
-        uploads = self._uploads(scenario)
-        for planned in _cheapest_questions(plan, schema):
-            await self._quote(planned, schema, scenario, uploads)
-        return await self._priced_from_ledger(plan, schema)
+        pricing = self._pricing(await self._live_schema(scenario))
+        await pricing.ask(plan, scenario=scenario, uploads=self._uploads(scenario))
+        return await pricing.known(plan)
 
     async def carry_out(
         self, plan: Plan, *, scenario: Scenario | None, downloads: Downloads | None, stop: anyio.Event
@@ -116,6 +107,7 @@ class Batch:
             await self._place_known(plan, stop)
             if scenario is not None and downloads is not None:
                 await self._bring_all(plan, scenario, downloads, budget, stop)
+            await self._sweep_staging(plan)
         finally:
             with anyio.CancelScope(shield=True):
                 rows = await self._publish(plan)
@@ -132,9 +124,8 @@ class Batch:
 
     async def rows(self, plan: Plan) -> list[ResultRow]:
         """The results manifest as the ledger has it now, sorted by set id, variant and copy."""
-        output = str(self._terms.shelf.output)
         records = {one.key: one for one in await self._ledger.items([one.work.key for one in plan.items])}
-        files = {(one.alias, one.key): one.files for one in await self._ledger.deliveries(output)}
+        files = {(one.alias, one.key): one.files for one in await self._ledger.deliveries(self._terms.shelf_name)}
         notes: dict[str, list[str]] = {}
         for alias, finding in plan.notes:
             notes.setdefault(alias.set_id, []).append(finding.message)
@@ -171,7 +162,7 @@ class Batch:
 
     async def _place_known(self, plan: Plan, stop: anyio.Event) -> None:
         if plan.having(Action.PLACE):
-            standing = await standing_deliveries(self._terms.shelf.output, ledger=self._ledger, storage=self._storage)
+            standing = await standing_deliveries(self._terms, ledger=self._ledger, storage=self._storage)
             await self._placing().place_known(plan, standing, is_stopping=stop.is_set)
 
     async def _bring_all(
@@ -182,14 +173,21 @@ class Batch:
         flow = self._flow(scenario, downloads, budget, pool, watcher)
         # What is paid already comes first; PLACE was done before.
         todo = iter(plan.having(Action.RESUME, Action.FETCH) + plan.having(Action.GENERATE))
+        uncertain: list[PlannedItem] = []
         async with anyio.create_task_group() as background:
             background.start_soon(pool.stop_when_told, background.cancel_scope)
             background.start_soon(watcher.run)
             background.start_soon(self._publish_now_and_then, plan)
             async with anyio.create_task_group() as workers:
                 for _ in range(self._worker_count(pool)):
-                    workers.start_soon(_work, flow, todo)
+                    workers.start_soon(_work, flow, todo, uncertain)
+            for planned in uncertain:  # the service's list may have caught up in the meantime
+                await flow.bring(planned)
             background.cancel_scope.cancel()
+
+    async def _sweep_staging(self, plan: Plan) -> None:
+        """The folders that deliveries left empty; at the end alone, when nobody makes new ones beside them."""
+        await self._storage.remove([self._terms.staging_of(one.work.key) / "swept" for one in plan.to_do])
 
     def _flow(self, scenario: Scenario, downloads: Downloads, budget: Budget, pool: Pool, watcher: Watcher) -> Flow:
         journal, uploads = Journal(self._ledger, self._observe), self._uploads(scenario)
@@ -248,35 +246,8 @@ class Batch:
             self._observe(Noted(message=f"the service does not show its model, its published page is used: {error}"))
             return PUBLISHED_SCHEMA
 
-    async def _quote(self, planned: PlannedItem, schema: ModelSchema, scenario: Scenario, uploads: Uploads) -> None:
-        work = planned.work
-        try:
-            quote = await _asked(work, scenario, uploads)
-        except AssetGone as error:  # the service has forgotten the picture: once more, with a fresh upload
-            await uploads.forget(error.asset_ids or (await uploads.asset(work, View.FRONT),))
-            quote = await _asked(work, scenario, uploads)
-        await self._ledger.record_quote(
-            service=self._terms.service,
-            project=self._terms.project,
-            model=work.model,
-            params=schema.price_relevant(work.params),
-            quote=quote,
-        )
-
-    async def _priced_from_ledger(self, plan: Plan, schema: ModelSchema) -> Plan:
-        prices: dict[str, float | None] = {}
-        for planned in [one for one in plan.items if one.may_spend]:
-            relevant = schema.price_relevant(planned.work.params)
-            if str(relevant) not in prices:
-                known = await self._ledger.quote(
-                    service=self._terms.service,
-                    project=self._terms.project,
-                    model=planned.work.model,
-                    params=relevant,
-                )
-                free = 0.0 if self._manifest.backend == EMBEDDED else None
-                prices[str(relevant)] = known.cu if known else free
-        return plan.priced(lambda one: prices[str(schema.price_relevant(one.work.params))])
+    def _pricing(self, schema: ModelSchema) -> Pricing:
+        return Pricing(self._terms, schema, ledger=self._ledger)
 
     async def _publish_now_and_then(self, plan: Plan) -> None:
         while True:
@@ -292,9 +263,11 @@ class Batch:
         return rows
 
 
-async def _work(flow: Flow, todo: Iterator[PlannedItem]) -> None:
+async def _work(flow: Flow, todo: Iterator[PlannedItem], uncertain: list[PlannedItem]) -> None:
     for planned in todo:
-        await flow.bring(planned)
+        record = await flow.bring(planned)
+        if record.state is State.UNCERTAIN:
+            uncertain.append(planned)
 
 
 def _budget(plan: Plan, max_cu: float | None) -> Budget:
@@ -315,33 +288,6 @@ def _assets_of(record: ItemRecord) -> set[str]:
     return pictures | set(record.asset_ids)
 
 
-async def _asked(work: WorkItem, scenario: Scenario, uploads: Uploads) -> Quote:
-    """The service's price for one work item; it wants to see one picture of it."""
-    front = await uploads.asset(work, View.FRONT)
-    return await scenario.quote(model=work.model, inputs=submission(work.params, {View.FRONT: front}))
-
-
-def _terms(manifest: Manifest, began: datetime) -> Terms:
-    state = manifest.state_folder
-    embedded = manifest.backend == EMBEDDED
-    return Terms(
-        service=manifest.backend,
-        project=manifest.project or "",
-        staging=state / "staging",
-        shelf=Shelf(output=manifest.output_folder, replaced=state / "replaced" / began.strftime("%Y-%m-%dT%H%M%SZ")),
-        gallery=Gallery(hide=manifest.uploads.hide, collections=manifest.uploads.collections),
-        patience=Patience(settle_s=0, believe_after_s=0)  # the embedded service's list never lags
-        if embedded
-        else Patience(
-            ask=manifest.uncertain.policy == "ask",
-            settle_s=manifest.uncertain.settle,
-            believe_after_s=manifest.uncertain.believe_after,
-        ),
-        on_low=manifest.acceptance.on_low,
-        previews=manifest.previews,
-    )
-
-
 def _not_begun(planned: PlannedItem, terms: Terms) -> ItemRecord:
     return ItemRecord(
         key=planned.work.key,
@@ -352,25 +298,3 @@ def _not_begun(planned: PlannedItem, terms: Terms) -> ItemRecord:
         params=planned.work.params,
         pictures={},
     )
-
-
-def _cheapest_questions(plan: Plan, schema: ModelSchema) -> list[PlannedItem]:
-    """One item for each distinct choice of price-relevant parameters."""
-    found: dict[str, PlannedItem] = {}
-    for planned in plan.having(Action.GENERATE):
-        found.setdefault(str(schema.price_relevant(planned.work.params)), planned)
-    return list(found.values())
-
-
-def _check_params(plan: Plan, schema: ModelSchema) -> None:
-    problems = [
-        f"{planned.work.aliases[0].label}: {problem}"
-        for planned in plan.having(Action.GENERATE)
-        for problem in schema.problems(planned.work.params)
-    ]
-    if problems:
-        raise UsageError(
-            "the service's model does not take these parameters",
-            mend="change them in the manifest's defaults, sets or variants",
-            problems=problems,
-        )

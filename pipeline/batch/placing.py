@@ -41,7 +41,7 @@ class Placing:
             SourceGone: a source is missing and does not stand at its place already.
         """
         shelf = self._terms.shelf
-        previous = await self._ledger.delivery(str(shelf.output), alias)
+        previous = await self._ledger.delivery(self._terms.shelf_name, alias)
         if previous is not None and previous.key != key:
             await self._clear(previous)
         files = await deliver(sources, alias, shelf=shelf, held=held, keep_sources=keep_sources, storage=self._storage)
@@ -52,7 +52,9 @@ class Placing:
         if previous is not None and previous.key == key:
             await self._retire({one.name for one in previous.files} - {one.name for one in files})
         await self._ledger.record_delivery(
-            Delivery(output=str(shelf.output), alias=alias, key=key, held=held, files=files, delivered_at=self._now())
+            Delivery(
+                output=self._terms.shelf_name, alias=alias, key=key, held=held, files=files, delivered_at=self._now()
+            )
         )
 
     async def _clear(self, previous: Delivery) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import anyio
 from anyio import CapacityLimiter
 
+from pipeline.batch.terms import Terms
 from pipeline.domain.items import Alias, CheckedSet, ImageSet, WorkItem
 from pipeline.domain.manifest import Manifest
 from pipeline.domain.model import PUBLISHED_SCHEMA
@@ -18,7 +19,7 @@ from pipeline.stages.preflight import preflight
 PREFLIGHT_WORKERS = 8
 
 
-async def survey(manifest: Manifest, *, service: str, images: Images, storage: Storage, ledger: Ledger) -> Plan:
+async def survey(manifest: Manifest, terms: Terms, *, images: Images, storage: Storage, ledger: Ledger) -> Plan:
     """Discover, preflight and plan. No request leaves the machine.
 
     Raises:
@@ -29,8 +30,8 @@ async def survey(manifest: Manifest, *, service: str, images: Images, storage: S
         checked,
         variants_of(manifest),
         defaults=manifest.defaults,
-        service=service,
-        project=manifest.project or "",
+        service=terms.service,
+        project=terms.project,
         model=manifest.model,
         schema=PUBLISHED_SCHEMA,
     )
@@ -40,7 +41,7 @@ async def survey(manifest: Manifest, *, service: str, images: Images, storage: S
         if not one.is_refused
         for finding in one.findings
     )
-    items = await _decided(works, manifest.output_folder, ledger=ledger, storage=storage)
+    items = await _decided(works, terms, ledger=ledger, storage=storage)
     return Plan(items=tuple(items), refused=tuple(refused), notes=notes)
 
 
@@ -64,9 +65,9 @@ async def check(sets: Sequence[ImageSet], *, images: Images, ledger: Ledger | No
     return [checked[at] for at in range(len(sets))]
 
 
-async def _decided(works: Sequence[WorkItem], output: Path, *, ledger: Ledger, storage: Storage) -> list[PlannedItem]:
+async def _decided(works: Sequence[WorkItem], terms: Terms, *, ledger: Ledger, storage: Storage) -> list[PlannedItem]:
     records = {one.key: one for one in await ledger.items([work.key for work in works])}
-    standing = await standing_deliveries(output, ledger=ledger, storage=storage)
+    standing = await standing_deliveries(terms, ledger=ledger, storage=storage)
     found = []
     for work in works:
         here = standing.get(work.key, ())
@@ -75,12 +76,13 @@ async def _decided(works: Sequence[WorkItem], output: Path, *, ledger: Ledger, s
     return found
 
 
-async def standing_deliveries(output: Path, *, ledger: Ledger, storage: Storage) -> Mapping[str, Sequence[Delivery]]:
+async def standing_deliveries(terms: Terms, *, ledger: Ledger, storage: Storage) -> Mapping[str, Sequence[Delivery]]:
     """By content key: the deliveries whose files all stand in the output folder with the size they were recorded with.
 
     Names and sizes are compared, not bytes: ``mvmesh verify`` reads the bytes.
     """
-    deliveries = await ledger.deliveries(str(output))
+    output = terms.shelf.output
+    deliveries = await ledger.deliveries(terms.shelf_name)
     paths = [output / file.name for one in deliveries for file in one.files]
     sizes = dict(zip(paths, await storage.sizes(paths), strict=True))
     found: dict[str, list[Delivery]] = {}

@@ -76,6 +76,7 @@ async def opened_batch(manifest: Manifest, observe: Observer) -> AsyncIterator[B
         storage = LocalStorage()
         yield Batch(
             manifest,
+            service=service_identity(manifest),
             images=PillowImages(),
             storage=storage,
             ledger=ledger,
@@ -148,10 +149,20 @@ async def _embedded(data: Path) -> AsyncIterator[tuple[str, Credentials]]:
         yield base_url, credentials
 
 
+def service_identity(manifest: Manifest) -> str:
+    """What tells one service from another in content keys: ``local``, ``scenario``, or the base URL of any other."""
+    url = base_url_of(manifest)
+    return "scenario" if url == SCENARIO_URL else url
+
+
+def base_url_of(manifest: Manifest) -> str:
+    """Where the manifest's service is; ``local`` for the embedded one, which is nowhere until it is started."""
+    url = os.environ.get(BASE_URL_VARIABLE) or SCENARIO_URL if manifest.backend == "scenario" else manifest.backend
+    return url.rstrip("/")
+
+
 def _remote(manifest: Manifest) -> tuple[str, Credentials]:
-    base_url = manifest.backend
-    if manifest.backend == "scenario":
-        base_url = os.environ.get(BASE_URL_VARIABLE) or SCENARIO_URL
+    base_url = base_url_of(manifest)
     credentials = from_environment(os.environ)
     if credentials is None:
         raise CredentialsError(

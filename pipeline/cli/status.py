@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import click
 
+from pipeline.batch import shelf_name
 from pipeline.cli.command import Command, json_option, manifest_argument
 from pipeline.cli.composition import opened_ledger, read_manifest
 from pipeline.cli.exit_codes import ExitCode
@@ -72,7 +73,7 @@ async def _read(manifest: Manifest) -> tuple[Standing, Labels]:
         return standing([]), {}
     async with opened_ledger(manifest) as ledger:
         records = await ledger.items()
-        delivered = [(one.key, one.alias.label) for one in await ledger.deliveries(str(manifest.output_folder))]
+        delivered = [(one.key, one.alias.label) for one in await ledger.deliveries(shelf_name(manifest))]
     return standing(records), _gathered([*delivered, *await _published(manifest.output_folder)])
 
 

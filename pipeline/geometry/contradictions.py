@@ -14,6 +14,8 @@ _MEND = "check that they show the same object, each under its own name, in the s
 
 def contradiction(hull: Hull) -> str:
     """A sentence for the person: the views that contradict one another, as few as can be blamed."""
+    if len(hull.views) == 1:
+        return f"{hull.views[0]} view: the object is too thin or too small to have a volume; show it larger"
     alone = {view: coarse_values(_only(hull, at)) for at, view in enumerate(hull.views)}
     for pair in combinations(alone, 2):
         if not _common([alone[view] for view in pair]):

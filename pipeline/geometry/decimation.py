@@ -183,7 +183,7 @@ def _collapse(
     for e in range(len(ends)):
         if removed == most:
             break
-        u, v = ends[e]
+        u, v = ends[e, 0], ends[e, 1]
         if settled[u] or settled[v]:
             continue
         x, y, z, _ = _merged(vertices[u], vertices[v], quadrics[u], quadrics[v])
@@ -224,7 +224,8 @@ def _collapse(
         after[last[u]], last[u] = first[v], last[v]
         valence[u] += valence[v] - 4
         vertices[u, 0], vertices[u, 1], vertices[u, 2] = x, y, z
-        quadrics[u] += quadrics[v]
+        for term in range(10):
+            quadrics[u, term] += quadrics[v, term]
         settled[u] = settled[v] = True
         removed += 1
     return removed

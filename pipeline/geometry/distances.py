@@ -57,21 +57,21 @@ def distance_from(marked: NDArray[np.bool_]) -> NDArray[np.float32]:
 def signed_distance(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
     """(H, W) distance in pixels of each pixel's centre from the outline, negative inside.
 
-    ``coverage`` (H, W) in 0..1 is how much of each pixel the object covers; the outline runs where it passes one half.
-    Both sides of the outline must occur.
+    ``coverage`` (H, W) in 0..1 is how much of each pixel the object covers; the outline runs where it passes one half,
+    once softened. Both sides of the outline must occur.
     """
-    soft = _soften(coverage)
+    soft = softened(coverage)
     slope_y, slope_x = (np.gradient(soft, axis=axis).astype(np.float32) for axis in (0, 1))
     rows, columns = nearest_marked(_beside(soft >= 0.5))
     return _from_outline(soft, slope_y, slope_x, rows, columns)
 
 
-def _soften(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
+def softened(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
     """A 3 x 3 binomial mean: gives also a mask without grey edges a slope to find its outline by."""
     padded: NDArray[np.float32] = np.pad(coverage, 1, mode="edge")
     across = padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]
-    softened: NDArray[np.float32] = (across[:-2] + 2 * across[1:-1] + across[2:]) / 16
-    return softened
+    mean: NDArray[np.float32] = (across[:-2] + 2 * across[1:-1] + across[2:]) / 16
+    return mean
 
 
 def _beside(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -190,12 +190,14 @@ def _mix(
     mixed: NDArray[np.float32],
 ) -> bool:
     """Put the mean colour of the views at a point into ``mixed``; False, and nothing done, when no view sees it."""
-    best = seen.max()
+    best = np.float32(0)
+    for view in range(len(frames)):
+        best = max(best, seen[view])
     if best <= 0:
         return False
     size, total = colours.shape[1], 0.0
     scale = size / ORTHOGRAPHIC_WIDTH
-    mixed[:] = 0
+    mixed[0] = mixed[1] = mixed[2] = 0
     for view in range(len(frames)):
         share = seen[view] / best
         share *= share
@@ -215,7 +217,8 @@ def _mix(
             above = colours[view, j, i, channel] * (1 - x) + colours[view, j, i + 1, channel] * x
             below = colours[view, j + 1, i, channel] * (1 - x) + colours[view, j + 1, i + 1, channel] * x
             mixed[channel] += share * (above * (1 - y) + below * y)
-    mixed /= total
+    for channel in range(3):
+        mixed[channel] /= total
     return True
 
 
@@ -259,7 +262,7 @@ def _repaint(
             y = across * right[1] + upward * up[1] + near * backward[1]
             z = across * right[2] + upward * up[2] + near * backward[2]
             a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
-            s, t, u = barycentric[row, column]
+            s, t, u = barycentric[row, column, 0], barycentric[row, column, 1], barycentric[row, column, 2]
             nx = s * normals[a, 0] + t * normals[b, 0] + u * normals[c, 0]
             ny = s * normals[a, 1] + t * normals[b, 1] + u * normals[c, 1]
             nz = s * normals[a, 2] + t * normals[b, 2] + u * normals[c, 2]

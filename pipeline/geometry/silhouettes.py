@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.domain.views import View
 from pipeline.geometry.backgrounds import EDGE_PX, coverage_before_background
-from pipeline.geometry.distances import distance_from, nearest_marked
+from pipeline.geometry.distances import distance_from, nearest_marked, softened
 from pipeline.geometry.resampling import resampled
 
 _OPAQUE = 250
@@ -62,11 +62,12 @@ def silhouette(view: View, picture: NDArray[np.uint8], size: int) -> Silhouette:
     coverage = (picture[..., 3] / np.float32(255)) if transparent else coverage_before_background(picture[..., :3])
     if coverage is None:
         raise ReconstructionError(f"{view} view: the object fills the picture or the background isn't plain; {_MARGIN}")
-    if not (coverage >= 0.5).any():
-        raise ReconstructionError(f"{view} view: no object found, the picture is blank; replace the picture")
     if (coverage >= 0.5).all():
         raise ReconstructionError(f"{view} view: the object covers the whole picture; {_MARGIN}")
-    return _squared(coverage.astype(np.float32), picture[..., :3], size, given=transparent)
+    seen = _squared(coverage.astype(np.float32), picture[..., :3], size, given=transparent)
+    if not (softened(seen.coverage) >= 0.5).any():
+        raise ReconstructionError(f"{view} view: no object found, the picture is blank; replace the picture")
+    return seen
 
 
 def _squared(coverage: NDArray[np.float32], colours: NDArray[np.uint8], size: int, *, given: bool) -> Silhouette:

@@ -76,7 +76,7 @@ def _choose(
     """(F,) the view that sees each face most squarely at all of its corners, -1 where none does."""
     chosen = np.full(len(faces), -1, np.int8)
     for f in range(len(faces)):
-        i, j, k = faces[f]
+        i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
         a, b, c = vertices[i], vertices[j], vertices[k]
         ux, uy, uz, vx, vy, vz = b[0] - a[0], b[1] - a[1], b[2] - a[2], c[0] - a[0], c[1] - a[1], c[2] - a[2]
         nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
@@ -187,18 +187,22 @@ def _own_vertices(
 
 def _fitted(tiles: Sequence[_Tile]) -> tuple[list[_Tile], Atlas]:
     """The tiles as large as one texture takes them, with their places on it."""
-    scale, fitted = 1.0, list(tiles)
-    while not (atlas := packed([(tile.texels.shape[1], tile.texels.shape[0]) for tile in fitted])):
+    scale = 1.0
+    while not (atlas := packed([_size(tile, scale) for tile in tiles])):
         scale *= _SHRINK
-        fitted = [tile if tile.exact else _scaled(tile, scale) for tile in tiles]
-    return fitted, atlas
+    return [tile if tile.exact or scale == 1 else _scaled(tile, scale) for tile in tiles], atlas
+
+
+def _size(tile: _Tile, scale: float) -> tuple[int, int]:
+    """Width and height of a tile at a scale."""
+    height, width, _ = tile.texels.shape
+    return (width, height) if tile.exact else (max(1, round(width * scale)), max(1, round(height * scale)))
 
 
 def _scaled(tile: _Tile, scale: float) -> _Tile:
-    was = np.array(tile.texels.shape[1::-1])
-    width, height = (max(1, round(side * scale)) for side in was)
+    (width, height), (was_height, was_width, _) = _size(tile, scale), tile.texels.shape
     return _Tile(
         faces=tile.faces,
-        points=tile.points * ((width, height) / was),
+        points=tile.points * (width / was_width, height / was_height),
         texels=np.rint(resampled(tile.texels, height, width)).astype(np.uint8),
     )

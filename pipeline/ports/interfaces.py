@@ -165,7 +165,7 @@ class Delivery:
     """Files of one work item that stand in the output folder under one alias."""
 
     output: str
-    """The output folder, absolute."""
+    """The output folder, by the name that the batch gives it."""
     alias: Alias
     key: str
     held: bool

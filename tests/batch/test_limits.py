@@ -141,7 +141,7 @@ async def test_refused_credentials_end_the_run_and_nothing_is_charged_or_lost(wo
     world.add("chair")
 
     class Refuses(Wrapped):
-        async def generate(self, *, model: str, inputs: Mapping[str, Any]) -> Job:
+        async def generate(self, **_: Any) -> Job:
             raise CredentialsError("the plan lacks the model")
 
     with pytest.raises(ExceptionGroup) as caught:

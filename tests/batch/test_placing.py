@@ -34,7 +34,7 @@ async def delivered(runs, *set_ids):
 
 async def preview(runs, set_id):
     """As if the engine extra had drawn one."""
-    (found,) = [one for one in await runs.ledger.deliveries(str(runs.output)) if one.alias.set_id == set_id]
+    (found,) = [one for one in await runs.ledger.deliveries("..") if one.alias.set_id == set_id]
     placing = runs.batch()._placing()
     sources = sources_of(found.files, runs.output)
     await placing.place(found.key, found.alias, sources, f"picture of {set_id}".encode(), held=False, keep_sources=True)

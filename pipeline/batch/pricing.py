@@ -1,0 +1,102 @@
+"""Prices: what the service quotes for each distinct choice of price-relevant parameters, and what was quoted last."""
+
+from collections.abc import Sequence
+
+from pipeline.batch.terms import EMBEDDED, Terms
+from pipeline.batch.uploads import Uploads
+from pipeline.domain.errors import AssetGone, PictureRefused, UsageError
+from pipeline.domain.items import WorkItem
+from pipeline.domain.jobs import Quote
+from pipeline.domain.model import ModelSchema
+from pipeline.domain.planning import Plan, PlannedItem
+from pipeline.domain.views import View
+from pipeline.ports.interfaces import Ledger, Scenario
+from pipeline.stages.upload import submission
+
+
+class Pricing:
+    """The prices of a plan, as the ledger keeps them."""
+
+    def __init__(self, terms: Terms, schema: ModelSchema, *, ledger: Ledger) -> None:
+        self._terms = terms
+        self._schema = schema
+        self._ledger = ledger
+
+    async def known(self, plan: Plan) -> Plan:
+        """The plan with the prices last quoted; None where none ever was. The embedded service is free."""
+        prices: dict[str, float | None] = {}
+        for choice, candidates in self._choices(plan).items():
+            quote = await self._last_quote(candidates[0].work)
+            prices[choice] = quote.cu if quote else 0.0 if self._terms.service == EMBEDDED else None
+        return plan.priced(lambda one: prices[self._choice(one)])
+
+    async def ask(self, plan: Plan, *, scenario: Scenario, uploads: Uploads) -> None:
+        """One dry run for each choice; the ledger keeps the answers. It wants to see one picture: a free upload.
+
+        Raises:
+            UsageError: the model does not take the plan's parameters.
+        """
+        self._check(plan)
+        for candidates in self._choices(plan).values():
+            await self._ask_one_of(candidates, scenario, uploads)
+
+    async def _ask_one_of(self, candidates: Sequence[PlannedItem], scenario: Scenario, uploads: Uploads) -> None:
+        for planned in candidates:
+            try:
+                quote = await _quote(planned.work, scenario, uploads)
+            except PictureRefused:  # changed since preflight; that item fails by itself, another one will do here
+                continue
+            await self._ledger.record_quote(
+                service=self._terms.service,
+                project=self._terms.project,
+                model=planned.work.model,
+                params=self._schema.price_relevant(planned.work.params),
+                quote=quote,
+            )
+            return
+
+    async def _last_quote(self, work: WorkItem) -> Quote | None:
+        return await self._ledger.quote(
+            service=self._terms.service,
+            project=self._terms.project,
+            model=work.model,
+            params=self._schema.price_relevant(work.params),
+        )
+
+    def _choices(self, plan: Plan) -> dict[str, list[PlannedItem]]:
+        """The items that may be paid, by what their price depends on."""
+        found: dict[str, list[PlannedItem]] = {}
+        for planned in plan.items:
+            if planned.may_spend:
+                found.setdefault(self._choice(planned), []).append(planned)
+        return found
+
+    def _choice(self, planned: PlannedItem) -> str:
+        return str(self._schema.price_relevant(planned.work.params))
+
+    def _check(self, plan: Plan) -> None:
+        problems = [
+            f"{planned.work.aliases[0].label}: {problem}"
+            for planned in plan.items
+            if planned.may_spend
+            for problem in self._schema.problems(planned.work.params)
+        ]
+        if problems:
+            raise UsageError(
+                "the service's model does not take these parameters",
+                mend="change them in the manifest's defaults, sets or variants",
+                problems=problems,
+            )
+
+
+async def _quote(work: WorkItem, scenario: Scenario, uploads: Uploads) -> Quote:
+    try:
+        return await _asked(work, scenario, uploads)
+    except AssetGone as error:  # the service has forgotten the picture: once more, with a fresh upload
+        await uploads.forget(error.asset_ids or (await uploads.asset(work, View.FRONT),))
+        return await _asked(work, scenario, uploads)
+
+
+async def _asked(work: WorkItem, scenario: Scenario, uploads: Uploads) -> Quote:
+    front = await uploads.asset(work, View.FRONT)
+    return await scenario.quote(model=work.model, inputs=submission(work.params, {View.FRONT: front}))
