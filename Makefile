@@ -2,7 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SEEDS ?= 200
+LOWEST := .venv-lowest
+TOOLS := .venv-tools
+UV := $(TOOLS)/bin/uv
+SEEDS ?= 5
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format bench soak lock test-lowest clean
 
@@ -17,6 +20,7 @@ $(VENV)/.done: .lock/requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r .lock/requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pipeline.geometry
 	@touch $@
 
 demo: setup  ## Turn the sample sets into meshes on the embedded service
@@ -35,6 +39,28 @@ format: setup  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+bench: setup  ## Measure what the README claims, and what one would use instead
+	$(BIN)/python tests/bench/main_job.py
+
+soak: setup  ## SEEDS=5 nights in which runs and services are killed
+	$(BIN)/python tests/bench/soak.py --seeds $(SEEDS)
+
+lock: $(UV)  ## Pin what pyproject.toml asks for
+	$(UV) pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes --only-binary :all: \
+		--custom-compile-command "make lock" --extra engine --group pyproject.toml:dev pyproject.toml -o .lock/requirements.txt
+
+test-lowest: $(UV)  ## Run the tests on the oldest dependencies that pyproject.toml allows (best with Python 3.11)
+	$(UV) venv --quiet --no-config --clear --python $(PYTHON) $(LOWEST)
+	$(UV) pip compile --quiet --no-config --python $(LOWEST)/bin/python --resolution lowest-direct --only-binary :all: \
+		--extra engine pyproject.toml -o $(LOWEST)/lowest.txt
+	$(UV) pip install --quiet --no-config --python $(LOWEST)/bin/python --only-binary :all: --no-binary mvmesh \
+		--constraints $(LOWEST)/lowest.txt --group dev -e '.[engine]'
+	NUMBA_CACHE_DIR=$(LOWEST)/numba $(LOWEST)/bin/python -m pytest -q
+
+$(UV):
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check uv
+
 clean:  ## Remove what was built or made
-	rm -rf $(VENV) out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf $(VENV) $(LOWEST) $(TOOLS) out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,16 +4,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 import pytest
+from base_install import PACKAGE, installed_files, package_files, size_bytes
 from nights import KEY, SECRET, Night, Service, serving
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-
-import pipeline
 
 ENGINE_MODULES = ("numpy", "numba", "scipy", "skimage", "trimesh", "fast_simplification")
 BASE_BYTES_MAX = 70_000_000
@@ -29,35 +24,12 @@ FIND = "from importlib.util import find_spec; print(*filter(find_spec, sys.argv[
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as ``pip install --target FOLDER mvmesh`` fills it."""
     folder = tmp_path_factory.mktemp("base")
-    for one in closure("mvmesh"):
-        for file in one.files or ():
-            if ".." not in file.parts and file.suffix != ".pyc":
-                (folder / file).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(str(file.locate()), folder / file)
-    # Where mvmesh is installed for development, its files are the checkout's.
-    package = Path(str(pipeline.__file__)).parent
-    shutil.copytree(package, folder / "pipeline", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    targets = {folder / file: file.locate() for file in installed_files("mvmesh")}
+    targets |= {folder / file.relative_to(PACKAGE.parent): file for file in package_files()}
+    for target, source in targets.items():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(str(source), target)
     return folder
-
-
-def closure(name: str) -> list[Distribution]:
-    """A distribution and all that it needs on this machine, extras left out unless they are asked for."""
-    found: dict[str, Distribution] = {}
-    waiting = [Requirement(name)]
-    while waiting:
-        wanted = waiting.pop()
-        known_as = canonicalize_name(wanted.name)
-        if known_as not in found or wanted.extras:
-            found[known_as] = distribution(wanted.name)
-            waiting += _needs(found[known_as], wanted.extras)
-    return list(found.values())
-
-
-def _needs(needy: Distribution, extras: set[str]) -> Iterator[Requirement]:
-    for text in needy.requires or ():
-        needed = Requirement(text)
-        if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in ("", *extras)):
-            yield needed
 
 
 def mvmesh(base: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -99,6 +71,5 @@ def test_it_says_what_the_local_backend_needs(base: Path, tmp_path: Path) -> Non
     assert "mvmesh[engine]" in ran.stderr
 
 
-def test_it_is_small(base: Path) -> None:
-    size_bytes = sum(file.stat().st_size for file in base.rglob("*") if file.is_file() and file.suffix != ".pyc")
-    assert size_bytes < BASE_BYTES_MAX, f"{size_bytes:,} bytes"
+def test_it_is_small() -> None:
+    assert size_bytes() < BASE_BYTES_MAX, f"{size_bytes():,} bytes"

@@ -27,7 +27,7 @@ from pipeline.ports.storage import LocalStorage
 
 SCENARIO_URL = "https://api.cloud.scenario.com/v1"
 BASE_URL_VARIABLE = "SCENARIO_BASE_URL"
-ENGINE_MODULES = ("numpy", "numba", "skimage", "fast_simplification", "trimesh")
+ENGINE_MODULES = ("numpy", "numba", "trimesh")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

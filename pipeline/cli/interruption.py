@@ -36,6 +36,8 @@ class Interruption:
         """While a person is asked, the first signal is their answer: it raises KeyboardInterrupt."""
         self._is_asking = True
         try:
+            if self._signals:  # it came just before the question
+                raise KeyboardInterrupt
             yield
         finally:
             self._is_asking = False

@@ -62,12 +62,10 @@ def _masks(
     vertices: NDArray[np.floating[Any]], faces: NDArray[np.int32], views: Sequence[View]
 ) -> list[NDArray[np.bool_]]:
     """Where each view shows these faces."""
-    used, corners = np.unique(faces, return_inverse=True)
-    corners = corners.reshape(-1, 3)
-    return [
-        rasterise(project(vertices[used], CAMERAS[view], _SIZE, _SIZE), corners, _SIZE, _SIZE).face >= 0
-        for view in views
-    ]
+    if faces.size < len(vertices):
+        used, corners = np.unique(faces, return_inverse=True)
+        vertices, faces = vertices[used], corners.reshape(-1, 3).astype(np.int32)
+    return [rasterise(project(vertices, CAMERAS[view], _SIZE, _SIZE), faces, _SIZE, _SIZE).face >= 0 for view in views]
 
 
 def _volumes(

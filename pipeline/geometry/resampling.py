@@ -1,8 +1,9 @@
-"""Square planes in another number of pixels, over the same frame."""
+"""Planes of pixels in another number of pixels, over the same frame."""
 
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 
@@ -14,20 +15,29 @@ def resampled(plane: NDArray[Any], height: int, width: int) -> NDArray[np.float3
 
 def _along(plane: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     """The same along the first axis only."""
-    length = len(plane)
-    if size == length:
+    if size == len(plane):
         return plane
-    if size > length:
-        return _between(plane, (np.arange(size) + 0.5) * length / size - 0.5)
-    sums = np.concatenate([np.zeros_like(plane[:1], np.float64), np.cumsum(plane, axis=0, dtype=np.float64)])
-    at_edges = _between(sums, np.arange(size + 1) * length / size)
-    return (np.diff(at_edges, axis=0) * (size / length)).astype(np.float32)
+    lines = np.ascontiguousarray(plane).reshape(len(plane), -1)
+    resized: NDArray[np.float32] = _shrunk(lines, size) if size < len(plane) else _grown(lines, size)
+    return resized.reshape(size, *plane.shape[1:])
 
 
-def _between(plane: NDArray[Any], at: NDArray[np.float64]) -> NDArray[Any]:
-    """Linear between the rows of the plane, constant beyond the first and the last."""
-    at = np.clip(at, 0, len(plane) - 1)
-    below = np.minimum(at.astype(np.intp), len(plane) - 2) if len(plane) > 1 else np.zeros(len(at), np.intp)
-    part = (at - below).astype(plane.dtype).reshape(-1, *[1] * (plane.ndim - 1))
-    between: NDArray[Any] = plane[below] * (1 - part) + plane[np.minimum(below + 1, len(plane) - 1)] * part
-    return between
+def _grown(lines: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    at = np.clip((np.arange(size) + 0.5) * len(lines) / size - 0.5, 0, len(lines) - 1)
+    below = at.astype(np.intp)
+    part = (at - below).astype(np.float32)[:, None]
+    grown: NDArray[np.float32] = lines[below] * (1 - part) + lines[np.minimum(below + 1, len(lines) - 1)] * part
+    return grown
+
+
+@njit(cache=True, nogil=True)
+def _shrunk(lines: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    length, width = lines.shape
+    shrunk = np.zeros((size, width), np.float32)
+    for row in range(size):
+        start, end = row * length / size, (row + 1) * length / size
+        for source in range(int(start), min(int(np.ceil(end)), length)):
+            weight = np.float32((min(source + 1, end) - max(source, start)) * size / length)
+            for column in range(width):
+                shrunk[row, column] += weight * lines[source, column]
+    return shrunk
