@@ -11,6 +11,7 @@ import pipeline
 
 PACKAGE = Path(str(pipeline.__file__)).parent
 """Where mvmesh is installed for development, its files are the checkout's, and none of its distribution's."""
+CACHE = "__pycache__"
 
 
 def closure(name: str) -> list[Distribution]:
@@ -30,13 +31,13 @@ def installed_files(name: str) -> Iterator[PackagePath]:
     """What pip would put into site-packages, without compiled byte code."""
     for one in closure(name):
         for file in one.files or ():
-            if ".." not in file.parts and file.suffix != ".pyc":
+            if ".." not in file.parts and CACHE not in file.parts:
                 yield file
 
 
 def package_files() -> Iterator[Path]:
     """Our own package's files."""
-    return (path for path in PACKAGE.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return (path for path in PACKAGE.rglob("*") if path.is_file() and CACHE not in path.parts)
 
 
 def size_bytes() -> int:

@@ -70,13 +70,13 @@ async def test_after_all_tries_the_service_is_unreachable(service, connect, refu
     assert len(service.asked) == 3
 
 
-async def test_retries_are_logged_and_leave_the_standard_output_alone(service, capsys, caplog, connect, refusal):
-    caplog.set_level("INFO")
+async def test_retries_are_told_and_leave_the_standard_output_alone(service, capsys, connect, refusal):
+    heard = []
     service.say("GET /v1/jobs", refusal(500, reason="down"))
-    async with connect(service.url) as client:
+    async with connect(service.url, tries=Tries(first_wait_s=0.001, tell=heard.append)) as client:
         await client.job("job_1")
     assert capsys.readouterr().out == ""
-    assert "GET /jobs/job_1: HTTP 500; down" in caplog.text
+    assert [str(error) for error in heard] == ["GET /jobs/job_1: HTTP 500; down"]
 
 
 async def test_nobody_there_means_unreachable(connect):
