@@ -77,8 +77,9 @@ class World:
                 outcome = await batch.carry_out(plan, scenario=None, downloads=None, stop=stop)
                 return outcome, await batch.rows(plan), plan
             async with self.service() as (scenario, downloads):
-                plan = await batch.price(plan, scenario)
-                outcome = await batch.carry_out(plan, scenario=wrap(scenario), downloads=downloads, stop=stop)
+                service = wrap(scenario)
+                plan = await batch.price(plan, service)
+                outcome = await batch.carry_out(plan, scenario=service, downloads=downloads, stop=stop)
             return outcome, await batch.rows(plan), plan
 
     @asynccontextmanager

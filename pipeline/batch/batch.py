@@ -20,7 +20,7 @@ from pipeline.domain.events import Noted, Observer, RunEnded, RunStarted
 from pipeline.domain.items import ItemRecord
 from pipeline.domain.lifecycle import State
 from pipeline.domain.manifest import Manifest
-from pipeline.domain.model import PUBLISHED_SCHEMA, ModelSchema
+from pipeline.domain.model import ModelSchema, schema_known_of
 from pipeline.domain.planning import Action, Plan, PlannedItem
 from pipeline.domain.results import ResultRow, refused_rows, row_of
 from pipeline.domain.views import View
@@ -32,7 +32,7 @@ UNKNOWN_CEILING = 8
 """Jobs in flight where neither the manifest nor the service names a number; 429s teach the rest."""
 
 PUBLISH_EVERY_S = 10.0
-"""How often the results manifest is published while a run goes on; once more at its end."""
+"""How often the results manifest is published while a run goes on; first as it begins, once more at its end."""
 
 AfterPublish = Callable[[Sequence[ResultRow]], Awaitable[None]]
 
@@ -72,7 +72,7 @@ class Batch:
         plan = await survey(
             self._manifest, self._terms, images=self._images, storage=self._storage, ledger=self._ledger
         )
-        return await self._pricing(PUBLISHED_SCHEMA).known(plan)
+        return await self._pricing(schema_known_of(self._manifest.model)).known(plan)
 
     async def price(self, plan: Plan, scenario: Scenario) -> Plan:
         """The plan with the service's own quotes: one dry run for each distinct choice of price-relevant parameters.
@@ -244,16 +244,16 @@ class Batch:
             return await scenario.model_schema(self._manifest.model)
         except RequestRefused as error:
             self._observe(Noted(message=f"the service does not show its model, its published page is used: {error}"))
-            return PUBLISHED_SCHEMA
+            return schema_known_of(self._manifest.model)
 
     def _pricing(self, schema: ModelSchema) -> Pricing:
         return Pricing(self._terms, schema, ledger=self._ledger)
 
     async def _publish_now_and_then(self, plan: Plan) -> None:
         while True:
-            await anyio.sleep(PUBLISH_EVERY_S)
             with anyio.CancelScope(shield=True):
                 await self._publish(plan)
+            await anyio.sleep(PUBLISH_EVERY_S)
 
     async def _publish(self, plan: Plan) -> list[ResultRow]:
         rows = await self.rows(plan)

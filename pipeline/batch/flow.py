@@ -10,7 +10,7 @@ from pipeline.batch.journal import FORGIVEN, Journal
 from pipeline.batch.placing import Placing
 from pipeline.batch.pool import Pool
 from pipeline.batch.submissions import Submissions
-from pipeline.batch.terms import Terms
+from pipeline.batch.terms import EMBEDDED, Terms
 from pipeline.batch.uploads import Uploads
 from pipeline.domain.budget import Budget
 from pipeline.domain.errors import FailItem, JobFailed, MeshDamaged, MvmeshError, StageTimedOut
@@ -207,11 +207,11 @@ class Flow:
         return bool(whole) and all(whole)
 
     async def _result_lost(self, planned: PlannedItem, record: ItemRecord, error: ResultGone) -> ItemRecord:
-        """What is free is made again at once; what costs waits for a run whose plan shows the price."""
+        """The embedded service makes it again at once; what may cost waits for a run whose plan shows the price."""
         record = await self._journal.move(
             planned, record, Event.RESULT_LOST, detail=str(error), job_id="", asset_ids=()
         )
-        if record.quoted_cu == 0:
+        if self._terms.service == EMBEDDED:
             return record
         lost = JobFailed(f"the mesh is gone: {error}", mend="run again to generate it anew; the plan shows the price")
         return await self._journal.fail(planned, record.key, lost)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pipeline.batch.terms import EMBEDDED, Terms
 from pipeline.batch.uploads import Uploads
-from pipeline.domain.errors import AssetGone, PictureRefused, UsageError
+from pipeline.domain.errors import AssetGone, FailItem, UsageError
 from pipeline.domain.items import WorkItem
 from pipeline.domain.jobs import Quote
 from pipeline.domain.model import ModelSchema
@@ -12,6 +12,9 @@ from pipeline.domain.planning import Plan, PlannedItem
 from pipeline.domain.views import View
 from pipeline.ports.interfaces import Ledger, Scenario
 from pipeline.stages.upload import submission
+
+CANDIDATES = 5
+"""How many items with the same price-relevant parameters are asked about before their price counts as unknown."""
 
 
 class Pricing:
@@ -41,10 +44,11 @@ class Pricing:
             await self._ask_one_of(candidates, scenario, uploads)
 
     async def _ask_one_of(self, candidates: Sequence[PlannedItem], scenario: Scenario, uploads: Uploads) -> None:
-        for planned in candidates:
+        """Another item will do where one cannot be quoted (it fails by itself, later); else the price stays unknown."""
+        for planned in candidates[:CANDIDATES]:
             try:
                 quote = await _quote(planned.work, scenario, uploads)
-            except PictureRefused:  # changed since preflight; that item fails by itself, another one will do here
+            except (FailItem, AssetGone):
                 continue
             await self._ledger.record_quote(
                 service=self._terms.service,
@@ -78,7 +82,7 @@ class Pricing:
         problems = [
             f"{planned.work.aliases[0].label}: {problem}"
             for planned in plan.items
-            if planned.may_spend
+            if planned.may_spend and self._schema.parameters  # none: nobody knows what the model takes
             for problem in self._schema.problems(planned.work.params)
         ]
         if problems:

@@ -1,6 +1,7 @@
 """Submissions: the paid step of a work item's way, within the budget, the time window and the team's ceiling."""
 
 from dataclasses import replace
+from itertools import count
 
 import anyio
 
@@ -17,7 +18,6 @@ from pipeline.domain.errors import (
     NeverSent,
     RequestRefused,
     ServiceUnreachable,
-    StageTimedOut,
     SubmissionUncertain,
     Throttled,
     TryAgain,
@@ -29,8 +29,8 @@ from pipeline.domain.planning import PlannedItem
 from pipeline.ports.interfaces import Ledger, Now, Scenario
 from pipeline.stages.submit import Settled, find_submission, submit
 
-SUBMIT_TRIES = 120
-"""How often a submission that the service turned away, or that could not leave, is tried in one run."""
+TURNED_AWAY_S = 3600.0
+"""How long a service that is busy (429) is asked again for one item; then the item is left for a later run."""
 
 UNSENT_TRIES = 20
 """How often in a row a submission may fail to leave before the service counts as unreachable: some four minutes."""
@@ -113,15 +113,16 @@ class Submissions:
 
         Raises:
             RequestRefused: the service says no for good.
-            StageTimedOut: it has turned the submission away too often.
             CredentialsError, ServiceUnreachable: the run cannot go on.
         """
-        unsent = 0
-        for attempt in range(SUBMIT_TRIES):
+        began, unsent = anyio.current_time(), 0
+        for attempt in count():
             if record.state in {State.PLANNED, State.READY} and self._pool.is_out_of_time:
                 return await self._defer(planned, record, OUT_OF_TIME, "the time window is over")
             if record.state is not State.READY or self._pool.is_stopping:
                 return record
+            if anyio.current_time() - began > TURNED_AWAY_S:
+                return await self._defer(planned, record, OUT_OF_TIME, "the service was busy for an hour")
             price = record.quoted_cu if planned.cu is None else planned.cu
             if not self._budget.reserve(record.key, price):
                 return await self._defer(planned, record, OVER_BUDGET, f"{_cu(price)} more would pass the budget")
@@ -133,7 +134,7 @@ class Submissions:
                 _check_goes_on(error, unsent)
                 if record.state is State.READY:
                     await anyio.sleep(_pause_s(error, attempt))
-        raise StageTimedOut(f"the service turned the submission away {SUBMIT_TRIES} times", mend="run again later")
+        raise AssertionError("the loop ends by itself")
 
     async def _submit_once(self, planned: PlannedItem, record: ItemRecord, price: float | None) -> ItemRecord:
         """Intent, the one POST, outcome. A run that is told to stop does not cut this off in the middle."""

@@ -9,7 +9,7 @@ from anyio import CapacityLimiter
 from pipeline.batch.terms import Terms
 from pipeline.domain.items import Alias, CheckedSet, ImageSet, WorkItem
 from pipeline.domain.manifest import Manifest
-from pipeline.domain.model import PUBLISHED_SCHEMA
+from pipeline.domain.model import schema_known_of
 from pipeline.domain.outputs import PREVIEW
 from pipeline.domain.planning import Plan, PlannedItem, Variant, decide, work_items
 from pipeline.ports.interfaces import Delivery, Images, Ledger, Storage
@@ -33,7 +33,7 @@ async def survey(manifest: Manifest, terms: Terms, *, images: Images, storage: S
         service=terms.service,
         project=terms.project,
         model=manifest.model,
-        schema=PUBLISHED_SCHEMA,
+        schema=schema_known_of(manifest.model),
     )
     notes = tuple(
         (Alias(set_id=one.image_set.set_id), finding)

@@ -14,6 +14,7 @@ from pipeline.batch import EMBEDDED, Batch, Outcome
 from pipeline.domain.errors import CredentialsError, LocalIoError, UsageError
 from pipeline.domain.events import Noted, Observer
 from pipeline.domain.manifest import Manifest, load_manifest
+from pipeline.domain.model import PUBLISHED_SCHEMA, without_ranges
 from pipeline.domain.planning import Plan
 from pipeline.domain.results import ResultRow
 from pipeline.ports.clock import utc_now
@@ -52,7 +53,23 @@ def read_manifest(path: Path) -> Manifest:
         raise UsageError(
             f"{path} cannot be read: {error.strerror}", mend="name a manifest, or write one with `mvmesh init FOLDER`"
         ) from error
-    return load_manifest(text, file=path, environ=os.environ)
+    try:
+        return load_manifest(text, file=path, environ=os.environ)
+    except UsageError as error:
+        return _judged_by_the_live_model(text, path, error)
+
+
+def _judged_by_the_live_model(text: str, path: Path, error: UsageError) -> Manifest:
+    """A manifest that only has values beyond the published ranges: the service that it names may allow them, and is
+    asked before anything is spent. The embedded one does not.
+    """
+    try:
+        manifest = load_manifest(text, file=path, environ=os.environ, schema=without_ranges(PUBLISHED_SCHEMA))
+    except UsageError:
+        raise error from None
+    if manifest.backend == EMBEDDED:
+        raise error
+    return manifest
 
 
 def has_engine() -> bool:

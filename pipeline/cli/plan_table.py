@@ -65,7 +65,7 @@ def chosen(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _cu(item: PlannedItem) -> str:
-    if item.action is not Action.GENERATE:
+    if not item.may_spend:
         return ""
     return "?" if item.cu is None else f"{item.cu:g}"
 
@@ -86,7 +86,7 @@ def plan_totals(plan: Plan, *, max_cu: float | None) -> list[str]:
 
 def price_of(plan: Plan) -> str:
     """``free``, ``nothing to pay``, ``120 CU``, ``at least 40 CU; 3 of 5 prices are not known ...``"""
-    prices = [one.cu for one in plan.having(Action.GENERATE)]
+    prices = [one.cu for one in plan.items if one.may_spend]
     known = sum(price for price in prices if price is not None)
     unknown = prices.count(None)
     if not prices:

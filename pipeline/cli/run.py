@@ -63,9 +63,10 @@ async def _run(manifest: Path, display: Display, ask: Callable[[Plan], bool] | N
         def confirm(plan: Plan) -> bool:
             if ask is None or plan.cu == 0:
                 return True
-            _check_somebody_is_there(plan)
-            with display.paused(), signals.asking():
-                return ask(plan)
+            with display.paused():  # else rich stands in for stderr, and says before rich 15 that it is no terminal
+                _check_somebody_is_there(plan)
+                with signals.asking():
+                    return ask(plan)
 
         return await run_batch(manifest, confirm=confirm, observe=observe, stop=signals.stop)
 

@@ -72,9 +72,11 @@ async def _read(manifest: Manifest) -> tuple[Standing, Labels]:
     if not (manifest.state_folder / LEDGER_FILE).exists():
         return standing([]), {}
     async with opened_ledger(manifest) as ledger:
-        records = await ledger.items()
+        published = await _published(manifest.output_folder)
+        # What the last run was about; the ledger may hold earlier parameters and other manifests' items, too.
+        records = await ledger.items(list(dict(published)) or None)
         delivered = [(one.key, one.alias.label) for one in await ledger.deliveries(shelf_name(manifest))]
-    return standing(records), _gathered([*delivered, *await _published(manifest.output_folder)])
+    return standing(records), _gathered([*delivered, *published])
 
 
 async def _published(output: Path) -> list[tuple[str, str]]:

@@ -62,6 +62,7 @@ def folded(text: str, *, indent: int, stream: TextIO) -> str:
 def say_json(document: Mapping[str, Any]) -> None:
     """The one document of a ``--json`` call. ASCII alone, so that no console's encoding can break it."""
     click.echo(json.dumps({"schema": SCHEMA, **document}, indent=2))
+    sys.stdout.flush()
 
 
 def is_terminal(stream: TextIO) -> bool:

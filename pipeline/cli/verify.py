@@ -7,11 +7,14 @@ from pathlib import Path
 import anyio
 import click
 
+from pipeline.batch import shelf_name
 from pipeline.cli.command import Command, json_option
 from pipeline.cli.composition import read_manifest
 from pipeline.cli.exit_codes import ExitCode
 from pipeline.cli.terminal import printable, say, say_json, shortest
 from pipeline.domain.results import ResultRow
+from pipeline.ports.clock import utc_now
+from pipeline.ports.ledger import LEDGER_FILE, SqliteLedger
 from pipeline.ports.storage import LocalStorage
 from pipeline.report.verification import Deviation, Fault, read_rows, verify
 
@@ -22,6 +25,10 @@ MENDS: Mapping[Fault, str] = {
     Fault.UNEXPECTED: "move it out of the output folder if it is yours",
     Fault.OUTSIDE: "run again: the results manifest is made anew from the ledger",
 }
+
+
+STATE_FOLDER = ".mvmesh"
+"""Below the output folder, unless a manifest says otherwise."""
 
 
 @click.command(
@@ -37,10 +44,17 @@ MENDS: Mapping[Fault, str] = {
 def command(where: Path, *, as_json: bool) -> ExitCode:
     """Compare the files of an output folder with its results.jsonl, by size and by SHA-256.
 
-    Tells what is missing, what has changed, and which meshes no result speaks of. Exit code 1 if there is any.
+    Tells what is missing, what has changed, and which meshes nobody delivered. Exit code 1 if there is any. Meshes of
+    sets that the manifest no longer names stay where they are and are in order.
     """
-    output = where.resolve() if where.is_dir() else read_manifest(where).output_folder
-    rows, deviations = anyio.run(_verified, output)
+    if where.is_dir():
+        output = where.resolve()
+        ledger, shelf = output / STATE_FOLDER / LEDGER_FILE, ".."
+    else:
+        manifest = read_manifest(where)
+        output = manifest.output_folder
+        ledger, shelf = manifest.state_folder / LEDGER_FILE, shelf_name(manifest)
+    rows, deviations = anyio.run(_verified, output, ledger if ledger.exists() else None, shelf)
     files = sum(len(row.outputs) for row in rows)
     if as_json:
         said = [{**asdict(one), "mend": MENDS[one.fault]} for one in deviations]
@@ -50,10 +64,21 @@ def command(where: Path, *, as_json: bool) -> ExitCode:
     return ExitCode.INCOMPLETE if deviations else ExitCode.OK
 
 
-async def _verified(output: Path) -> tuple[list[ResultRow], list[Deviation]]:
+async def _verified(output: Path, ledger: Path | None, shelf: str) -> tuple[list[ResultRow], list[Deviation]]:
     storage = LocalStorage()
     rows = await read_rows(output / "results.jsonl", storage=storage)
-    return rows, await verify(output, rows, storage=storage)
+    return rows, await verify(output, rows, former=await _delivered(ledger, shelf), storage=storage)
+
+
+async def _delivered(path: Path | None, shelf: str) -> list[str]:
+    """All that was ever delivered here and not replaced, as far as a ledger is at hand."""
+    if path is None:
+        return []
+    ledger = await SqliteLedger.open(path, now=utc_now)
+    try:
+        return [file.name for one in await ledger.deliveries(shelf) for file in one.files]
+    finally:
+        await ledger.close()
 
 
 def _show(output: Path, files: int, deviations: Sequence[Deviation]) -> None:

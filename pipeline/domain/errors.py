@@ -23,7 +23,7 @@ MvmeshError
 │   ├── UrlExpired          a signed URL that the host no longer takes
 │   └── AssetGone           the service no longer knows an asset: upload it again
 └── AskPerson               only time or a person can tell
-└── SubmissionUncertain a generate POST whose answer was lost
+    └── SubmissionUncertain a generate POST whose answer was lost
 """
 
 from collections.abc import Sequence

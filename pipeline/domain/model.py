@@ -1,10 +1,10 @@
 """The generation model: its parameters, their ranges, and what a choice of them means."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from enum import StrEnum
-from math import isfinite
+from math import inf
 from typing import Any
 
 from pipeline.domain.views import View
@@ -42,7 +42,7 @@ class Parameter:
             case ParameterType.BOOLEAN:
                 fits = isinstance(value, bool)
             case ParameterType.NUMBER:
-                fits = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+                fits = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < inf
             case ParameterType.STRING | ParameterType.FILE:
                 fits = isinstance(value, str)
         if not fits:
@@ -84,12 +84,17 @@ class ModelSchema:
         return found
 
     def complete(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """The parameters with the model's defaults filled in, in the schema's order: equal choices, equal values."""
-        return {name: params.get(name, one.default) for name, one in self.choices.items()}
+        """The parameters with the model's defaults filled in, in the schema's order: equal choices, equal values.
+
+        What the schema does not know stays as it is: the service will say.
+        """
+        return {name: one.default for name, one in self.choices.items()} | dict(params)
 
     def price_relevant(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Those of the completed parameters that the price depends on."""
-        return {name: value for name, value in params.items() if self.choices[name].cost_impact}
+        return {
+            name: value for name, value in params.items() if name not in self.choices or self.choices[name].cost_impact
+        }
 
 
 PICTURE_MIN_PX = 128
@@ -115,6 +120,17 @@ PUBLISHED_SCHEMA = ModelSchema(
     },
 )
 """The model as its published page tells it: used offline and where the live schema is not to be had."""
+
+
+def schema_known_of(model: str) -> ModelSchema:
+    """What is known of a model without asking: nothing, but for the one whose page is published."""
+    return PUBLISHED_SCHEMA if model == MODEL_ID else ModelSchema(model_id=model, parameters={})
+
+
+def without_ranges(schema: ModelSchema) -> ModelSchema:
+    """The schema's names and types alone: a live service may allow other values than its published page says."""
+    parameters = {name: replace(one, min=None, max=None, allowed=()) for name, one in schema.parameters.items()}
+    return replace(schema, parameters=parameters)
 
 
 def wants_texture(params: Mapping[str, Any]) -> bool:

@@ -85,10 +85,10 @@ def final_on(*statuses: int) -> Judge:
 def quote_problem(what: str, answer: Answer, asset_ids: Iterable[str]) -> MvmeshError | None:
     """As ``problem``, for a dry run, which is agreed to be answered with 269 and may speak of assets."""
     if 200 <= answer.status < 300 and answer.status != QUOTED:  # noqa: PLR2004
-        return RequestRefused(
-            f"{what}: HTTP {answer.status} instead of {QUOTED}: the service may have made a job of a dry run",
+        return SubmissionUncertain(
+            f"{what}: HTTP {answer.status} instead of {QUOTED}: the service may have made a job of a dry run "
+            f"({described(answer)})",
             mend="look at the service's job list before anything is submitted",
-            answer=described(answer),
         )
     return asset_gone(what, answer, asset_ids) or problem(what, answer)
 
@@ -111,7 +111,7 @@ def submission_problem(what: str, answer: Answer, asset_ids: Iterable[str]) -> M
 def uncertain(why: str) -> SubmissionUncertain:
     return SubmissionUncertain(
         f"{why}; whether a job was made is not known",
-        mend="nothing is sent again: the service's job list will tell; run again, or mvmesh reconcile",
+        mend="nothing is sent again: the service's job list will tell; run again later",
     )
 
 

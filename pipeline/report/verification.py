@@ -1,7 +1,7 @@
 """The files on disk against the results manifest."""
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
@@ -64,8 +64,16 @@ def _row(line: bytes, results: Path, number: int) -> ResultRow:
         ) from None
 
 
-async def verify(output: Path, rows: Sequence[ResultRow], *, storage: Storage) -> list[Deviation]:
+async def verify(
+    output: Path, rows: Sequence[ResultRow], *, former: Collection[str], storage: Storage
+) -> list[Deviation]:
     """Every byte of every file that the rows speak of is read; mesh files that no row speaks of are looked for.
+
+    Args:
+        output: the output folder.
+        rows: its results manifest.
+        former: paths below it of earlier deliveries, of sets that the manifest no longer names: theirs stay.
+        storage: reads the files.
 
     Raises:
         LocalIoError: a file is there and cannot be read.
@@ -80,7 +88,7 @@ async def verify(output: Path, rows: Sequence[ResultRow], *, storage: Storage) -
     async with anyio.create_task_group() as tasks:
         for at, row in enumerate(rows):
             tasks.start_soon(check, at, row)
-    known = [file.path for row in rows for file in row.outputs]
+    known = [*former, *(file.path for row in rows for file in row.outputs)]
     return [one for some in found for one in some] + await to_thread.run_sync(_unexpected, output, known)
 
 

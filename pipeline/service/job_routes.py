@@ -174,14 +174,19 @@ def _token(query: JobQuery, last: JobRecord) -> str:
     return urlsafe_b64encode(json.dumps([query.by_update, *query.position(last)]).encode()).decode()
 
 
+_MS_MAX = 2**62
+"""Beyond every date, within SQLite's integers."""
+
+
 def _position(request: web.Request, *, by_update: bool) -> tuple[int, str] | None:
     token = request.query.get("paginationToken")
     if token is None:
         return None
     try:
         sorted_by_update, at_ms, job_id = json.loads(urlsafe_b64decode(token.encode("ascii")))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         sorted_by_update, at_ms, job_id = None, 0, ""
-    if sorted_by_update is not by_update or not isinstance(at_ms, int) or not isinstance(job_id, str):
+    is_position = isinstance(at_ms, int) and 0 <= at_ms < _MS_MAX and isinstance(job_id, str)
+    if sorted_by_update is not by_update or not is_position:
         raise Refusal(400, "paginationToken: not one of this list (the filters must stay the same from page to page)")
     return at_ms, job_id

@@ -19,7 +19,7 @@ class PriceList(BaseModel):
         base: 20
         geometryDiscount: 5                              # taken off when generateType is Geometry
         enablePbr: 10                                    # added for PBR materials
-        faceCount: {500000: 0, 1000000: 5, 1500000: 12}  # added for up to this many faces
+        faceCount: {"500000": 0, "1000000": 5, "1500000": 12}  # added for up to this many faces
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,9 +41,7 @@ class PriceList(BaseModel):
         except ValidationError as error:
             problems = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)]
             fields = ", ".join(field.alias or name for name, field in cls.model_fields.items())
-            raise UsageError(
-                f"the price list cannot be used: {'; '.join(problems)}", mend=f"it may have {fields}", problems=problems
-            ) from None
+            raise UsageError("the price list cannot be used", mend=f"it may have {fields}", problems=problems) from None
 
     def cost(self, params: Mapping[str, Any]) -> float:
         """The price of a job with these parameters (completed with the model's defaults)."""

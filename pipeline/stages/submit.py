@@ -10,7 +10,10 @@ from pipeline.domain.views import View
 from pipeline.ports.interfaces import Scenario
 
 CLOCK_SKEW = timedelta(minutes=5)
-"""How far the service's clock may be from ours."""
+"""How far the service's clock may be from ours when it says that its list has caught up."""
+
+LOOK_BACK = timedelta(days=1)
+"""How far before the attempt the list is read: however wrong a clock is, the echo tells jobs apart."""
 
 _PAGES = 200
 
@@ -62,7 +65,7 @@ async def find_submission(
     """
     caught_up, page = False, None
     for _ in range(_PAGES):
-        listed = await scenario.jobs(created_after=submitting_at - CLOCK_SKEW, page=page)
+        listed = await scenario.jobs(created_after=submitting_at - LOOK_BACK, page=page)
         for job in listed.jobs:
             if job.job_id not in known_jobs and _echoes(job.echo, inputs):
                 return Settled(job=job, why=f"the service lists it as {job.job_id}")

@@ -1,5 +1,6 @@
 """Budgets, windows, ceilings and interruptions: hard stops that lose nothing."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,12 +9,13 @@ import anyio.lowlevel
 import pytest
 from world import World
 
-from pipeline.domain.errors import AssetGone, CredentialsError
+from pipeline.domain.errors import AssetGone, CredentialsError, RequestRefused
 from pipeline.domain.jobs import Job
 from pipeline.domain.lifecycle import State
 from pipeline.domain.planning import Action
 from pipeline.ports.interfaces import Scenario
 from pipeline.service.pricing import PriceList
+from pipeline.service.serve import forget_assets
 
 pytestmark = pytest.mark.anyio
 PAID = {"prices": PriceList.from_document({"base": 10, "enablePbr": 5})}
@@ -151,3 +153,39 @@ async def test_refused_credentials_end_the_run_and_nothing_is_charged_or_lost(wo
     outcome, _, plan = await world.run()
     assert [one.action for one in plan.items] == [Action.GENERATE]
     assert outcome.delivered == 1
+
+
+async def test_a_front_that_the_service_refuses_stops_nobody_else(world: World) -> None:
+    for set_id in "abc":
+        world.add(set_id)
+    bad = hashlib.sha256((world.folder / "sets/a/front.png").read_bytes()).hexdigest()[:12]
+
+    class RefusesOne(Wrapped):
+        async def create_asset(self, *, name: str, **rest: Any) -> str:
+            if name == f"front-{bad}":
+                raise RequestRefused("400: no such picture")
+            return await self._scenario.create_asset(name=name, **rest)
+
+    outcome, rows, plan = await world.run(wrap=RefusesOne)
+    assert plan.cu == 0
+    assert (outcome.delivered, outcome.failed) == (2, 1)
+    assert rows[0].error is not None
+    assert "no such picture" in rows[0].error.message
+
+
+async def test_a_lost_result_is_not_bought_again_behind_the_plans_back(world: World) -> None:
+    """It was quoted free once; both the file and the service's assets are gone; now it costs."""
+    world.add("chair")
+    _, rows, _ = await world.run()
+    world.mesh("chair").unlink()
+    async with world.service() as (scenario, _):
+        job = (await scenario.jobs()).jobs[0]
+    await forget_assets(world.folder / "service", job.asset_ids)
+    world.options = PAID
+    outcome, rows, plan = await world.run(budget={"max_cu": 1})
+    assert [one.action for one in plan.items] == [Action.FETCH]
+    assert outcome.charged_cu == 0
+    assert rows[0].state is State.FAILED
+    assert "gone" in (rows[0].error.message if rows[0].error else "")
+    outcome, _, plan = await world.run(budget={"max_cu": 20})
+    assert (plan.cu, outcome.delivered, outcome.charged_cu) == (10, 1, 10)

@@ -1,4 +1,6 @@
 import base64
+import inspect
+import json
 import os
 import re
 import signal
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli.frame import run
+from pipeline.cli.serve import _read_prices, command
 
 URL = re.compile(r"^serving (http://\S+)$", re.MULTILINE)
 CREDENTIALS = re.compile(r"export (SCENARIO_SDK_API_\w+)=(\S+)")
@@ -107,3 +110,29 @@ def test_a_port_that_is_taken_is_named(serve, tmp_path: Path, capsys) -> None:
     port = URL.findall(shown)[0].split(":")[2].split("/")[0]
     assert run(["serve", "--data", str(tmp_path / "other"), "--port", port, "--workers", "1"]) == 2
     assert f"cannot listen on 127.0.0.1:{port}" in capsys.readouterr().err
+
+
+def test_a_script_reads_address_and_credentials_as_json(serve, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "serve", "--port", "0", "--data", str(tmp_path / "own"), "--json"],
+        env={name: value for name, value in os.environ.items() if not name.startswith("SCENARIO_")},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, "}\n")
+        said = json.loads("".join(lines) + "}")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert said["baseUrl"].startswith("http://127.0.0.1:")
+    assert said["key"]
+    assert said["secret"]
+
+
+def test_the_price_list_that_the_help_shows_is_one(tmp_path: Path) -> None:
+    shown = (command.help or "").split("\b\n")[1]
+    path = tmp_path / "prices.yaml"
+    path.write_text(inspect.cleandoc(shown))
+    prices = _read_prices(path)
+    assert prices.cost({"faceCount": 600_000, "generateType": "Normal", "enablePbr": True}) == 42

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pipeline.domain.items import Alias, CheckedSet, Finding, ImageSet, ItemRecord, Picture
 from pipeline.domain.lifecycle import State
-from pipeline.domain.model import MODEL_ID, PUBLISHED_SCHEMA
+from pipeline.domain.model import MODEL_ID, PUBLISHED_SCHEMA, schema_known_of
 from pipeline.domain.planning import Action, Plan, PlannedItem, Variant, decide, work_items
 from pipeline.domain.views import View
 
@@ -174,3 +174,10 @@ def test_the_plan_costs_what_it_generates_and_says_when_it_does_not_know():
     assert plan.priced(lambda item: 20.0 if item.work is one else None).cu is None
     assert plan.needs_service
     assert not Plan(items=(PlannedItem(work=one, action=Action.PLACE),)).needs_service
+
+
+def test_the_parameters_of_another_model_are_its_own_business() -> None:
+    params = {"textureSize": 2048}
+    schema = schema_known_of("model_other")
+    assert schema.complete(params) == params
+    assert schema.price_relevant(params) == params

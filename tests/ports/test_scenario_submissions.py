@@ -32,7 +32,7 @@ async def test_a_service_without_an_api_tier_is_quoted_by_the_other(service, con
 async def test_a_dry_run_that_may_have_been_a_real_one_is_not_repeated(service, connect):
     service.say("dryRun", web.json_response({"job": JOB, "creativeUnitsCost": 40}))
     async with connect(service.url) as client:
-        with pytest.raises(RequestRefused, match="269"):
+        with pytest.raises(SubmissionUncertain, match="269"):
             await client.quote(model=MODEL_ID, inputs=INPUTS)
     assert service.count("dryRun") == 1
 

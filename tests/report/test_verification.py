@@ -24,8 +24,14 @@ def row(set_id: str, *files: ResultFile) -> ResultRow:
     return ResultRow(set=set_id, key="k", state=State.DELIVERED, outputs=files)
 
 
-async def faults(output: Path, *rows: ResultRow) -> dict[str, Fault]:
-    return {one.path: one.fault for one in await verify(output, rows, storage=LocalStorage())}
+async def faults(output: Path, *rows: ResultRow, former: tuple[str, ...] = ()) -> dict[str, Fault]:
+    return {one.path: one.fault for one in await verify(output, rows, former=former, storage=LocalStorage())}
+
+
+async def test_the_mesh_of_a_set_that_is_no_longer_named_may_stay(tmp_path: Path) -> None:
+    kept = put(tmp_path, "meshes/old/old.glb")
+    assert await faults(tmp_path, former=(kept.path,)) == {}
+    assert await faults(tmp_path) == {kept.path: Fault.UNEXPECTED}
 
 
 async def test_files_that_are_as_delivered_pass(tmp_path: Path) -> None:
