@@ -17,9 +17,11 @@ setup: $(VENV)/.done  ## Make .venv with everything in it, pinned
 $(VENV)/.done: .lock/requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mvmesh needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Say: make PYTHON=python3.12 ...")'
 	@$(PYTHON) -c 'import venv, ensurepip' || { echo "Python has no venv here; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@echo "Installing into $(VENV), pinned: about half a minute ..."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r .lock/requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo "Compiling the engine's kernels, once: about half a minute ..."
 	$(BIN)/python -m pipeline.geometry
 	@touch $@
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import anyio
 
@@ -104,19 +105,26 @@ class Flow:
 
     async def _take_up(self, planned: PlannedItem) -> ItemRecord:
         record = await self._ledger.open_item(_new_record(planned, self._terms))
+        changes: Mapping[str, Any]
         match record.state:
             case State.FAILED if record.asset_ids:
-                return await self._journal.move(planned, record, Event.TRY_AGAIN, **FORGIVEN)
+                event, changes = Event.TRY_AGAIN, FORGIVEN
             case State.FAILED | State.DEFERRED | State.REFUSED | State.UPLOADING:
-                return await self._journal.move(planned, record, Event.PLAN, **FORGIVEN)
+                event, changes = Event.PLAN, FORGIVEN
+            case State.DELIVERED | State.HELD if planned.action is Action.GENERATE:
+                event, changes = (
+                    Event.RESULT_LOST,
+                    {"detail": "its file is gone: made again", "asset_ids": (), "job_id": ""},
+                )
             case State.DELIVERED | State.HELD:
-                return await self._journal.move(planned, record, Event.MISSING, detail="its file is gone")
+                event, changes = Event.MISSING, {"detail": "its file is gone"}
             case State.DOWNLOADED if not await self._is_staged(record):
-                return await self._journal.move(planned, record, Event.MISSING, detail="a downloaded file is not whole")
+                event, changes = Event.MISSING, {"detail": "a downloaded file is not whole"}
             case State.SUBMITTING:
                 return await self._submissions.lost(planned, record, "the run ended within the submission")
             case _:
                 return record
+        return await self._journal.move(planned, record, event, **changes)
 
     async def _upload(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
         if record.state is not State.PLANNED or self._pool.is_stopping or self._pool.is_out_of_time:

@@ -6,7 +6,7 @@ from pathlib import Path
 import anyio
 from anyio import CapacityLimiter
 
-from pipeline.batch.terms import Terms
+from pipeline.batch.terms import EMBEDDED, Terms
 from pipeline.domain.items import Alias, CheckedSet, ImageSet, WorkItem
 from pipeline.domain.manifest import Manifest
 from pipeline.domain.model import schema_known_of
@@ -72,7 +72,15 @@ async def _decided(works: Sequence[WorkItem], terms: Terms, *, ledger: Ledger, s
     for work in works:
         here = standing.get(work.key, ())
         intact = [one.alias for one in here if one.alias in work.aliases]
-        found.append(decide(work, records.get(work.key), intact=intact, has_source=bool(here)))
+        found.append(
+            decide(
+                work,
+                records.get(work.key),
+                intact=intact,
+                has_source=bool(here),
+                results_last=terms.service != EMBEDDED,
+            )
+        )
     return found
 
 

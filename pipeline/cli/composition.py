@@ -7,16 +7,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import anyio
 
 from pipeline.batch import EMBEDDED, Batch, Outcome
-from pipeline.domain.errors import CredentialsError, LocalIoError, UsageError
+from pipeline.domain.errors import CredentialsError, LocalIoError, ServiceUnreachable, UsageError
 from pipeline.domain.events import Noted, Observer
 from pipeline.domain.manifest import Manifest, load_manifest
 from pipeline.domain.model import PUBLISHED_SCHEMA, without_ranges
 from pipeline.domain.planning import Plan
 from pipeline.domain.results import ResultRow
+from pipeline.ports.addresses import is_loopback
 from pipeline.ports.clock import utc_now
 from pipeline.ports.compute import WorkerProcesses
 from pipeline.ports.credentials import Credentials, from_environment
@@ -29,6 +31,7 @@ from pipeline.ports.storage import LocalStorage
 SCENARIO_URL = "https://api.cloud.scenario.com/v1"
 BASE_URL_VARIABLE = "SCENARIO_BASE_URL"
 ENGINE_MODULES = ("numpy", "numba", "trimesh")
+ENGINE_MEND = "they need the engine extra: pip install 'mvmesh[engine]' (in a clone: pip install '.[engine]')"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,11 +148,27 @@ async def connected(manifest: Manifest, observe: Observer) -> AsyncIterator[Conn
             base_url, credentials = await stack.enter_async_context(_embedded(embedded_data(manifest)))
         else:
             base_url, credentials = _remote(manifest)
+        if is_loopback(urlsplit(base_url).hostname or ""):
+            await _look_for(base_url, credentials)
         client = ScenarioClient.connect(base_url, credentials, project=manifest.project, tries=Tries(tell=tell))
         yield Connection(
             scenario=await stack.enter_async_context(client),
             downloads=await stack.enter_async_context(Downloader.connect(base_url)),
         )
+
+
+async def _look_for(base_url: str, credentials: Credentials) -> None:
+    """Whether there is a service on this machine: nobody waits a minute for one that was not started."""
+    from pipeline.ports.retrying import Tries  # noqa: PLC0415 - see ``connected``
+    from pipeline.ports.scenario import ScenarioClient  # noqa: PLC0415
+
+    try:
+        async with ScenarioClient.connect(base_url, credentials, tries=Tries(attempts=2)) as client:
+            await client.team_limits()
+    except ServiceUnreachable as error:
+        raise ServiceUnreachable(
+            f"no service answers at {base_url}", mend="is `mvmesh serve` running there?"
+        ) from error
 
 
 def embedded_data(manifest: Manifest) -> Path:
@@ -203,9 +222,13 @@ async def run_batch(
 
     Args:
         manifest_path: the manifest.
-        confirm: sees the priced plan before anything is spent; False ends the run with nothing submitted.
+        confirm: sees the priced plan before anything is spent, and may decline it.
         observe: hears of every change.
         stop: once set, the run ends in seconds.
+
+    Raises:
+        UsageError: the manifest is wrong, or the plan was declined.
+        AbortRun: the run cannot go on.
     """
     manifest = read_manifest(manifest_path)
     _make_output(manifest.output_folder)
@@ -218,7 +241,9 @@ async def run_batch(
             async with connected(manifest, observe) as service:
                 plan = await batch.price(plan, service.scenario)
                 if not confirm(plan):
-                    return Outcome(unfinished=len(plan.to_do)), await batch.rows(plan)
+                    raise UsageError("nothing was done: the plan was declined", mend="--yes says so beforehand")
+                if manifest.previews and not has_engine():
+                    observe(Noted(message=f"no previews are drawn: {ENGINE_MEND}"))
                 outcome = await batch.carry_out(plan, scenario=service.scenario, downloads=service.downloads, stop=stop)
             if manifest.backend == EMBEDDED:
                 await _clear_embedded(manifest, batch, plan)

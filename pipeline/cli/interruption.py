@@ -14,6 +14,8 @@ from pipeline.cli.exit_codes import ExitCode
 
 _SHOW_CURSOR = "\x1b[?25h"
 _LOOKS_EVERY_S = 0.1
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""Ctrl-C, the service manager, a terminal that is closed (not on Windows)."""
 
 
 class Interruption:
@@ -67,7 +69,7 @@ async def interruption() -> AsyncIterator[Interruption]:
         KeyboardInterrupt: a signal came before ``let_finish``.
     """
     found = Interruption()
-    before = {number: signal.signal(number, found.signalled) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, found.signalled) for number in _SIGNALS}
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(found.pass_on, tasks.cancel_scope)

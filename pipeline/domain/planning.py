@@ -130,7 +130,9 @@ def _aliases(checked: CheckedSet, variant: Variant) -> tuple[Alias, ...]:
     return tuple(Alias(set_id=checked.image_set.set_id, variant=variant.name, copy=copy) for copy in copies)
 
 
-def decide(work: WorkItem, record: ItemRecord | None, *, intact: Sequence[Alias], has_source: bool) -> PlannedItem:
+def decide(
+    work: WorkItem, record: ItemRecord | None, *, intact: Sequence[Alias], has_source: bool, results_last: bool
+) -> PlannedItem:
     """What a run does about one work item.
 
     Args:
@@ -138,9 +140,12 @@ def decide(work: WorkItem, record: ItemRecord | None, *, intact: Sequence[Alias]
         record: what the ledger knows of it.
         intact: the aliases under which its files stand whole in the output folder.
         has_source: whether the mesh stands whole in the output folder under any name, wanted or not.
+        results_last: whether the service keeps what it made once it is delivered (the embedded one does not).
     """
     unplaced = tuple(alias for alias in work.aliases if alias not in intact)
     action = _action(record, unplaced, has_source=has_source)
+    if action is Action.FETCH and not results_last:
+        action = Action.GENERATE
     return PlannedItem(work=work, action=action, record=record, unplaced=unplaced)
 
 

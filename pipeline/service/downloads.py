@@ -1,5 +1,6 @@
 """Sending a file whole or in part. (aiohttp's FileResponse knows no ETags in If-Range; resuming clients send them.)"""
 
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -24,15 +25,20 @@ async def send_file(request: web.Request, path: Path, *, etag: str, media_type: 
         size = await file.seek(0, 2)
         span = _span(request, etag, size)
         response = _response(span, etag, media_type, size)
-        await response.prepare(request)
-        if request.method == "GET":
-            await file.seek(span.start if span else 0)
-            left = len(span) if span else size
-            while left > 0 and (chunk := await file.read(min(_CHUNK_BYTES, left))):
-                await response.write(chunk)
-                left -= len(chunk)
-        await response.write_eof()
+        with suppress(ConnectionError):  # the client has gone: that is its right, and no error of the service
+            await response.prepare(request)
+            if request.method == "GET":
+                await _stream(file, span or range(size), response)
+            await response.write_eof()
     return response
+
+
+async def _stream(file: anyio.AsyncFile[bytes], span: range, response: web.StreamResponse) -> None:
+    await file.seek(span.start)
+    left = len(span)
+    while left > 0 and (chunk := await file.read(min(_CHUNK_BYTES, left))):
+        await response.write(chunk)
+        left -= len(chunk)
 
 
 def _span(request: web.Request, etag: str, size: int) -> range | None:

@@ -118,5 +118,5 @@ def _require_engine(options: ServiceOptions) -> None:
     if options.engine is make_mesh and (missing := [name for name in _ENGINE_NEEDS if find_spec(name) is None]):
         raise UsageError(
             f"the local service needs its engine, which is not installed ({', '.join(missing)} missing)",
-            mend="pip install 'mvmesh[engine]'",
+            mend="pip install 'mvmesh[engine]' (in a clone of the repository: pip install '.[engine]')",
         )

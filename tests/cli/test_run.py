@@ -97,7 +97,7 @@ def test_a_run_that_would_spend_is_refused_where_nobody_can_be_asked(paid: Path)
 
 @posix
 @pytest.mark.parametrize(
-    ("answer", "code"), [(b"n\n", 1), (b"\x03", 130), (b"\x04", 130)], ids=["no", "ctrl-c", "ctrl-d"]
+    ("answer", "code"), [(b"n\n", 2), (b"\x03", 130), (b"\x04", 130)], ids=["no", "ctrl-c", "ctrl-d"]
 )
 def test_a_person_is_asked_and_may_say_no(paid: Path, answer: bytes, code: int) -> None:
     import pty  # noqa: PLC0415 - not on Windows

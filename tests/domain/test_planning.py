@@ -115,7 +115,7 @@ def test_what_is_or_may_be_paid_is_never_generated_anew(state, has_assets, is_he
     (work,) = planned([checked("new name", {View.FRONT: "a"})])
     known = record(work, state, asset_ids=("asset",) if has_assets else ())
     intact = list(work.aliases) if is_here else []
-    action = decide(work, known, intact=intact, has_source=has_source or is_here).action
+    action = decide(work, known, intact=intact, has_source=has_source or is_here, results_last=True).action
     if action is Action.GENERATE:
         assert state in NO_MESH_YET
         assert not (state is State.FAILED and has_assets)
@@ -140,20 +140,20 @@ def test_what_is_or_may_be_paid_is_never_generated_anew(state, has_assets, is_he
 def test_the_action_for_each_state(state, is_here, has_source, action):
     (work,) = planned([checked("a", {View.FRONT: "a"})])
     intact = work.aliases if is_here else ()
-    assert decide(work, record(work, state), intact=intact, has_source=has_source).action is action
+    assert decide(work, record(work, state), intact=intact, has_source=has_source, results_last=True).action is action
 
 
 def test_every_unfinished_state_is_picked_up_by_the_next_run():
     (work,) = planned([checked("a", {View.FRONT: "a"})])
     for state in set(State) - {State.DELIVERED, State.HELD, State.DROPPED}:
-        found = decide(work, record(work, state), intact=(), has_source=False)
+        found = decide(work, record(work, state), intact=(), has_source=False, results_last=True)
         assert found.action in {Action.GENERATE, Action.RESUME}, state
-    assert decide(work, None, intact=(), has_source=False).action is Action.GENERATE
+    assert decide(work, None, intact=(), has_source=False, results_last=True).action is Action.GENERATE
 
 
 def test_a_second_name_for_a_delivered_mesh_is_a_copy_of_the_first():
     (work,) = planned([checked("a", {View.FRONT: "a"}), checked("b", {View.FRONT: "a"})])
-    found = decide(work, record(work, State.DELIVERED), intact=[Alias(set_id="a")], has_source=True)
+    found = decide(work, record(work, State.DELIVERED), intact=[Alias(set_id="a")], has_source=True, results_last=True)
     assert found.action is Action.PLACE
     assert found.unplaced == (Alias(set_id="b"),)
 
@@ -181,3 +181,9 @@ def test_the_parameters_of_another_model_are_its_own_business() -> None:
     schema = schema_known_of("model_other")
     assert schema.complete(params) == params
     assert schema.price_relevant(params) == params
+
+
+def test_a_lost_mesh_is_made_again_where_the_service_keeps_nothing() -> None:
+    (work,) = planned([checked("a", {View.FRONT: "a"})])
+    found = decide(work, record(work, State.DELIVERED), intact=(), has_source=False, results_last=False)
+    assert found.action is Action.GENERATE
