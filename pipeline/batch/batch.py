@@ -115,6 +115,8 @@ class Batch:
         self._observe(
             RunEnded(
                 delivered=outcome.delivered,
+                held=outcome.held,
+                refused=outcome.refused,
                 failed=outcome.failed,
                 uncertain=outcome.uncertain,
                 deferred=outcome.over_budget + outcome.out_of_time,

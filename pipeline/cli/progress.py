@@ -135,7 +135,8 @@ def _head(tally: Tally, title: str, elapsed_s: float) -> RenderableType:
     head = Table.grid(expand=True)
     head.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     head.add_column(justify="right", no_wrap=True)
-    head.add_row(Text(f"{title}  {tally.made} of {tally.total} meshes", style="bold"), f"{_price(tally)}  {times}")
+    done = f"{tally.made} of {tally.total} meshes" if tally.total else "nothing to do"
+    head.add_row(Text(f"{title}  {done}", style="bold"), f"{_price(tally)}  {times}")
     return head
 
 

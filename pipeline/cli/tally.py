@@ -143,6 +143,11 @@ def _start_line(event: RunStarted) -> Line:
 
 def _end_line(event: RunEnded) -> Line:
     counts = {"delivered": event.delivered, "failed": event.failed}
-    rare = {"uncertain": event.uncertain, "deferred": event.deferred}
+    rare = {
+        "held": event.held,
+        "refused": event.refused,
+        "uncertain": event.uncertain,
+        "deferred": event.deferred,
+    }
     said = [f"{count} {name}" for name, count in (counts | {k: v for k, v in rare.items() if v}).items()]
     return Line(label="", word="end", detail=", ".join(said))

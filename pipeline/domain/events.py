@@ -46,6 +46,8 @@ class Noted:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded:
     delivered: int
+    held: int = 0
+    refused: int = 0
     failed: int
     uncertain: int
     deferred: int
