@@ -157,6 +157,7 @@ async def test_a_range_that_the_host_does_not_have_begins_anew_the_next_time(hos
 async def test_a_cancelled_download_is_resumed(host, tmp_path, talking, read_request):
     target = tmp_path / "mesh.part"
     requests = []
+    sent = anyio.Event()
 
     async def stall(stream):
         requests.append(await read_request(stream))
@@ -164,13 +165,16 @@ async def test_a_cancelled_download_is_resumed(host, tmp_path, talking, read_req
         if len(requests) > 1:
             head = b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 5-9/10\r\nContent-Length: 5\r\n\r\n"
         await stream.send(head + b"12345")
+        sent.set()
         with contextlib.suppress(anyio.EndOfStream):
             await stream.receive()
 
     async with talking(stall) as url, connect(url) as downloads:
-        with anyio.move_on_after(0.2) as scope:
-            await downloads.fetch(f"{url}/x", target, expected_bytes=10)
-        assert scope.cancelled_caught
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: downloads.fetch(f"{url}/x", target, expected_bytes=10))
+            await sent.wait()
+            await anyio.sleep(0.3)  # what was sent comes in
+            tasks.cancel_scope.cancel()
         await downloads.fetch(f"{url}/x", target, expected_bytes=10)
     assert b"Range: bytes=5-" in requests[1]
     assert target.read_bytes() == b"1234512345"
