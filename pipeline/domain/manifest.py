@@ -133,10 +133,6 @@ class SetEntry(Section):
         default=None, description="Which file is which view, where the names do not tell: exactly these files are used."
     )
 
-    @property
-    def has_wildcard(self) -> bool:
-        return bool(_WILDCARD.search(self.path))
-
     @field_validator("exclude")
     @classmethod
     def _there_is_a_choice(cls, exclude: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
@@ -216,7 +212,8 @@ class Preflight(Section):
     """What is checked of the pictures before anything is paid."""
 
     consistency: Literal["hold", "warn", "skip"] = Field(
-        default="warn", description="What to do with a set whose views do not fit one another."
+        default="warn",
+        description="What to do with a set whose views do not fit one another (not compared yet: no effect).",
     )
 
 
@@ -224,14 +221,14 @@ class Acceptance(Section):
     """What is asked of a mesh before it is delivered."""
 
     on_low: Literal["hold", "warn", "skip"] = Field(
-        default="warn", description="What to do with a mesh that does not look like its pictures."
+        default="warn", description="What to do with a mesh that is not what was asked for."
     )
     min_silhouette_iou: float = Field(
         default=0.85,
         ge=0,
         le=1,
         allow_inf_nan=False,
-        description="Overlap of silhouettes below which a mesh counts as low.",
+        description="Overlap of silhouettes below which a mesh counts as low (not measured yet: no effect).",
     )
 
 

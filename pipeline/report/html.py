@@ -12,7 +12,6 @@ from urllib.parse import quote
 from pipeline.domain.lifecycle import State
 from pipeline.domain.results import ResultFile, ResultRow
 
-_DELIVERED = (State.DELIVERED, State.HELD)
 _COLUMNS = ("Picture | Mesh", "Set", "State", "Faces", "Size", "CU", "Time", "")
 _KILO = 1024
 _FOOTER = 'Also as <a href="results.jsonl">results.jsonl</a> and <a href="results.csv">results.csv</a>. Made by mvmesh.'

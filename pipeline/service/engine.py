@@ -6,12 +6,14 @@ Imports nothing heavy at the top: the service itself never loads numpy or compil
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.domain.errors import PictureRefused
 from pipeline.domain.views import View
+from pipeline.ports.compute import write_progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,14 +81,10 @@ def make_mesh(task: EngineTask) -> tuple[MadeFile, ...]:
     try:
         pictures = {view: read_rgba(path.read_bytes(), view.field) for view, path in task.pictures.items()}
         options = Options(face_count=task.face_count, textured=task.textured, pbr=task.pbr)
-        made = reconstruct(pictures, options, lambda done: _tell(task.progress, done))
+        made = reconstruct(pictures, options, partial(write_progress, task.progress))
     except (ReconstructionError, PictureRefused) as error:
         raise EngineFailure(str(error), getattr(error, "mend", "")) from error
     return (_mesh_file(task, made), *_texture_files(task, made))
-
-
-def _tell(progress: Path, done: float) -> None:
-    progress.write_text(f"{done:.3f}", encoding="ascii")
 
 
 def _mesh_file(task: EngineTask, made: "Reconstruction") -> MadeFile:

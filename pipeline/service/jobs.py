@@ -13,6 +13,7 @@ from pipeline.domain.errors import WorkerDied
 from pipeline.domain.jobs import JobStatus
 from pipeline.domain.model import wants_pbr, wants_texture
 from pipeline.domain.views import View
+from pipeline.ports.compute import read_progress
 from pipeline.ports.interfaces import Compute, Now
 from pipeline.ports.job_records import AssetRecord, JobRecord, new_id
 from pipeline.ports.job_store import JobStore
@@ -120,7 +121,7 @@ class JobRunner:
         last = job.progress
         while True:
             await anyio.sleep(_PROGRESS_EVERY_S)
-            told = await anyio.to_thread.run_sync(_read_progress, progress)
+            told = min(_PROGRESS_MAX, await anyio.to_thread.run_sync(read_progress, progress))
             if told > last:
                 last = told
                 await self._store.save_job(replace(job, progress=told, updated_at=self._now()))
@@ -150,11 +151,3 @@ def _asset(job: JobRecord, made: MadeFile, index: int, at: datetime) -> AssetRec
         job_id=job.job_id,
         output_index=index,
     )
-
-
-def _read_progress(path: Path) -> float:
-    """0 while the file is not there, or is just being written."""
-    try:
-        return min(_PROGRESS_MAX, float(path.read_text(encoding="ascii")))
-    except (OSError, ValueError):
-        return 0.0
