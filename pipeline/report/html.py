@@ -13,7 +13,7 @@ from pipeline.domain.lifecycle import State
 from pipeline.domain.results import ResultFile, ResultRow
 
 _COLUMNS = ("Picture | Mesh", "Set", "State", "Faces", "Size", "CU", "Time", "")
-_KILO = 1024
+_KILO = 1000
 _FOOTER = 'Also as <a href="results.jsonl">results.jsonl</a> and <a href="results.csv">results.csv</a>. Made by mvmesh.'
 
 
@@ -148,7 +148,7 @@ def _link(path: str) -> str:
 
 
 def _size(size_bytes: float) -> str:
-    """``812 B``, ``1.4 MB``: as file managers count, in steps of 1024."""
+    """``812 B``, ``1.4 MB``: in steps of 1000, as the units say."""
     for unit in ("B", "kB", "MB", "GB"):
         if size_bytes < _KILO:
             return f"{size_bytes:.0f} {unit}" if unit in {"B", "kB"} else f"{size_bytes:.1f} {unit}"

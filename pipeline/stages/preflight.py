@@ -2,7 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from os import stat_result
+from dataclasses import replace
+from os import sep, stat_result
 from pathlib import Path
 
 import anyio
@@ -43,7 +44,13 @@ async def preflight(image_set: ImageSet, *, images: Images, ledger: Ledger | Non
         *_same_pictures(ordered),
         *_different_shapes(ordered),
     )
-    return CheckedSet(image_set=image_set, pictures=ordered, findings=findings)
+    named = tuple(_seen_from_the_set(one, image_set.folder) for one in findings)
+    return CheckedSet(image_set=image_set, pictures=ordered, findings=named)
+
+
+def _seen_from_the_set(finding: Finding, folder: Path) -> Finding:
+    """The set's id stands beside every message, so files are named from its folder on; results may leave here."""
+    return replace(finding, message=finding.message.replace(f"{folder}{sep}", ""))
 
 
 async def _probed(path: Path, *, images: Images, ledger: Ledger | None) -> Picture:

@@ -47,7 +47,7 @@ def delivered(**changes) -> ResultRow:
         "cu_charged": 20.0,
         "timings": {"upload": 1.0, "generate": 63.0},
         "outputs": (
-            output("mesh", "meshes/props/chair/chair.glb", 3 * 1024 * 1024),
+            output("mesh", "meshes/props/chair/chair.glb", 3_000_000),
             output("preview", "previews/props/chair.webp"),
             output("albedo", "meshes/props/chair/albedo.png"),
         ),

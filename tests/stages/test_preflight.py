@@ -204,3 +204,11 @@ async def test_with_real_pictures(tmp_path, anyio_backend):
         ("truncated", "refuse", View.LEFT),
         ("converted", "ok", View.BACK),
     ]
+
+
+async def test_messages_name_files_from_the_sets_folder_on(tmp_path):
+    (tmp_path / "front.png").write_bytes(b"no picture")
+    odd = ImageSet(set_id="a", folder=tmp_path, views={View.FRONT: tmp_path / "front.png"})
+    found = await preflight(odd, images=PillowImages(), ledger=None)
+    assert found.findings[0].message.startswith("front.png: ")
+    assert found.findings[0].file == tmp_path / "front.png"
