@@ -6,7 +6,6 @@ Each operation is one hop to a thread and is not cut short by cancellation.
 import errno
 import hashlib
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -208,8 +207,12 @@ def _move(source: Path, target: Path) -> None:
 
 @contextmanager
 def _new_file(target: Path) -> Iterator[BinaryIO]:
-    """A file to write into, which stands at ``target`` when the block ends well, and nowhere when it does not."""
-    part = target.with_name(f".{secrets.token_hex(8)}.part")
+    """A file to write into, which stands at ``target`` when the block ends well, and nowhere when it does not.
+
+    Its temporary name follows from the target's, so that what a killed run left there goes with the next write.
+    """
+    part = target.with_name(f".{target.name}.part")
+    part.unlink(missing_ok=True)
     try:
         with part.open("xb") as file:
             yield file

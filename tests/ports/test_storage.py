@@ -168,3 +168,10 @@ def test_a_locked_file_on_windows_says_close_it():
     with pytest.raises(LocalIoError) as caught, local_errors("written", Path("/out/x")):
         raise error
     assert "close it" in caught.value.mend
+
+
+async def test_what_a_killed_run_left_goes_with_the_next_write(storage, tmp_path):
+    (tmp_path / ".mesh.glb.part").write_bytes(b"half")
+    await storage.write(tmp_path / "mesh.glb", b"whole")
+    assert [one.name for one in tmp_path.iterdir()] == ["mesh.glb"]
+    assert (tmp_path / "mesh.glb").read_bytes() == b"whole"
