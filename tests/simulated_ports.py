@@ -146,6 +146,9 @@ class SimulatedStorage:
         for path in paths:
             self._files.pop(self._key(path), None)
 
+    async def remove_empty(self, folders: Iterable[Path]) -> None:
+        await checkpoint()  # folders are but names here
+
 
 class SimulatedImages:
     """Whatever a file holds is a picture."""
@@ -181,7 +184,7 @@ class SimulatedService:
         self._assets: dict[str, Asset] = {}
         self._jobs: dict[str, tuple[Job, float]] = {}
 
-    async def create_asset(self, *, name, data, media_type, hide, collections) -> str:
+    async def create_asset(self, *, name, data, media_type, gallery) -> str:
         await anyio.sleep(1)
         self.uploads.append(name)
         return f"asset_{len(self.uploads)}"

@@ -189,7 +189,7 @@ class Batch:
 
     async def _sweep_staging(self, plan: Plan) -> None:
         """The folders that deliveries left empty; at the end alone, when nobody makes new ones beside them."""
-        await self._storage.remove([self._terms.staging_of(one.work.key) / "swept" for one in plan.to_do])
+        await self._storage.remove_empty([self._terms.staging_of(one.work.key) for one in plan.to_do])
 
     def _flow(self, scenario: Scenario, downloads: Downloads, budget: Budget, pool: Pool, watcher: Watcher) -> Flow:
         journal, uploads = Journal(self._ledger, self._observe), self._uploads(scenario)

@@ -6,9 +6,9 @@ from datetime import datetime
 from pathlib import Path
 
 from pipeline.domain.manifest import Manifest
+from pipeline.ports.interfaces import Gallery
 from pipeline.stages.deliver import Shelf
 from pipeline.stages.submit import Patience
-from pipeline.stages.upload import Gallery
 
 EMBEDDED = "local"
 """The backend that the run itself brings along."""

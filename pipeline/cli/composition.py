@@ -5,7 +5,6 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +17,7 @@ from pipeline.domain.manifest import Manifest, load_manifest
 from pipeline.domain.model import PUBLISHED_SCHEMA, without_ranges
 from pipeline.domain.planning import Plan
 from pipeline.domain.results import ResultRow
+from pipeline.ports import engine_extra
 from pipeline.ports.addresses import is_loopback
 from pipeline.ports.clock import utc_now
 from pipeline.ports.compute import WorkerProcesses
@@ -30,8 +30,6 @@ from pipeline.ports.storage import LocalStorage
 
 SCENARIO_URL = "https://api.cloud.scenario.com/v1"
 BASE_URL_VARIABLE = "SCENARIO_BASE_URL"
-ENGINE_MODULES = ("numpy", "numba", "trimesh")
-ENGINE_MEND = "they need the engine extra: pip install 'mvmesh[engine]' (in a clone: pip install '.[engine]')"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,11 +73,6 @@ def _judged_by_the_live_model(text: str, path: Path, error: UsageError) -> Manif
     return manifest
 
 
-def has_engine() -> bool:
-    """Whether the engine extra is installed."""
-    return all(find_spec(name) is not None for name in ENGINE_MODULES)
-
-
 @asynccontextmanager
 async def opened_ledger(manifest: Manifest) -> AsyncIterator[SqliteLedger]:
     ledger = await SqliteLedger.open(manifest.state_folder / LEDGER_FILE, now=utc_now)
@@ -110,7 +103,7 @@ async def opened_batch(manifest: Manifest, observe: Observer) -> AsyncIterator[B
 @asynccontextmanager
 async def _preview_workers() -> AsyncIterator[Compute | None]:
     """A worker process for previews; None without the engine extra."""
-    if not has_engine():
+    if engine_extra.missing():
         yield None
         return
     async with WorkerProcesses(1) as compute:
@@ -242,8 +235,8 @@ async def run_batch(
                 plan = await batch.price(plan, service.scenario)
                 if not confirm(plan):
                     raise UsageError("nothing was done: the plan was declined", mend="--yes says so beforehand")
-                if manifest.previews and not has_engine():
-                    observe(Noted(message=f"no previews are drawn: {ENGINE_MEND}"))
+                if manifest.previews and engine_extra.missing():
+                    observe(Noted(message=f"no previews are drawn without the engine extra: {engine_extra.MEND}"))
                 outcome = await batch.carry_out(plan, scenario=service.scenario, downloads=service.downloads, stop=stop)
             if manifest.backend == EMBEDDED:
                 await _clear_embedded(manifest, batch, plan)

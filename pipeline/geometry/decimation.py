@@ -158,6 +158,39 @@ def _keeps_shape(
 
 
 @njit(cache=True, nogil=True)
+def _linked(
+    faces: NDArray[np.int32], vertex_count: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+    """The corners of every vertex as a linked list: its first and last corner, the corner after each, and how many."""
+    first, last = np.full(vertex_count, -1, np.int32), np.full(vertex_count, -1, np.int32)
+    after, valence = np.full(faces.size, -1, np.int32), np.zeros(vertex_count, np.int32)
+    for corner in range(faces.size):
+        v = faces[corner // 3, corner % 3]
+        after[corner], first[v] = first[v], corner
+        if last[v] < 0:
+            last[v] = corner
+        valence[v] += 1
+    return first, last, after, valence
+
+
+@njit(cache=True, nogil=True)
+def _hand_over(
+    faces: NDArray[np.int32], after: NDArray[np.int32], valence: NDArray[np.int32], corner: int, heir: int
+) -> None:
+    """Give the corners from ``corner`` on to the vertex ``heir``; faces that had it already are dead."""
+    while corner >= 0:
+        f = corner // 3
+        if faces[f, 0] >= 0:
+            b, c = faces[f, (corner + 1) % 3], faces[f, (corner + 2) % 3]
+            if heir in (b, c):
+                faces[f, 0] = -1
+                valence[c if b == heir else b] -= 1
+            else:
+                faces[f, corner % 3] = heir
+        corner = after[corner]
+
+
+@njit(cache=True, nogil=True)
 def _collapse(
     vertices: NDArray[np.float64],
     faces: NDArray[np.int32],
@@ -169,14 +202,7 @@ def _collapse(
 
     The corners of a vertex form a linked list, so that merging two vertices is one link.
     """
-    first, last = np.full(len(vertices), -1, np.int32), np.full(len(vertices), -1, np.int32)
-    after, valence = np.full(faces.size, -1, np.int32), np.zeros(len(vertices), np.int32)
-    for corner in range(faces.size):
-        v = faces[corner // 3, corner % 3]
-        after[corner], first[v] = first[v], corner
-        if last[v] < 0:
-            last[v] = corner
-        valence[v] += 1
+    first, last, after, valence = _linked(faces, len(vertices))
     settled = np.zeros(len(vertices), np.bool_)
     seen = np.full(len(vertices), -1, np.int32)
     removed = 0
@@ -210,17 +236,7 @@ def _collapse(
             corner = after[corner]
         if not fits or shared != 2:
             continue
-        corner = first[v]
-        while corner >= 0:
-            f = corner // 3
-            if faces[f, 0] >= 0:
-                b, c = faces[f, (corner + 1) % 3], faces[f, (corner + 2) % 3]
-                if u in (b, c):
-                    faces[f, 0] = -1
-                    valence[c if b == u else b] -= 1
-                else:
-                    faces[f, corner % 3] = u
-            corner = after[corner]
+        _hand_over(faces, after, valence, first[v], u)
         after[last[u]], last[u] = first[v], last[v]
         valence[u] += valence[v] - 4
         vertices[u, 0], vertices[u, 1], vertices[u, 2] = x, y, z

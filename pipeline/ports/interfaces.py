@@ -22,6 +22,14 @@ Now = Callable[[], datetime]
 """The wall clock, in UTC."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gallery:
+    """How uploaded pictures show in the service's gallery."""
+
+    hide: bool = True
+    collections: Sequence[str] = ()
+
+
 class Scenario(Protocol):
     """The generation service's API.
 
@@ -29,9 +37,7 @@ class Scenario(Protocol):
     tries failed), and the TryAgain errors only where a method says so.
     """
 
-    async def create_asset(
-        self, *, name: str, data: bytes, media_type: str, hide: bool, collections: Sequence[str]
-    ) -> str:
+    async def create_asset(self, *, name: str, data: bytes, media_type: str, gallery: Gallery) -> str:
         """Upload one picture, in one request or in parts as its size demands; the asset's id."""
         ...
 
@@ -147,6 +153,10 @@ class Storage(Protocol):
 
     async def remove(self, paths: Iterable[Path]) -> None:
         """Remove files, and the folders that become empty by it; missing ones are fine."""
+        ...
+
+    async def remove_empty(self, folders: Iterable[Path]) -> None:
+        """Remove those of the folders that hold nothing, and those above them that become empty by it."""
         ...
 
 

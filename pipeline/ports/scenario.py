@@ -12,13 +12,13 @@ from pipeline.domain.model import ModelSchema
 from pipeline.domain.views import View
 from pipeline.ports.credentials import Credentials, check_transport
 from pipeline.ports.http import API_TIMEOUTS, ApiSession, Timeouts, TransferSession
+from pipeline.ports.interfaces import Gallery
 from pipeline.ports.retrying import PATIENT, Tries
 from pipeline.ports.scenario_answers import final_on, quote_problem, request_id, submission_problem, uncertain
 from pipeline.ports.scenario_calls import Call, Calls, segment
 from pipeline.ports.scenario_uploads import (
     IMPORT_WAIT,
     MULTIPART_FROM_BYTES,
-    Gallery,
     ImportWait,
     upload_in_parts,
     upload_whole,
@@ -73,10 +73,7 @@ class ScenarioClient:
             calls = Calls(session, credentials, project=project, tries=tries)
             yield cls(calls, transfers, import_wait=import_wait)
 
-    async def create_asset(
-        self, *, name: str, data: bytes, media_type: str, hide: bool, collections: Sequence[str]
-    ) -> str:
-        gallery = Gallery(hide=hide, collections=collections)
+    async def create_asset(self, *, name: str, data: bytes, media_type: str, gallery: Gallery) -> str:
         if len(data) < MULTIPART_FROM_BYTES:
             return await upload_whole(self._calls, name=name, data=data, gallery=gallery)
         return await upload_in_parts(

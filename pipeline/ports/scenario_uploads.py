@@ -1,7 +1,6 @@
 """Pictures on their way to the service: in one request, or in parts over signed URLs."""
 
 import base64
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -9,6 +8,7 @@ import anyio
 
 from pipeline.domain.errors import RequestRefused, StageTimedOut
 from pipeline.ports.http import TransferSession
+from pipeline.ports.interfaces import Gallery
 from pipeline.ports.retrying import persist
 from pipeline.ports.scenario_answers import final_on
 from pipeline.ports.scenario_calls import Call, Calls, segment
@@ -33,23 +33,15 @@ class ImportWait:
 IMPORT_WAIT = ImportWait()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gallery:
-    """Where the asset shows at the service."""
-
-    hide: bool
-    collections: Sequence[str]
-
-    @property
-    def options(self) -> dict[str, object]:
-        """The fields of ``POST /assets`` and of an upload's ``assetOptions``."""
-        collections = {"collectionIds": list(self.collections)} if self.collections else {}
-        return {"hide": self.hide, **collections}
+def _options(gallery: Gallery) -> dict[str, object]:
+    """The fields of ``POST /assets`` and of an upload's ``assetOptions``."""
+    collections = {"collectionIds": list(gallery.collections)} if gallery.collections else {}
+    return {"hide": gallery.hide, **collections}
 
 
 async def upload_whole(calls: Calls, *, name: str, data: bytes, gallery: Gallery) -> str:
     """One request with the picture in base64; the asset's id."""
-    body = {"name": name, "image": base64.b64encode(data).decode(), **gallery.options}
+    body = {"name": name, "image": base64.b64encode(data).decode(), **_options(gallery)}
     return (await calls.ask(Call(method="POST", path="/assets", body=body), UploadedAnswer)).asset.id
 
 
@@ -71,7 +63,7 @@ async def upload_in_parts(
         "contentType": media_type,
         "kind": "image",
         "parts": count,
-        "assetOptions": gallery.options,
+        "assetOptions": _options(gallery),
     }
     upload = (await calls.ask(Call(method="POST", path="/uploads", body=body), UploadAnswer)).upload
     for part in _agreed_parts(upload, count):

@@ -3,13 +3,13 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from importlib.util import find_spec
 from pathlib import Path
 
 from aiohttp import web
 from anyio import create_task_group
 
 from pipeline.domain.errors import UsageError
+from pipeline.ports import engine_extra
 from pipeline.ports.clock import utc_now
 from pipeline.ports.compute import WorkerProcesses
 from pipeline.ports.job_store import JobStore
@@ -21,7 +21,6 @@ from pipeline.service.signing import UrlSigner
 
 __all__ = ["ServiceOptions", "forget_assets", "local_service"]
 
-_ENGINE_NEEDS = ("numpy", "numba")
 _SHUTDOWN_S = 1.0
 """How long requests in progress may go on when the service stops."""
 
@@ -115,8 +114,8 @@ async def _listening(app: web.Application, host: str, port: int) -> AsyncIterato
 
 
 def _require_engine(options: ServiceOptions) -> None:
-    if options.engine is make_mesh and (missing := [name for name in _ENGINE_NEEDS if find_spec(name) is None]):
+    if options.engine is make_mesh and (missing := engine_extra.missing()):
         raise UsageError(
             f"the local service needs its engine, which is not installed ({', '.join(missing)} missing)",
-            mend="pip install 'mvmesh[engine]' (in a clone of the repository: pip install '.[engine]')",
+            mend=engine_extra.MEND,
         )

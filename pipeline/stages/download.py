@@ -43,15 +43,15 @@ async def download(
 
     Args:
         asset_ids: what the job made.
-        folder: a folder of this item alone; what an interrupted download left there is resumed.
+        folder: a folder of this item alone. A try that broke off is resumed by the next one; a new run begins anew.
         scenario: tells where the files are, with fresh signed URLs.
         downloads: fetches them.
         is_new: the job has just ended: its assets may take a while to be listed.
 
     Raises:
         ResultGone: the service does not know the mesh (any more).
-        MeshDamaged: no GLB among them, or it comes damaged every time.
-        StageTimedOut: all tries failed.
+        MeshDamaged: no GLB among them.
+        StageTimedOut: all tries failed, or brought damaged files.
     """
     assets = await _listed(asset_ids, scenario, patience_s=LISTING_S if is_new else SECOND_LOOKS_S)
     return [await _fetch(one, folder, scenario, downloads) for one in wanted(assets)]

@@ -1,20 +1,11 @@
 """Upload: a picture becomes an asset of the service."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from pipeline.domain.items import Picture
 from pipeline.domain.views import View
-from pipeline.ports.interfaces import Images, Scenario
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gallery:
-    """How uploads show in the service's gallery."""
-
-    hide: bool = True
-    collections: Sequence[str] = ()
+from pipeline.ports.interfaces import Gallery, Images, Scenario
 
 
 async def upload(picture: Picture, view: View, *, images: Images, scenario: Scenario, gallery: Gallery) -> str:
@@ -29,8 +20,7 @@ async def upload(picture: Picture, view: View, *, images: Images, scenario: Scen
         name=f"{view.value}-{picture.sha256[:12]}",
         data=data,
         media_type=media_type,
-        hide=gallery.hide,
-        collections=gallery.collections,
+        gallery=gallery,
     )
 
 

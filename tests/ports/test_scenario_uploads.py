@@ -4,6 +4,7 @@ import pytest
 from aiohttp import web
 
 from pipeline.domain.errors import RequestRefused, StageTimedOut
+from pipeline.ports.interfaces import Gallery
 from pipeline.ports.scenario_uploads import PART_BYTES, ImportWait
 
 pytestmark = pytest.mark.anyio
@@ -13,7 +14,7 @@ async def test_a_small_picture_goes_in_one_request(service, connect):
     data = bytes(range(256)) * 15_000
     async with connect(service.url) as client:
         asset_id = await client.create_asset(
-            name="front-1", data=data, media_type="image/png", hide=True, collections=["c1"]
+            name="front-1", data=data, media_type="image/png", gallery=Gallery(collections=["c1"])
         )
     assert asset_id == "asset_new"
     assert service.body("POST /v1/assets") == {
@@ -28,9 +29,7 @@ async def test_a_small_picture_goes_in_one_request(service, connect):
 async def test_from_four_megabytes_a_picture_goes_in_parts_without_credentials(service, size, parts, connect):
     data = bytes(range(256)) * (size // 256) + bytes(size % 256)
     async with connect(service.url) as client:
-        asset_id = await client.create_asset(
-            name="front-1", data=data, media_type="image/png", hide=True, collections=[]
-        )
+        asset_id = await client.create_asset(name="front-1", data=data, media_type="image/png", gallery=Gallery())
     assert asset_id == "asset_multipart"
     assert service.body("POST /v1/uploads$") == {
         "fileName": "front-1",
@@ -49,7 +48,7 @@ async def test_from_four_megabytes_a_picture_goes_in_parts_without_credentials(s
 
 
 def big(client):
-    return client.create_asset(name="f", data=bytes(4_000_000), media_type="image/png", hide=False, collections=[])
+    return client.create_asset(name="f", data=bytes(4_000_000), media_type="image/png", gallery=Gallery(hide=False))
 
 
 async def test_a_part_and_its_completion_are_tried_again(service, connect):

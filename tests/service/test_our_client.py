@@ -10,6 +10,7 @@ from pipeline.domain.jobs import JobStatus
 from pipeline.domain.model import MODEL_ID, PUBLISHED_SCHEMA
 from pipeline.ports.credentials import Credentials
 from pipeline.ports.downloads import Downloader
+from pipeline.ports.interfaces import Gallery
 from pipeline.ports.scenario import ScenarioClient
 
 pytestmark = pytest.mark.anyio
@@ -21,7 +22,9 @@ def connected(service, **options):
 
 
 async def sent(client: ScenarioClient, data: bytes) -> str:
-    return await client.create_asset(name="front.png", data=data, media_type="image/png", hide=True, collections=["c"])
+    return await client.create_asset(
+        name="front.png", data=data, media_type="image/png", gallery=Gallery(collections=["c"])
+    )
 
 
 async def test_a_mesh_is_made_found_and_fetched(service, picture, tmp_path) -> None:

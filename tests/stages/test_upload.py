@@ -6,7 +6,8 @@ from simulated_ports import SimulatedImages, SimulatedService, virtual_time
 from pipeline.domain.errors import PictureRefused
 from pipeline.domain.items import Picture
 from pipeline.domain.views import View
-from pipeline.stages.upload import Gallery, submission, upload
+from pipeline.ports.interfaces import Gallery
+from pipeline.stages.upload import submission, upload
 
 pytestmark = pytest.mark.anyio
 
@@ -41,8 +42,7 @@ async def test_a_picture_becomes_an_asset_under_a_name_that_tells_nothing_of_the
         "name": "front-ffffffffffff",
         "data": FRONT.sha256.encode(),
         "media_type": "image/png",
-        "hide": True,
-        "collections": ("c",),
+        "gallery": Gallery(collections=("c",)),
     }
 
 
