@@ -6,6 +6,7 @@ import json
 import sqlite3
 import struct
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -184,6 +185,11 @@ class SimulatedService:
         self._assets: dict[str, Asset] = {}
         self._jobs: dict[str, tuple[Job, float]] = {}
 
+    @asynccontextmanager
+    async def turn(self):
+        await checkpoint()
+        yield
+
     async def create_asset(self, *, name, data, media_type, gallery) -> str:
         await anyio.sleep(1)
         self.uploads.append(name)
@@ -262,7 +268,9 @@ class SimulatedService:
         listed.sort(key=lambda one: one.updated_at if updated_after else one.created_at, reverse=True)
         start = int(page or 0)
         end = start + self.page_size
-        return JobPage(jobs=tuple(listed[start:end]), next_page=str(end) if end < len(listed) else None)
+        return JobPage(
+            jobs=tuple(listed[start:end]), next_page=str(end) if end < len(listed) else None, told_at=virtual_now()
+        )
 
     async def assets(self, asset_ids: Sequence[str]) -> list[Asset]:
         await anyio.sleep(0.1)

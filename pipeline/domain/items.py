@@ -186,6 +186,11 @@ class ItemRecord:
     attempts: int = 0
     """Submissions so far, the refunded ones included."""
     submitting_at: datetime | None = None
+    """When the intent of the last submission was committed."""
+    lost_at: datetime | None = None
+    """By when its request had ended without an answer that can be read; None: it was answered."""
+    failed_jobs: int = 0
+    """Jobs that failed one after the other; a success, or a person who says so, begins anew."""
     quoted_cu: float | None = None
     charged_cu: float | None = None
     """Over all attempts, refunds taken off."""

@@ -31,6 +31,8 @@ class Job:
 
     job_id: str
     status: JobStatus
+    model_id: str = ""
+    """Empty where the service does not say."""
     progress: float = 0.0
     created_at: datetime | None = None
     updated_at: datetime | None = None
@@ -46,6 +48,8 @@ class Job:
 class JobPage:
     jobs: tuple[Job, ...]
     next_page: str | None = None
+    told_at: datetime | None = None
+    """The service's own clock when it answered; None where it does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

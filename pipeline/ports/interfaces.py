@@ -5,6 +5,7 @@ Every method may be repeated safely, but for ``Scenario.generate``. Foreign exce
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -36,6 +37,15 @@ class Scenario(Protocol):
     Raises, from every method: CredentialsError (401), RequestRefused (final answers), ServiceUnreachable (all bounded
     tries failed), and the TryAgain errors only where a method says so.
     """
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Wait until the service takes requests: after a 429 all callers pause together, then one goes first. A
+        Throttled that is raised within the block closes the gate again.
+
+        All other methods wait for their turn by themselves; ``generate`` is to be called within one, entered before its
+        intent is recorded.
+        """
+        ...
 
     async def create_asset(self, *, name: str, data: bytes, media_type: str, gallery: Gallery) -> str:
         """Upload one picture, in one request or in parts as its size demands; the asset's id."""

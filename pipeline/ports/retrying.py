@@ -1,6 +1,5 @@
-"""Trying again, with stamina (its only importer): bounded tries and time, jitter, the other side's wish honoured."""
+"""Trying again, with stamina (its only importer): bounded tries and time, full jitter, the other side's wishes."""
 
-import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +11,7 @@ from stamina.instrumentation import set_on_retry_hooks
 
 from pipeline.domain.errors import ConnectionLost, NeverSent, ServiceFault, ServiceUnreachable, Throttled, TryAgain
 from pipeline.ports.clock import utc_now
+from pipeline.ports.gate import full_jitter_s
 
 T = TypeVar("T")
 
@@ -29,16 +29,16 @@ class Tries:
     tell: Callable[[TryAgain], None] = lambda _: None
     """Hears of every failed try that another one follows."""
 
-    def wait(self, error: Exception) -> bool | float:
-        """Whether to try again after ``error``, and when, if the other side has a wish; stamina backs off otherwise."""
+    def wait(self, error: Exception, tried: int) -> bool | float:
+        """How long to wait after ``error`` ended try number ``tried``; False: it is not tried again."""
         if not isinstance(error, _REPEATED):
             return False
         if error.retry_after_s is not None and error.retry_after_s > self.total_s:
             return False
         self.tell(error)
-        if error.retry_after_s is None:
-            return True
-        return error.retry_after_s + random.uniform(0, self.first_wait_s)  # noqa: S311 - spreads load, hides nothing
+        if error.retry_after_s is not None:
+            return error.retry_after_s + full_jitter_s(0, first_s=self.first_wait_s, longest_s=self.longest_wait_s)
+        return full_jitter_s(tried - 1, first_s=self.first_wait_s, longest_s=self.longest_wait_s)
 
 
 PATIENT = Tries()
@@ -55,12 +55,7 @@ async def persist(what: str, call: Callable[[], Awaitable[T]], tries: Tries) -> 
         ServiceUnreachable: the last try failed, too, or the other side wishes a longer pause than all tries may take.
     """
     attempts = stamina.retry_context(
-        on=tries.wait,
-        attempts=tries.attempts,
-        timeout=tries.total_s,
-        wait_initial=tries.first_wait_s,
-        wait_max=tries.longest_wait_s,
-        wait_jitter=tries.first_wait_s,
+        on=lambda error: tries.wait(error, tried), attempts=tries.attempts, timeout=tries.total_s
     )
     tried = 0
     try:
@@ -91,10 +86,10 @@ def wished_pause_s(headers: Mapping[str, str]) -> float | None:
     seconds = _number(wish)
     if seconds is not None:
         return max(0.0, seconds)
-    moment = _moment(wish)
-    if moment is None:
+    until = moment(wish)
+    if until is None:
         return None
-    return max(0.0, (moment - (_moment(headers.get("Date")) or utc_now())).total_seconds())
+    return max(0.0, (until - (moment(headers.get("Date")) or utc_now())).total_seconds())
 
 
 def _number(text: str | None) -> float | None:
@@ -105,9 +100,10 @@ def _number(text: str | None) -> float | None:
     return number if abs(number) < float("inf") else None
 
 
-def _moment(text: str | None) -> datetime | None:
+def moment(text: str | None) -> datetime | None:
+    """The time in an HTTP date (RFC 9110, 5.6.7); None where there is none."""
     try:
-        moment = parsedate_to_datetime(text or "")
+        found = parsedate_to_datetime(text or "")
     except (TypeError, ValueError):
         return None
-    return moment if moment.tzinfo else None
+    return found if found.tzinfo else None

@@ -1,7 +1,7 @@
 """The generation service's API: the adapter of ``pipeline.ports.interfaces.Scenario`` for the real one and its kin."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -73,6 +73,9 @@ class ScenarioClient:
             calls = Calls(session, credentials, project=project, tries=tries)
             yield cls(calls, transfers, import_wait=import_wait)
 
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        return self._calls.gate.turn()
+
     async def create_asset(self, *, name: str, data: bytes, media_type: str, gallery: Gallery) -> str:
         if len(data) < MULTIPART_FROM_BYTES:
             return await upload_whole(self._calls, name=name, data=data, gallery=gallery)
@@ -136,7 +139,8 @@ class ScenarioClient:
             query |= {"createdAfter": _iso(created_after)}
         if page:
             query |= {"paginationToken": page}
-        return (await self._calls.ask(Call(method="GET", path="/jobs", query=query), JobsAnswer)).to_domain()
+        answer, told_at = await self._calls.ask_when(Call(method="GET", path="/jobs", query=query), JobsAnswer)
+        return answer.to_domain(told_at)
 
     async def assets(self, asset_ids: Sequence[str]) -> list[Asset]:
         """In the order of asking; any number, in requests of 200 at most."""

@@ -3,13 +3,15 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from pipeline.domain.errors import RequestRefused
 from pipeline.ports.credentials import Credentials
+from pipeline.ports.gate import Gate
 from pipeline.ports.http import Answer, ApiSession
-from pipeline.ports.retrying import Tries, persist
+from pipeline.ports.retrying import Tries, moment, persist
 from pipeline.ports.scenario_answers import Judge, problem, request_id
 from pipeline.ports.scenario_wire import Wire, parse
 
@@ -49,6 +51,7 @@ class Calls:
         self._project = {"projectId": project} if project else {}
         self.project = project
         self.tries = tries
+        self.gate = Gate()
 
     async def once(self, call: Call, *, fresh_connection: bool = False) -> Answer:
         """Exactly one request. An answer that is no success has lost our credentials, should it have repeated them.
@@ -73,11 +76,16 @@ class Calls:
             CredentialsError, RequestRefused: final answers.
             ServiceUnreachable: all tries failed.
         """
+        return (await self.ask_when(call, wire, judge))[0]
 
-        async def attempt() -> W:
-            answer = await self.once(call)
-            if error := judge(str(call), answer):
-                raise error
-            return parse(wire, answer.body, str(call), request_id(answer))
+    async def ask_when(self, call: Call, wire: type[W], judge: Judge = problem) -> tuple[W, datetime | None]:
+        """As ``ask``, with the service's clock when it answered (``Date``), if it says."""
+
+        async def attempt() -> tuple[W, datetime | None]:
+            async with self.gate.turn():
+                answer = await self.once(call)
+                if error := judge(str(call), answer):
+                    raise error
+            return parse(wire, answer.body, str(call), request_id(answer)), moment(answer.headers.get("Date"))
 
         return await persist(str(call), attempt, self.tries)

@@ -60,6 +60,7 @@ def _complaint(place: Sequence[int | str], message: str) -> str:
 
 
 class _JobMetadata(Wire):
+    model_id: str | None = None
     asset_ids: list[str] | None = None
     input: dict[str, Any] | None = None
     error: str | None = None
@@ -97,6 +98,7 @@ class _Job(Wire):
         return Job(
             job_id=self.job_id,
             status=status,
+            model_id=metadata.model_id or "",
             progress=min(max(self.progress or 0.0, 0.0), 1.0),
             created_at=self.created_at,
             updated_at=self.updated_at,
@@ -130,8 +132,12 @@ class JobsAnswer(Wire):
     jobs: list[_Job]
     next_pagination_token: str | None = None
 
-    def to_domain(self) -> JobPage:
-        return JobPage(jobs=tuple(one.to_domain() for one in self.jobs), next_page=self.next_pagination_token or None)
+    def to_domain(self, told_at: datetime | None = None) -> JobPage:
+        return JobPage(
+            jobs=tuple(one.to_domain() for one in self.jobs),
+            next_page=self.next_pagination_token or None,
+            told_at=told_at,
+        )
 
 
 class QuoteAnswer(Wire):
