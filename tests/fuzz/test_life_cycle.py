@@ -390,5 +390,5 @@ class LifeCycle(RuleBasedStateMachine):
             assert told_cu in {PRICE_CU * len(charged), PRICE_CU * (len(charged) - unheard)}
 
 
-LifeCycle.TestCase.settings = settings(stateful_step_count=25, max_examples=60)
+LifeCycle.TestCase.settings = settings(stateful_step_count=25)
 TestLifeCycle = LifeCycle.TestCase
