@@ -6,6 +6,7 @@ official SDK's types (scenario-sdk 2.4.0).
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -74,13 +75,14 @@ class _JobBilling(Wire):
 
     def charged(self, status: JobStatus) -> float | None:
         """What the job costs in the end. ``cuCost`` is the main action after its discount, to which the details add;
-        it stays as it was when a failed or cancelled job has been refunded.
+        it stays as it was when a failed or cancelled job has been refunded. A sum that is no price counts as not told.
         """
         if status in {JobStatus.FAILURE, JobStatus.CANCELED} and not self.disable_refund:
             return 0.0
         if self.cu_cost is None:
             return None
-        return self.cu_cost + sum(cost or 0.0 for cost in (self.cu_cost_details or {}).values())
+        told = self.cu_cost + sum(cost or 0.0 for cost in (self.cu_cost_details or {}).values())
+        return told if told >= 0 and isfinite(told) else None
 
 
 class _Job(Wire):
@@ -170,9 +172,14 @@ class _Asset(Wire):
             kind=self.kind or "",
             media_type=self.mime_type or "",
             source=self.source or "",
-            size_bytes=None if properties.size is None else int(properties.size),
-            face_count=None if properties.face_count is None else int(properties.face_count),
+            size_bytes=_count(properties.size),
+            face_count=_count(properties.face_count),
         )
+
+
+def _count(told: float | None) -> int | None:
+    """A number of things; what is below none counts as not told."""
+    return None if told is None or told < 0 else int(told)
 
 
 class AssetsAnswer(Wire):
@@ -246,17 +253,19 @@ class _Input(Wire):
             name=self.name,
             type=kind,
             required=bool(self.required.always if isinstance(self.required, _Required) else self.required),
-            default=_whole_number(self.default),
+            default=_choice(self.default),
             min=self.min,
             max=self.max,
-            allowed=tuple(_whole_number(one) for one in self.allowed_values or ()),
+            allowed=tuple(_choice(one) for one in self.allowed_values or ()),
             cost_impact=not is_file if self.cost_impact is None else self.cost_impact,
         )
 
 
-def _whole_number(value: Any) -> Any:
-    """500000.0 and 500000 are the same choice, and must get the same content key."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+def _choice(value: Any) -> Any:
+    """500000.0 and 500000 are one choice, and must get the same content key; NaN and Infinity are none."""
+    if not isinstance(value, float):
+        return value
+    return int(value) if value.is_integer() else value if isfinite(value) else None
 
 
 class _Model(Wire):
