@@ -111,6 +111,6 @@ def moment(text: str | None) -> datetime | None:
     """The time in an HTTP date (RFC 9110, 5.6.7); None where there is none."""
     try:
         found = parsedate_to_datetime(text or "")
-    except (TypeError, ValueError):
+    except (ArithmeticError, LookupError, TypeError, ValueError):  # the standard library raises what it runs into
         return None
     return found if found.tzinfo else None

@@ -21,11 +21,17 @@ W = TypeVar("W", bound="Wire")
 Id = Annotated[str, Field(min_length=1)]
 
 
-def _in_utc(moment: datetime) -> datetime:
+_YEARS = range(2000, 2200)
+
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    """A time of another age counts as not told: nothing can be reckoned with it, nor may it spoil the whole list."""
+    if moment is None or moment.year not in _YEARS:
+        return None
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-Moment = Annotated[datetime, AfterValidator(_in_utc)]
+Moment = Annotated[datetime | None, AfterValidator(_in_utc)]
 """ISO 8601; without an offset it is read as UTC."""
 
 
@@ -89,8 +95,8 @@ class _Job(Wire):
     job_id: Id
     status: str
     progress: float | None = None
-    created_at: Moment | None = None
-    updated_at: Moment | None = None
+    created_at: Moment = None
+    updated_at: Moment = None
     metadata: _JobMetadata | None = None
     billing: _JobBilling | None = None
 

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping
 from copy import deepcopy
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -164,6 +165,9 @@ def test_an_answer_with_anything_anywhere_is_read_or_a_fault(kind, data) -> None
 @example(wire.JobAnswer, b'{"job": {"jobId": "\\ud800", "status": "success"}}')
 @example(wire.JobAnswer, as_json({"job": JOB | {"billing": {"cuCost": -5}}}))
 @example(wire.JobAnswer, as_json({"job": JOB | {"billing": {"cuCost": 1e308, "cuCostDetails": {"a": 1e308}}}}))
+@example(wire.JobAnswer, as_json({"job": JOB | {"createdAt": "0001-01-01T00:00:00+23:59"}}))
+@example(wire.JobAnswer, as_json({"job": JOB | {"updatedAt": "9999-12-31T23:59:59-23:59"}}))
+@example(wire.JobAnswer, as_json({"job": JOB | {"updatedAt": 1e300, "createdAt": -1e18}}))
 @example(wire.AssetsAnswer, as_json({"assets": [ASSET | {"properties": {"size": -1, "faceCount": -1}}]}))
 @example(wire.ModelAnswer, as_json({"model": {"inputs": [INPUT | {"default": float("nan")}]}}))
 @example(
@@ -181,7 +185,8 @@ def sane(value: Any) -> None:
         case Job():
             assert 0 <= value.progress <= 1
             assert value.cu_charged is None or 0 <= value.cu_charged < math.inf
-            assert all(at is None or at.utcoffset() is not None for at in (value.created_at, value.updated_at))
+            for at in (value.created_at, value.updated_at):
+                assert at is None or (at - timedelta(days=2)).utcoffset() == timedelta(0)
             value.job_id.encode()
         case Quote():
             assert 0 <= value.cu < math.inf
