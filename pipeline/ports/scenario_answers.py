@@ -29,6 +29,9 @@ _NEVER_EXECUTED = frozenset({400, 402, 404, 405, 406, 407, 410, 411, 413, 414, 4
 """Answers to a submission that prove, beside 401, 403 and 429, that no job was made."""
 
 _TEXT_MAX = 500
+_BODY_MAX_BYTES = 256 * 1024
+"""A refusal that is longer is not worth reading: searching it for each of our assets would hold up everybody."""
+
 _REQUEST_IDS = ("x-request-id", "x-amzn-requestid", "x-amz-request-id", "cf-ray")
 _ABSENCE = re.compile(
     r"not found|not exist|n't exist|unknown|no such|missing|deleted|expired|no longer|cannot find|can't find",
@@ -176,6 +179,8 @@ def _redirected(what: str, answer: Answer, said: ServiceAnswer) -> RequestRefuse
 
 
 def _error_body(answer: Answer) -> Mapping[str, Any]:
+    if len(answer.body) > _BODY_MAX_BYTES:
+        return {}
     try:
         body = json.loads(answer.body)
     except (ValueError, RecursionError):

@@ -292,3 +292,10 @@ def test_a_submission_is_uncertain_unless_its_answer_proves_that_no_job_was_made
 def test_only_assets_of_the_request_are_said_to_be_gone(status, body, asset_ids) -> None:
     error = asset_gone("POST /it", Answer(status=status, headers={}, body=body), asset_ids)
     assert error is None or set(error.asset_ids) <= set(asset_ids)
+
+
+@pytest.mark.parametrize("status", [400, 404, 429, 500])
+def test_a_refusal_without_end_is_judged_by_its_status(status) -> None:
+    answer = Answer(status=status, headers={}, body=as_json({"reason": "asset_1 not found " * 1_000_000}))
+    assert submission_problem("POST /it", answer, ["asset_1"] * 8)
+    assert len(str(problem("POST /it", answer))) < 100
