@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from pipeline.domain.errors import Throttled
+from pipeline.domain.errors import RequestRefused, Throttled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +64,9 @@ class Gate:
             yield
         except Throttled as error:
             self._close(turn, error.retry_after_s)
+            raise
+        except RequestRefused:  # an answer, too
+            self._answered(turn)
             raise
         else:
             self._answered(turn)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simulated_ports import virtual_time
 
-from pipeline.domain.errors import ConnectionLost, Throttled
+from pipeline.domain.errors import ConnectionLost, RequestRefused, Throttled
 from pipeline.ports.gate import Gate, Pauses, full_jitter_s
 
 pytestmark = pytest.mark.anyio
@@ -45,7 +45,7 @@ class Host:
                 await anyio.sleep(answers_s)
                 if error:
                     raise error
-        except (Throttled, ConnectionLost):
+        except (Throttled, ConnectionLost, RequestRefused):
             pass
 
 
@@ -88,6 +88,13 @@ async def test_after_the_pause_one_goes_first_and_the_others_when_it_was_answere
     async with closed() as (one, tasks):
         crowd(tasks, one, 7, answers_s=1)
     assert one.times == [100, 101, 101, 102, 102, 102, 102]
+
+
+async def test_a_plain_no_is_an_answer() -> None:
+    async with closed() as (one, tasks):
+        crowd(tasks, one, 3, answers_s=1, says=RequestRefused("there is no such job"))
+    assert one.times == [100, 101, 101]
+    assert not one.gate.is_closed
 
 
 async def test_after_so_many_answers_nobody_waits_for_anybody() -> None:
