@@ -267,11 +267,11 @@ class _Input(Wire):
         )
 
 
-def _choice(value: Any) -> Any:
-    """500000.0 and 500000 are one choice, and must get the same content key; NaN and Infinity are none."""
-    if not isinstance(value, float):
-        return value
-    return int(value) if value.is_integer() else value if isfinite(value) else None
+def _choice(value: Any) -> str | int | float | bool | None:
+    """500000.0 and 500000 are one choice, and must get the same content key. What is no scalar of JSON is none."""
+    if isinstance(value, float) and isfinite(value):
+        return int(value) if value.is_integer() else value
+    return value if isinstance(value, str | int) else None
 
 
 class _Model(Wire):

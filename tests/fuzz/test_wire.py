@@ -170,6 +170,7 @@ def test_an_answer_with_anything_anywhere_is_read_or_a_fault(kind, data) -> None
 @example(wire.JobAnswer, as_json({"job": JOB | {"updatedAt": 1e300, "createdAt": -1e18}}))
 @example(wire.AssetsAnswer, as_json({"assets": [ASSET | {"properties": {"size": -1, "faceCount": -1}}]}))
 @example(wire.ModelAnswer, as_json({"model": {"inputs": [INPUT | {"default": float("nan")}]}}))
+@example(wire.ModelAnswer, as_json({"model": {"inputs": [INPUT | {"default": [float("nan")]}]}}))
 @example(
     wire.ModelAnswer, b'{"model": {"inputs": [{"name": "a", "type": "number", "default": 1' + b"0" * 5000 + b"}]}}"
 )
