@@ -114,6 +114,16 @@ async def test_a_refusal_on_the_way_up_begins_anew() -> None:
     assert one.times[4:] == [112, 113, 113]
 
 
+async def test_after_a_new_refusal_nobody_waits_for_those_sent_before_it() -> None:
+    async with closed() as (one, tasks):
+        await one.ask()
+        crowd(tasks, one, 1, answers_s=3600)
+        await one.ask(wish_s=5)
+        await one.ask()
+        tasks.cancel_scope.cancel()
+    assert sorted(one.times) == [100, 100, 100, 105]
+
+
 async def test_the_longest_wish_stands() -> None:
     one = host()
     async with anyio.create_task_group() as tasks:
@@ -184,8 +194,9 @@ async def test_a_refusal_heard_after_an_answer_to_a_later_request_is_old_news() 
         await one.ask()
         await anyio.sleep(40)
         assert not one.gate.is_closed
+        await one.ask(wish_s=1)
         await one.ask()
-    assert one.times == [0, 0, 1, 41]
+    assert one.times == [0, 0, 1, 41, 42]
 
 
 async def test_one_that_hangs_holds_nobody_up_for_longer_than_its_time() -> None:
