@@ -132,8 +132,12 @@ class Pool:
                 self._submissions.discard(scope)
 
     async def stop_when_told(self, scope: CancelScope) -> None:
-        """Waits for the word, then cancels ``scope``; submissions on their way get their last words."""
-        await self._stop.wait()
-        for submission in self._submissions:
-            submission.deadline = anyio.current_time() + LAST_WORDS_S
+        """Waits for the word, then cancels ``scope``. Submissions on their way get their last words, also when it is an
+        error that ends the run and, with it, this wait.
+        """
+        try:
+            await self._stop.wait()
+        finally:
+            for submission in self._submissions:
+                submission.deadline = anyio.current_time() + LAST_WORDS_S
         scope.cancel()
