@@ -1,4 +1,5 @@
 """Lost answers are settled while the run goes on, and a run waits no longer than it has to. In virtual time."""
+# ruff: noqa: ARG002 - a service is told more than its simulation looks at
 
 from dataclasses import replace
 from datetime import timedelta
