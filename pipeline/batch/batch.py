@@ -198,7 +198,7 @@ class Batch:
         async with anyio.create_task_group() as background:
             background.start_soon(pool.stop_when_told, background.cancel_scope)
             background.start_soon(watcher.run)
-            background.start_soon(self._publish_now_and_then, plan)
+            background.start_soon(self._publish_now_and_then, plan, journal)
             background.start_soon(settling.run)
             async with anyio.create_task_group() as workers:
                 for _ in range(self._worker_count(pool)):
@@ -261,10 +261,13 @@ class Batch:
     def _pricing(self, schema: ModelSchema) -> Pricing:
         return Pricing(self._terms, schema, ledger=self._ledger)
 
-    async def _publish_now_and_then(self, plan: Plan) -> None:
+    async def _publish_now_and_then(self, plan: Plan, journal: Journal) -> None:
+        published = -1
         while True:
-            with anyio.CancelScope(shield=True):
-                await self._publish(plan)
+            if journal.moves != published:
+                published = journal.moves
+                with anyio.CancelScope(shield=True):
+                    await self._publish(plan)
             await anyio.sleep(PUBLISH_EVERY_S)
 
     async def _publish(self, plan: Plan) -> list[ResultRow]:
