@@ -6,7 +6,7 @@ import anyio
 
 from pipeline.batch.flow import Flow
 from pipeline.batch.journal import Journal
-from pipeline.batch.outcome import Outcome, outcome_of
+from pipeline.batch.outcome import Outcome, outcome_of, rows_inside
 from pipeline.batch.placing import Placing
 from pipeline.batch.pool import Pool
 from pipeline.batch.pricing import Pricing
@@ -23,6 +23,7 @@ from pipeline.domain.manifest import Manifest
 from pipeline.domain.model import ModelSchema, schema_known_of
 from pipeline.domain.planning import Action, Plan, PlannedItem
 from pipeline.domain.results import ResultRow, refused_rows, row_of
+from pipeline.domain.run_options import AS_THE_MANIFEST_SAYS, RunOptions
 from pipeline.domain.views import View
 from pipeline.ports.interfaces import Compute, Downloads, Images, Ledger, Now, Scenario, Storage
 from pipeline.stages.deliver import publish
@@ -52,12 +53,14 @@ class Batch:
         now: Now,
         observe: Observer,
         after_publish: AfterPublish | None = None,
+        options: RunOptions = AS_THE_MANIFEST_SAYS,
     ) -> None:
         """``service`` is the service's identity, a part of every content key: ``scenario``, ``local`` or its base URL.
         ``compute`` draws the previews; None: there are none. ``after_publish`` hears the rows whenever the results
-        manifest was published (the report is drawn there).
+        manifest was published (the report is drawn there). ``options`` stand over the manifest.
         """
-        self._manifest = manifest
+        self._manifest = options.over(manifest)
+        self._options = options
         self._images = images
         self._storage = storage
         self._ledger = ledger
@@ -72,6 +75,7 @@ class Batch:
         plan = await survey(
             self._manifest, self._terms, images=self._images, storage=self._storage, ledger=self._ledger
         )
+        plan = self._options.selection.of(plan)
         return await self._pricing(schema_known_of(self._manifest.model)).known(plan)
 
     async def price(self, plan: Plan, scenario: Scenario) -> Plan:
@@ -100,9 +104,7 @@ class Batch:
                 results are published first.
         """
         budget = _budget(plan, self._manifest.budget.max_cu)
-        self._observe(
-            RunStarted(total=len(plan.to_do), already_done=len(plan.items) - len(plan.to_do), quoted_cu=plan.cu)
-        )
+        self._observe(RunStarted(total=len(plan.to_do), already_done=plan.done, quoted_cu=plan.cu))
         try:
             await self._place_known(plan, stop)
             if scenario is not None and downloads is not None:
@@ -111,7 +113,7 @@ class Batch:
         finally:
             with anyio.CancelScope(shield=True):
                 rows = await self._publish(plan)
-        outcome = outcome_of(rows, interrupted=stop.is_set(), charged_cu=budget.spent_cu)
+        outcome = outcome_of(rows_inside(rows, plan), interrupted=stop.is_set(), charged_cu=budget.spent_cu)
         self._observe(
             RunEnded(
                 delivered=outcome.delivered,
