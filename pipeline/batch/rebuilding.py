@@ -164,7 +164,7 @@ class Rebuilding:
         found.names = await picture_names(found.listed.jobs, scenario=self._scenario)
         found.keys = _keys_of(found.listed.jobs, told, orders, found.names)
         found.records = {one.key: one for one in await self._ledger.items()}
-        found.known_jobs = frozenset(await self._ledger.known_jobs())
+        found.known_jobs = frozenset(await self._ledger.known_jobs([job.job_id for job in found.listed.jobs]))
         for job in sorted(found.listed.jobs, key=_age_of):
             if (key := found.keys.get(job.job_id)) and job.job_id not in found.known_jobs:
                 found.jobs.setdefault(key, []).append(job)
