@@ -15,9 +15,9 @@ LAST_WORDS_S = 4.0
 """How long a submission that is on its way may still wait for its answer once the run is told to stop."""
 
 FIRST_HOLD_S = 60.0
-LONGEST_HOLD_S = 1800.0
-"""How long the pool stays as small as a refusal made it before it grows by one slot; doubled by each refusal that
-follows a growth.
+LONGEST_HOLD_S = 600.0
+"""How long the pool stays as small as a refusal made it before it grows by one slot; doubled by a refusal that follows a
+growth, halved by a growth that none followed.
 """
 
 FIRST_PAUSE_S = 5.0
@@ -95,6 +95,8 @@ class Pool:
         now = anyio.current_time()
         if self.slots.total_tokens < self._most and now >= self._grows_at:
             self.slots.total_tokens += 1
+            if self._has_grown:
+                self._hold_s = max(self._hold_s / 2, FIRST_HOLD_S)
             self._has_grown, self._grows_at = True, now + self._hold_s
 
     def refused(self, ceiling: int, wish_s: float | None) -> bool:

@@ -21,6 +21,10 @@ Connection = sqlite3.Connection
 Row = sqlite3.Row
 
 
+class DatabaseDamaged(LocalIoError):
+    """The file is no database, or no whole one any more: opening it again will not help."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Migration:
     """One step of a schema's history. Applied once, in order, recorded in the transaction that makes it."""
@@ -42,20 +46,28 @@ class _Request(Generic[T]):
 class Database:
     """One SQLite file. Writes that arrive while another commits share the next transaction (group commit)."""
 
-    def __init__(self, path: Path, connection: Connection) -> None:
+    def __init__(self, path: Path, connection: Connection, *, mend: str) -> None:
         self.path = path
+        self._mend = mend
         self._connection = connection
         self._gate = anyio.Lock()
         self._waiting: list[_Request[Any]] = []
 
     @classmethod
-    async def open(cls, path: Path, migrations: Sequence[Migration]) -> Self:
-        """Open or create the file and bring its schema up to date.
+    async def open(
+        cls,
+        path: Path,
+        migrations: Sequence[Migration],
+        *,
+        mend: str = "restore it from a backup; move it away only knowingly",
+    ) -> Self:
+        """Open or create the file and bring its schema up to date. ``mend`` is what to do should it be damaged.
 
         Raises:
-            LocalIoError: not to be opened or written, damaged, or written by a newer version.
+            DatabaseDamaged: no SQLite file, or not a whole one.
+            LocalIoError: not to be opened or written, or written by a newer version.
         """
-        return cls(path, await to_thread.run_sync(_open, path, tuple(migrations)))
+        return cls(path, await to_thread.run_sync(_open, path, tuple(migrations), mend), mend=mend)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` in a transaction; returns when it is committed. An error in it undoes its own part alone."""
@@ -78,6 +90,16 @@ class Database:
             with CancelScope(shield=True):
                 result = await to_thread.run_sync(self._translated, work)
         return result
+
+    async def check(self) -> None:
+        """Look at every page of the file.
+
+        Raises:
+            DatabaseDamaged: what SQLite has against it.
+        """
+        complaint = await self.read(_first_complaint)
+        if complaint:
+            raise DatabaseDamaged(f"{self.path} is damaged ({complaint})", mend=self._mend)
 
     async def close(self) -> None:
         with CancelScope(shield=True):
@@ -111,12 +133,12 @@ class Database:
             if not self._connection.in_transaction:  # the disk is full: SQLite has rolled back everything
                 raise
             self._connection.execute("ROLLBACK TO one")
-            request.error = _translate(error, self.path) if isinstance(error, sqlite3.Error) else error
+            request.error = _translate(error, self.path, self._mend) if isinstance(error, sqlite3.Error) else error
         self._connection.execute("RELEASE one")
 
     def _abandon(self, batch: list[_Request[Any]], error: Exception) -> None:
         for request in batch:
-            request.error = _translate(error, self.path) if isinstance(error, sqlite3.Error) else error
+            request.error = _translate(error, self.path, self._mend) if isinstance(error, sqlite3.Error) else error
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 
@@ -124,15 +146,15 @@ class Database:
         try:
             return work(self._connection)
         except sqlite3.Error as error:
-            raise _translate(error, self.path) from error
+            raise _translate(error, self.path, self._mend) from error
 
 
-def _open(path: Path, migrations: tuple[Migration, ...]) -> Connection:
+def _open(path: Path, migrations: tuple[Migration, ...], mend: str) -> Connection:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
     except (OSError, sqlite3.Error) as error:
-        raise _translate(error, path) from error
+        raise _translate(error, path, mend) from error
     try:
         connection.row_factory = sqlite3.Row
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
@@ -140,7 +162,7 @@ def _open(path: Path, migrations: tuple[Migration, ...]) -> Connection:
         _migrate(connection, path, migrations)
     except sqlite3.Error as error:
         connection.close()
-        raise _translate(error, path) from error
+        raise _translate(error, path, mend) from error
     except LocalIoError:
         connection.close()
         raise
@@ -177,13 +199,23 @@ def _apply(connection: Connection, migration: Migration) -> None:
         raise
 
 
-def _translate(error: OSError | sqlite3.Error, path: Path) -> LocalIoError:
-    if isinstance(error, sqlite3.DatabaseError) and "malformed" in str(error):
-        return LocalIoError(
-            f"{path} is damaged ({error})", mend="restore it from a backup; move it away only knowingly"
-        )
-    if isinstance(error, sqlite3.DatabaseError) and "not a database" in str(error):
-        return LocalIoError(f"{path} is no SQLite file ({error})", mend="name another state folder, or move it away")
+def _first_complaint(connection: Connection) -> str:
+    with closing(connection.execute("PRAGMA quick_check(1)")) as rows:
+        said = str(rows.fetchone()[0])
+    return "" if said == "ok" else " ".join(said.split())
+
+
+_DAMAGES = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_NOTADB})
+_CODE_MASK = 0xFF
+"""The primary part of an extended result code (https://www.sqlite.org/rescode.html)."""
+
+
+def _translate(error: OSError | sqlite3.Error, path: Path, mend: str) -> LocalIoError:
+    code = getattr(error, "sqlite_errorcode", 0) & _CODE_MASK
+    if code == sqlite3.SQLITE_NOTADB:
+        return DatabaseDamaged(f"{path} is no SQLite file ({error})", mend=mend)
+    if code in _DAMAGES or "unsupported file format" in str(error):
+        return DatabaseDamaged(f"{path} is damaged ({error})", mend=mend)
     if "disk is full" in str(error) or getattr(error, "errno", None) == errno.ENOSPC:
         return LocalIoError(f"the disk that holds {path} is full", mend="make room, then run the same command again")
     return LocalIoError(f"{path} cannot be used: {error}", mend="check that the folder exists and may be written")
