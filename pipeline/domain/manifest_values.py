@@ -62,9 +62,11 @@ def did_you_mean(word: str, names: Sequence[str]) -> str:
 
 
 _DURATION = re.compile(
-    r"(?:(?P<d>\d+(?:\.\d+)?) *(?:d|days?))? *(?:(?P<h>\d+(?:\.\d+)?) *(?:h|hours?))?"
-    r" *(?:(?P<m>\d+(?:\.\d+)?) *(?:m|min|minutes?))? *(?:(?P<s>\d+(?:\.\d+)?) *(?:s|sec|seconds?))?"
+    r"(?:(?P<d>\d+(?:\.\d+)?) *(?:d|days?) *)?(?:(?P<h>\d+(?:\.\d+)?) *(?:h|hours?) *)?"
+    r"(?:(?P<m>\d+(?:\.\d+)?) *(?:m|min|minutes?) *)?(?:(?P<s>\d+(?:\.\d+)?) *(?:s|sec|seconds?))?",
+    re.ASCII,
 )
+"""Every space has one place where it can be taken: a text that is no duration is refused in linear time."""
 _SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 DAY_S = 86_400.0
 
