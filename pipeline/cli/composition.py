@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import anyio
 
 from pipeline.batch import EMBEDDED, Batch, Outcome
+from pipeline.batch.remains import RESULTS, read_results
 from pipeline.domain.errors import CredentialsError, LocalIoError, ServiceUnreachable, UsageError
 from pipeline.domain.events import Noted, Observer
 from pipeline.domain.manifest import Manifest, load_manifest
@@ -25,6 +26,7 @@ from pipeline.ports.credentials import Credentials, from_environment
 from pipeline.ports.images import PillowImages
 from pipeline.ports.interfaces import Compute, Downloads, Scenario
 from pipeline.ports.ledger import LEDGER_FILE, SqliteLedger
+from pipeline.ports.ledger_files import is_missing, set_aside_before
 from pipeline.ports.lock import state_lock
 from pipeline.ports.storage import LocalStorage
 
@@ -83,9 +85,44 @@ async def opened_ledger(manifest: Manifest) -> AsyncIterator[SqliteLedger]:
 
 
 @asynccontextmanager
+async def trusted_ledger(manifest: Manifest) -> AsyncIterator[SqliteLedger]:
+    """The ledger, once it is certain that it can be read whole and that it is the one which the output folder's results
+    were made with: a run on another would pay once more for all that they tell of.
+
+    Raises:
+        LocalIoError: it is missing, damaged, or does not know what the results tell.
+    """
+    path = manifest.state_folder / LEDGER_FILE
+    paid = (await read_results(manifest.output_folder, storage=LocalStorage())).paid
+    if await is_missing(path) and (paid or await set_aside_before(path)):
+        raise _lost(path, paid)
+    async with opened_ledger(manifest) as ledger:
+        await ledger.check()
+        known = await ledger.known_jobs([row.job_id for row in paid])
+        if unknown := [row for row in paid if row.job_id not in known]:
+            raise _lost(path, unknown)
+        yield ledger
+
+
+def _lost(path: Path, paid: Sequence[ResultRow]) -> LocalIoError:
+    if not paid:
+        return LocalIoError(
+            f"the ledger {path} is missing, and a damaged one was set aside there",
+            mend="`mvmesh reconcile MANIFEST --rebuild` makes it anew; or move what was set aside out of that folder",
+        )
+    count, first = len({row.job_id for row in paid}), paid[0]
+    return LocalIoError(
+        f"the ledger {path} does not know {count} paid {'job' if count == 1 else 'jobs'} that {RESULTS} tells of "
+        f"({first.label}: {first.job_id}{', ...' if count > 1 else ''}): they would be paid again",
+        mend="`mvmesh reconcile MANIFEST --rebuild` makes it anew from the files and the service's job list; "
+        f"or move {RESULTS} away to begin anew",
+    )
+
+
+@asynccontextmanager
 async def opened_batch(manifest: Manifest, observe: Observer) -> AsyncIterator[Batch]:
     """The batch on its ledger; the lock of the state folder is the caller's business."""
-    async with opened_ledger(manifest) as ledger, _preview_workers() as compute:
+    async with trusted_ledger(manifest) as ledger, _preview_workers() as compute:
         storage = LocalStorage()
         yield Batch(
             manifest,

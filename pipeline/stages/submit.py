@@ -213,6 +213,16 @@ def _may_be(job: Job, one: LostSubmission, seen: _Seen, patience: Patience) -> b
     return job.created_at is None or first <= job.created_at <= last
 
 
+def differences(echo: Mapping[str, Any], inputs: Mapping[str, Any]) -> list[str]:
+    """In words, what a job's echo has other than these inputs; empty where it echoes them."""
+    further = {view.field: None for view in View if echo.get(view.field) and view.field not in inputs}
+    return [
+        f"{name} is {echo.get(name, 'not told')}, was sent as {'nothing' if value is None else value}"
+        for name, value in {**inputs, **further}.items()
+        if echo.get(name) != value
+    ]
+
+
 def _echoes(echo: Mapping[str, Any], inputs: Mapping[str, Any]) -> bool:
     """Whether a job's echo is of these inputs: it may have more (defaults, further fields), never less or other.
 
