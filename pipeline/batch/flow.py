@@ -154,7 +154,8 @@ class Flow:
             return record
         began = anyio.current_time()
         try:
-            job = await self._watcher.wait(record.job_id, tell=partial(self._tell_progress, planned))
+            with self._pool.job():
+                job = await self._watcher.wait(record.job_id, tell=partial(self._tell_progress, planned))
         except StageTimedOut as error:  # paid, perhaps: it stays submitted, and the next run looks it up first
             self._journal.warn(planned, f": {error}")
             return record

@@ -16,8 +16,8 @@ LAST_WORDS_S = 4.0
 
 FIRST_HOLD_S = 60.0
 LONGEST_HOLD_S = 600.0
-"""How long the pool stays as small as a refusal made it before it grows by one slot; doubled by a refusal that follows a
-growth, halved by a growth that none followed.
+"""How long the pool stays as small as a refusal made it before it grows by one slot; doubled by a refusal that follows
+a growth, halved by a growth that none followed.
 """
 
 FIRST_PAUSE_S = 5.0
@@ -41,6 +41,7 @@ class Pool:
         self._most = in_flight
         self._until = until
         self._stop = stop
+        self._in_flight = 0
         self._submissions: set[CancelScope] = set()
         self._hold_s = FIRST_HOLD_S
         self._grows_at = 0.0
@@ -68,6 +69,16 @@ class Pool:
         """Wait, with a slot in hand, until a submission may be tried: the pause after a refusal is everybody's."""
         await anyio.sleep_until(self._tries_at)
 
+    @contextmanager
+    def job(self) -> Iterator[None]:
+        """A job of ours is in flight within the block: there is room for as many as there are."""
+        self._in_flight += 1
+        self.slots.total_tokens = max(self.slots.total_tokens, min(self._in_flight, self._most))
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
+
     def accepted(self) -> None:
         """The service took a submission: the pool may grow when it has been small for long enough."""
         self._refusals, self._refused_since = 0, None
@@ -87,22 +98,21 @@ class Pool:
         """
         now = anyio.current_time()
         before = self.slots.total_tokens
-        others = self.slots.borrowed_tokens - 1
         self._most = max(1, min(self._most, ceiling))
-        self.slots.total_tokens = max(1, min(before, self._most, others))
+        self.slots.total_tokens = max(1, min(before, self._most, self._in_flight))
         if self._has_grown:
             self._hold_s = min(self._hold_s * 2, LONGEST_HOLD_S)
         self._has_grown, self._grows_at = False, now + self._hold_s
         self._refusals += 1
-        self._refused_since = None if others else self._refused_since or now
-        self._tries_at = max(self._tries_at, now + self._pause_s(wish_s, others))
+        self._refused_since = None if self._in_flight else self._refused_since or now
+        self._tries_at = max(self._tries_at, now + self._pause_s(wish_s))
         return self.slots.total_tokens < before
 
-    def _pause_s(self, wish_s: float | None, others: int) -> float:
+    def _pause_s(self, wish_s: float | None) -> float:
         """None is needed while jobs of ours are in flight: the end of one of them is what a slot waits for."""
         if wish_s is not None:
             return min(wish_s, LONGEST_PAUSE_S)
-        if others:
+        if self._in_flight:
             return 0.0
         backoff_s = full_jitter_s(self._refusals - 1, first_s=FIRST_PAUSE_S, longest_s=LONGEST_PAUSE_S)
         return FIRST_PAUSE_S + backoff_s
@@ -122,8 +132,12 @@ class Pool:
                 self._submissions.discard(scope)
 
     async def stop_when_told(self, scope: CancelScope) -> None:
-        """Waits for the word, then cancels ``scope``; submissions on their way get their last words."""
-        await self._stop.wait()
-        for submission in self._submissions:
-            submission.deadline = anyio.current_time() + LAST_WORDS_S
+        """Waits for the word, then cancels ``scope``. Submissions on their way get their last words, also when it is an
+        error that ends the run and, with it, this wait.
+        """
+        try:
+            await self._stop.wait()
+        finally:
+            for submission in self._submissions:
+                submission.deadline = anyio.current_time() + LAST_WORDS_S
         scope.cancel()

@@ -1,6 +1,8 @@
 """Ceilings met: the pool becomes as small as what is in flight and grows again carefully. In virtual time."""
 # ruff: noqa: ARG002 - a service is told more than its simulation looks at
 
+from contextlib import ExitStack, contextmanager
+
 import anyio
 import pytest
 from simulated_ports import SimulatedService, virtual_time
@@ -21,10 +23,12 @@ def pool_of(in_flight):
     return Pool(in_flight=in_flight, downloads=1, until=None, stop=anyio.Event())
 
 
-async def hold(pool, count):
-    """So many slots in use."""
-    for at in range(count):
-        await pool.slots.acquire_on_behalf_of(at)
+@contextmanager
+def in_flight(pool, count):
+    with ExitStack() as stack:
+        for _ in range(count):
+            stack.enter_context(pool.job())
+        yield
 
 
 class Crowded(SimulatedService):
@@ -54,47 +58,57 @@ async def run_of(tmp_path, service, *, sets, in_flight):
     return await runs.run()
 
 
-async def test_a_refusal_leaves_as_many_slots_as_others_hold():
+async def test_a_refusal_leaves_as_many_slots_as_there_are_jobs_in_flight():
     pool = pool_of(8)
-    await hold(pool, 5)
-    assert pool.refused(20, None)
+    with in_flight(pool, 4):
+        assert pool.refused(20, None)
     assert pool.slots.total_tokens == 4
+
+
+async def test_what_is_accepted_after_a_refusal_has_room():
+    """Both were on their way together."""
+    pool = pool_of(8)
+    pool.refused(20, None)
+    assert pool.slots.total_tokens == 1
+    with in_flight(pool, 3):
+        assert pool.slots.total_tokens == 3
 
 
 async def test_the_ceiling_told_is_never_passed_again():
     pool = pool_of(8)
-    await hold(pool, 8)
-    pool.refused(3, None)
-    assert pool.slots.total_tokens == 3
-    for _ in range(100):
-        await anyio.sleep(FIRST_HOLD_S)
-        pool.accepted()
+    with in_flight(pool, 8):
+        pool.refused(3, None)
+        assert pool.slots.total_tokens == 3
+        for _ in range(100):
+            await anyio.sleep(FIRST_HOLD_S)
+            pool.accepted()
     assert pool.slots.total_tokens == 3
 
 
 async def test_it_grows_by_one_after_a_while_and_waits_longer_where_that_was_too_much():
     pool = pool_of(8)
-    await hold(pool, 5)
-    pool.refused(20, None)
-    pool.accepted()
-    assert pool.slots.total_tokens == 4
-    await anyio.sleep(FIRST_HOLD_S)
-    pool.accepted()
-    pool.accepted()
-    assert pool.slots.total_tokens == 5
-    pool.refused(20, None)
-    assert pool.slots.total_tokens == 4
-    await anyio.sleep(FIRST_HOLD_S)
-    pool.accepted()
-    assert pool.slots.total_tokens == 4
-    await anyio.sleep(FIRST_HOLD_S)
-    pool.accepted()
-    assert pool.slots.total_tokens == 5
+    with in_flight(pool, 4):
+        pool.refused(20, None)
+    with in_flight(pool, 3):
+        pool.accepted()
+        assert pool.slots.total_tokens == 4
+        await anyio.sleep(FIRST_HOLD_S)
+        pool.accepted()
+        pool.accepted()
+        assert pool.slots.total_tokens == 5
+    with in_flight(pool, 4):
+        pool.refused(20, None)
+    with in_flight(pool, 3):
+        await anyio.sleep(FIRST_HOLD_S)
+        pool.accepted()
+        assert pool.slots.total_tokens == 4
+        await anyio.sleep(FIRST_HOLD_S)
+        pool.accepted()
+        assert pool.slots.total_tokens == 5
 
 
 async def test_one_slot_always_stays():
     pool = pool_of(1)
-    await hold(pool, 1)
     assert not pool.refused(1, None)
     assert pool.slots.total_tokens == 1
 

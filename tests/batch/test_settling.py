@@ -1,4 +1,5 @@
 """Lost answers are settled while the run goes on, and a run waits no longer than it has to. In virtual time."""
+# ruff: noqa: ARG002 - a service is told more than its simulation looks at
 
 from dataclasses import replace
 from datetime import timedelta
@@ -8,7 +9,7 @@ import pytest
 from simulated_ports import SimulatedService, virtual_now, virtual_time
 from simulated_run import SimulatedRuns
 
-from pipeline.domain.errors import SubmissionUncertain
+from pipeline.domain.errors import ServiceUnreachable, SubmissionUncertain
 from pipeline.domain.lifecycle import State
 
 pytestmark = pytest.mark.anyio
@@ -120,6 +121,25 @@ async def test_a_service_that_loses_every_answer_is_not_asked_for_ever(tmp_path)
     assert outcome.failed == 1
     assert "4 submissions of it were lost" in rows[0].error.message
     assert service.posts == 4
+
+
+async def test_an_error_that_ends_the_run_waits_for_no_answer_longer_than_a_stop_does(tmp_path):
+    class Hangs(SimulatedService):
+        async def generate(self, *, model, inputs):
+            if self.submitted:
+                self.add_job(inputs)
+                await anyio.sleep(170)
+            return await super().generate(model=model, inputs=inputs)
+
+        async def jobs(self, **asked):
+            raise ServiceUnreachable("no route")
+
+    runs = runs_of(tmp_path, Hangs(), sets=2)
+    with pytest.raises(ExceptionGroup) as raised:
+        await runs.run()
+    assert raised.group_contains(ServiceUnreachable)
+    assert anyio.current_time() < 15
+    assert {one.state for one in await runs.ledger.items()} == {State.SUBMITTED, State.UNCERTAIN}
 
 
 async def test_many_losses_cost_few_looks(tmp_path):
