@@ -17,7 +17,7 @@ CLOCK_SKEW = timedelta(minutes=5)
 LOOK_BACK = timedelta(days=1)
 """How far before the attempt the list is asked for: however wrong a clock is, the echo tells jobs apart."""
 
-_DATE_STEP = timedelta(seconds=1)
+DATE_STEP = timedelta(seconds=1)
 """An HTTP date has whole seconds."""
 
 _PAGES = 200
@@ -127,7 +127,7 @@ class _Seen:
         """The service said the time at some moment between our question and its answer."""
         if page.told_at is not None:
             self.behind = answered_at - page.told_at
-            self.ahead = page.told_at + _DATE_STEP - asked_at
+            self.ahead = page.told_at + DATE_STEP - asked_at
 
     def hear_jobs(self, jobs: Iterable[Job], known: Mapping[str, Mapping[str, Any]]) -> None:
         for job in jobs:
