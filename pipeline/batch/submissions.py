@@ -235,7 +235,7 @@ def loss_of(record: ItemRecord, why: str, now: datetime) -> dict[str, Any]:
     """What a record says once the answer to its submission is lost."""
     error = SubmissionUncertain(
         f"{why}; whether the job was made, and charged, is not known",
-        mend="run again: the service's job list is searched before anything is sent anew",
+        mend="run again, or `mvmesh reconcile`: the service's job list is searched before anything is sent anew",
     )
     assert record.submitting_at is not None  # committed with the intent
     return {"lost_at": min(now, record.submitting_at + timedelta(seconds=ANSWER_WITHIN_S)), **told(error)}
