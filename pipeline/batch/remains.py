@@ -145,4 +145,4 @@ async def picture_names(jobs: Sequence[Job], *, scenario: Scenario) -> Names:
     assets = []
     for start in range(0, len(wanted), _ASSETS_A_CALL):
         assets += await scenario.assets(wanted[start : start + _ASSETS_A_CALL])
-    return {one.asset_id: picture_of(one.name) for one in assets}
+    return {one.asset_id: picture_of(one.name) for one in assets if one.name}

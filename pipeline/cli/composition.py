@@ -92,31 +92,45 @@ async def trusted_ledger(manifest: Manifest) -> AsyncIterator[SqliteLedger]:
     Raises:
         LocalIoError: it is missing, damaged, or does not know what the results tell.
     """
-    path = manifest.state_folder / LEDGER_FILE
-    paid = (await read_results(manifest.output_folder, storage=LocalStorage())).paid
-    if await is_missing(path) and (paid or await set_aside_before(path)):
-        raise _lost(path, paid)
+    paid = await told_to_be_paid(manifest)
     async with opened_ledger(manifest) as ledger:
         await ledger.check()
         known = await ledger.known_jobs([row.job_id for row in paid])
         if unknown := [row for row in paid if row.job_id not in known]:
-            raise _lost(path, unknown)
+            raise _lost(manifest, f"does not know {_told(unknown)}")
         yield ledger
 
 
-def _lost(path: Path, paid: Sequence[ResultRow]) -> LocalIoError:
-    if not paid:
-        return LocalIoError(
-            f"the ledger {path} is missing, and a damaged one was set aside there",
-            mend="`mvmesh reconcile MANIFEST --rebuild` makes it anew; or move what was set aside out of that folder",
-        )
-    count, first = len({row.job_id for row in paid}), paid[0]
+async def told_to_be_paid(manifest: Manifest) -> list[ResultRow]:
+    """The rows of the last run's results that tell of jobs which may have cost money.
+
+    Raises:
+        LocalIoError: there are some, or there may be, and no ledger that could know of them.
+    """
+    path = manifest.state_folder / LEDGER_FILE
+    results = await read_results(manifest.output_folder, storage=LocalStorage())
+    if await is_missing(path):
+        if results.paid:
+            raise _lost(manifest, f"is missing, and with it {_told(results.paid)}")
+        if results.unread and manifest.backend != EMBEDDED:
+            raise _lost(manifest, f"is missing, and {RESULTS} cannot be read")
+        if await set_aside_before(path):
+            raise _lost(manifest, "is missing, and a damaged one was set aside there")
+    return results.paid
+
+
+def _lost(manifest: Manifest, what: str) -> LocalIoError:
     return LocalIoError(
-        f"the ledger {path} does not know {count} paid {'job' if count == 1 else 'jobs'} that {RESULTS} tells of "
-        f"({first.label}: {first.job_id}{', ...' if count > 1 else ''}): they would be paid again",
-        mend="`mvmesh reconcile MANIFEST --rebuild` makes it anew from the files and the service's job list; "
-        f"or move {RESULTS} away to begin anew",
+        f"the ledger {manifest.state_folder / LEDGER_FILE} {what}: what is paid would be paid again",
+        mend="`mvmesh reconcile MANIFEST --rebuild` makes it anew from the files and the service's job list; to begin "
+        f"anew instead, move {RESULTS} and all that is called {LEDGER_FILE}* out of their folders",
     )
+
+
+def _told(paid: Sequence[ResultRow]) -> str:
+    count, first = len({row.job_id for row in paid}), paid[0]
+    jobs = "1 paid job" if count == 1 else f"{count:,} paid jobs"
+    return f"{jobs} that {RESULTS} tells of ({first.label}: {first.job_id}{', ...' if count > 1 else ''})"
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from pipeline.batch.decisions import UNSETTLED, Reconciled, Reconciling, retry
@@ -21,7 +22,7 @@ from pipeline.ports.clock import utc_now
 from pipeline.ports.images import PillowImages
 from pipeline.ports.interfaces import Ledger
 from pipeline.ports.ledger import LEDGER_FILE, SqliteLedger
-from pipeline.ports.ledger_files import damage, is_missing, last_change, successor
+from pipeline.ports.ledger_files import damage, is_missing, last_change, set_aside_before, successor
 from pipeline.ports.lock import state_lock
 from pipeline.ports.storage import LocalStorage
 
@@ -117,11 +118,10 @@ async def rebuild_ledger(manifest: Manifest, *, observe: Observer) -> tuple[Rebu
         LocalIoError: the ledger is of a newer version, the disk cannot be used.
         RequestRefused: the service does not show its jobs.
     """
-    path, storage = manifest.state_folder / LEDGER_FILE, LocalStorage()
+    storage = LocalStorage()
     terms = terms_of(manifest, service=service_identity(manifest), began=utc_now())
     with state_lock(manifest.state_folder):
-        changed = await last_change(path, manifest.output_folder / RESULTS)
-        async with connected(manifest, observe) as service, _ledger_to_fill(manifest, path) as (ledger, kept):
+        async with connected(manifest, observe) as service, _ledger_to_fill(manifest) as (ledger, kept, changed):
             plan = await survey(manifest, terms, images=PillowImages(), storage=storage, ledger=ledger)
             rebuilding = Rebuilding(
                 terms,
@@ -138,10 +138,17 @@ async def rebuild_ledger(manifest: Manifest, *, observe: Observer) -> tuple[Rebu
 
 
 @asynccontextmanager
-async def _ledger_to_fill(manifest: Manifest, path: Path) -> AsyncIterator[tuple[SqliteLedger, list[Path]]]:
+async def _ledger_to_fill(manifest: Manifest) -> AsyncIterator[tuple[SqliteLedger, list[Path], datetime | None]]:
+    """A new ledger, or the one that is there if it is sound; what is set aside in the end; and when what was lost was
+    last changed, as far as files tell: a ledger that is sound is not what was lost.
+    """
+    path = manifest.state_folder / LEDGER_FILE
+    others = [*await set_aside_before(path), manifest.output_folder / RESULTS]
+    of_all = await last_change(path, *others)
     if await is_missing(path) or await damage(path, now=utc_now):
-        async with successor(path, now=utc_now) as made:
-            yield made
+        async with successor(path, now=utc_now) as (ledger, kept):
+            yield ledger, kept, of_all
     else:
+        of_others = await last_change(*others)
         async with opened_ledger(manifest) as ledger:
-            yield ledger, []
+            yield ledger, [], of_others

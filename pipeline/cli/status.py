@@ -9,7 +9,7 @@ import anyio
 import click
 
 from pipeline.cli.command import Command, json_option, manifest_argument
-from pipeline.cli.composition import opened_ledger, read_manifest
+from pipeline.cli.composition import opened_ledger, read_manifest, told_to_be_paid
 from pipeline.cli.exit_codes import ExitCode
 from pipeline.cli.labels import Labels, labels_of, name_of, published_rows
 from pipeline.cli.tables import cell, elastic, fixed, new_table, show
@@ -62,6 +62,7 @@ def command(manifest: Path, *, as_json: bool) -> ExitCode:
 
 
 async def _read(manifest: Manifest) -> tuple[Standing, Labels]:
+    await told_to_be_paid(manifest)
     if not (manifest.state_folder / LEDGER_FILE).exists():
         return standing([]), {}
     async with opened_ledger(manifest) as ledger:

@@ -134,7 +134,7 @@ def test_after_a_rebuild_the_next_run_finishes_and_pays_nothing_twice(way: str, 
     WAYS[way](place.ledger)
     lost = place.ledger.read_bytes() if place.ledger.exists() else None
     before = len(place.night.service.jobs())
-    for command in (["run", "--yes"], ["plan"]):
+    for command in (["run", "--yes"], ["plan"], ["status"]):
         assert run([command[0], str(place.manifest), *command[1:]]) == ExitCode.LOCAL_IO
         assert "reconcile MANIFEST --rebuild" in capsys.readouterr().err
     assert len(place.night.service.jobs()) == before
