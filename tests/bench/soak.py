@@ -70,7 +70,9 @@ def main() -> int:
         if passed_s - told_at > TOLD_EVERY_S:
             told_at = passed_s
             print(f"{done} nights, {len(broken)} with violated promises, {done / passed_s:.0f} a second", flush=True)
-    print(f"{asked.seeds} nights in {time.monotonic() - began:.0f} s, {len(broken)} with violated promises {broken or ''}")
+    print(
+        f"{asked.seeds} nights in {time.monotonic() - began:.0f} s, {len(broken)} with violated promises {broken or ''}"
+    )
     return 1 if broken else 0
 
 

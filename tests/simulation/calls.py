@@ -1,4 +1,5 @@
 """The ports ``Scenario`` and ``Downloads`` of one process: the service, seen through a network that fails."""
+# ruff: noqa: ARG002, ARG005 - a port is told more than its simulation looks at
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -67,7 +68,7 @@ class ServiceCalls:
         weather: Weather,
         chance: Random,
         *,
-        about_to_submit: Callable[[Process, Mapping[str, Any]], None] = lambda process, inputs: None,
+        about_to_submit: Callable[[Process, Mapping[str, Any]], None],
     ) -> None:
         self._service = service
         self._process = process
@@ -88,27 +89,33 @@ class ServiceCalls:
     async def generate(self, *, model: str, inputs: Mapping[str, Any]) -> Job:
         self._process.step("service", f"service: generate {dict(inputs)}")
         self._about_to_submit(self._process, inputs)
-        fate = self._fate()
-        if fate == "never sent":
-            await self._process.sleep(self._chance.uniform(0.1, 20))
-            self._process.tell("service: the connection failed before the request could leave")
-            raise NeverSent("no connection")
-        if fate == "throttled":
-            await self._process.sleep(self._chance.uniform(0.1, 2))
-            self._process.tell("service: 429")
-            raise Throttled("429", retry_after_s=self._chance.choice([None, 1, 20]))
-        if fate == "lost before":
-            return await self._hears_nothing("it never arrived")
-        waits_s = self._chance.uniform(1, 90)
-        delay_s = waits_s + self._chance.uniform(0, LATEST_S) if fate == "late" else self._chance.uniform(0.05, 1)
-        arrival = self._service.send(inputs, at=anyio.current_time() + delay_s, run=self._process.number)
+        patience_s = self._chance.uniform(1, 90)
+        match self._fate():
+            case "never sent":
+                await self._process.sleep(self._chance.uniform(0.1, 20))
+                self._process.tell("service: the connection failed before the request could leave")
+                raise NeverSent("no connection")
+            case "throttled":
+                await self._process.sleep(self._chance.uniform(0.1, 2))
+                self._process.tell("service: 429")
+                raise Throttled("429", retry_after_s=self._chance.choice([None, 1, 20]))
+            case "lost before":
+                return await self._hears_nothing("it never arrived", patience_s)
+            case "lost after":
+                arrival = self._send(inputs, self._chance.uniform(0.05, 1))
+                return await self._hears_nothing(f"it arrived at {arrival.at:.2f}", patience_s)
+            case "late":
+                arrival = self._send(inputs, patience_s + self._chance.uniform(0, LATEST_S))
+                return await self._hears_nothing(f"it arrives at {arrival.at:.2f}", patience_s)
+            case _:
+                arrival = self._send(inputs, self._chance.uniform(0.05, 1))
+                await self._process.sleep(arrival.at - anyio.current_time() + self._chance.uniform(0.05, 1))
+                return self._answer(arrival)
+
+    def _send(self, inputs: Mapping[str, Any], travels_s: float) -> Arrival:
+        arrival = self._service.send(inputs, at=anyio.current_time() + travels_s, run=self._process.number)
         self._process.step("service", "service: the request is out")
-        if fate == "late":
-            return await self._hears_nothing(f"it will be done {delay_s:.0f} s after it was sent", waits_s)
-        if fate == "lost after":
-            return await self._hears_nothing("it was done", delay_s + waits_s)
-        await self._process.sleep(delay_s + self._chance.uniform(0.05, 1))
-        return self._answer(arrival)
+        return arrival
 
     async def job(self, job_id: str) -> Job:
         return await self._asked(f"look up {job_id}", lambda now: self._service.job(job_id, now), quietly=True)
@@ -150,9 +157,9 @@ class ServiceCalls:
                 return fate
         return "answered"
 
-    async def _hears_nothing(self, why: str, waits_s: float | None = None) -> Job:
-        self._process.tell(f"service: the answer is lost, {why}")
-        await self._process.sleep(self._chance.uniform(0.1, 90) if waits_s is None else waits_s)
+    async def _hears_nothing(self, why: str, patience_s: float) -> Job:
+        self._process.tell(f"service: the answer will not come, {why}")
+        await self._process.sleep(patience_s)
         self._process.step("service", "service: no answer")
         raise SubmissionUncertain("the answer was lost")
 

@@ -27,9 +27,7 @@ class MortalDatabase:
     ``committed`` hears of each.
     """
 
-    def __init__(
-        self, connection: sqlite3.Connection, process: Process, *, committed: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, process: Process, *, committed: Callable[[], None]) -> None:
         self._connection = connection
         self._process = process
         self._committed = committed

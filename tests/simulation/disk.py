@@ -1,4 +1,5 @@
 """A disk in memory that loses at a power cut what was not synced, and the port that a process has on it."""
+# ruff: noqa: ARG002 - folders are but the beginnings of names here
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
@@ -33,7 +34,7 @@ class _Change:
 class Disk:
     """Files by path. ``watch`` hears of every file that comes to stand somewhere, before anything else happens."""
 
-    def __init__(self, *, watch: Callable[[str, bytes], None] = lambda path, data: None) -> None:
+    def __init__(self, *, watch: Callable[[str, bytes], None]) -> None:
         self._files: dict[str, File] = {}
         self._unsynced: list[_Change] = []
         self._watch = watch
@@ -58,9 +59,7 @@ class Disk:
         self._files.pop(str(path), None)
 
     def link(self, path: str, file: File) -> None:
-        self._unsynced.append(
-            _Change(folder=_folder(path), path=path, before=self._files.get(path), after=file)
-        )
+        self._unsynced.append(_Change(folder=_folder(path), path=path, before=self._files.get(path), after=file))
         self._set(path, file)
 
     def unlink(self, path: str) -> None:
@@ -197,7 +196,6 @@ class DiskStorage:
                 self._disk.sync_folder(_folder(str(path)))
 
     async def remove_empty(self, folders: Iterable[Path]) -> None:
-        """Folders are but the beginnings of names here."""
         await checkpoint()
         self._process.check()
 

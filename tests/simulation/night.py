@@ -5,7 +5,6 @@ import random
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -48,6 +47,7 @@ class Night:
         self._chance = Random(f"night {script.seed}")
         self._weather = script.weather
         self._sets = {one.set_id: one for one in script.sets}
+        self._old_names: set[str] = set()
         self._promises = Promises(output=folder / "out")
         self._disk = Disk(watch=self._promises.stands)
         self._ledger = self._promises.ledger = empty_ledger_file()
@@ -79,11 +79,14 @@ class Night:
             if outcome is not None and self._is_done(outcome):
                 break
             await anyio.sleep(MORNING_RESTS_S)
-        morning = Morning(
-            self._promises, disk=self._disk, output=self._manifest.output_folder, ours=self._labels()
-        )
-        morning.may_stay_uncertain = self.script.asks
-        morning.check()
+        Morning(
+            self._promises,
+            disk=self._disk,
+            output=self._manifest.output_folder,
+            ours=self._labels(),
+            old_names=self._old_names,
+            may_stay_uncertain=self.script.asks,
+        ).check()
 
     def _is_done(self, outcome: Outcome) -> bool:
         waits = outcome.over_budget or outcome.out_of_time or outcome.unfinished
@@ -129,9 +132,7 @@ class Night:
         for one in self._sets.values():
             for variant in self.script.variants or ("",):
                 for copy in range(1, one.copies + 1):
-                    label = "@".join(
-                        part for part in (one.set_id, variant, f"copy{copy}" if copy > 1 else "") if part
-                    )
+                    label = "@".join(part for part in (one.set_id, variant, f"copy{copy}" if copy > 1 else "") if part)
                     found[label] = "" if one.is_broken else self._order(one, variant)
         return found
 
@@ -162,6 +163,7 @@ class Night:
             self._tell(f"-- somebody renames {before.set_id} to {after.set_id} --")
             shutil.move(self._place(before), self._place(after))
             del self._sets[before.set_id]
+            self._old_names.add(before.set_id)
             self._sets[after.set_id] = after
 
     async def _run(self, run: RunOfNight) -> Outcome | None:
@@ -176,7 +178,7 @@ class Night:
                 around.start_soon(self._lose, run)
                 outcome = await self._carry_out(run, process, around)
                 around.cancel_scope.cancel()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - a death is no Exception
             self._judge_end(error, process)
         if self._promises.violation:
             raise self._promises.violation
@@ -196,12 +198,9 @@ class Night:
                 raise Violation(f"run {process.number} ended with {one!r}") from error
 
     async def _carry_out(self, run: RunOfNight, process: Process, around: anyio.abc.TaskGroup) -> Outcome:
-        batch, storage = self._batch(run, process)
-        calls = ServiceCalls(
-            self._service, process, self._weather, self._chance, about_to_submit=self._promises.about_to_submit
-        )
-        downloads = MeshDownloads(self._service, process, self._weather, self._chance, self._disk)
+        batch = self._batch(run, process)
         plan = await batch.plan()
+        calls = self._calls(process)
         if plan.needs_service:
             plan = await batch.price(plan, calls)
         stop = anyio.Event()
@@ -210,23 +209,27 @@ class Night:
         if run.max_duration_s is not None:
             ends = anyio.current_time() + run.max_duration_s + WINDOW_SLACK_S
             self._promises.windows_end[process.number] = ends
-        service = {"scenario": calls, "downloads": downloads} if plan.needs_service else {"scenario": None, "downloads": None}
-        return await batch.carry_out(plan, stop=stop, **service)
+        if not plan.needs_service:
+            return await batch.carry_out(plan, scenario=None, downloads=None, stop=stop)
+        downloads = MeshDownloads(self._service, process, self._weather, self._chance, self._disk)
+        return await batch.carry_out(plan, scenario=calls, downloads=downloads, stop=stop)
 
-    def _batch(self, run: RunOfNight, process: Process) -> tuple[Batch, DiskStorage]:
+    def _calls(self, process: Process) -> ServiceCalls:
+        about_to_submit = self._promises.about_to_submit
+        return ServiceCalls(self._service, process, self._weather, self._chance, about_to_submit=about_to_submit)
+
+    def _batch(self, run: RunOfNight, process: Process) -> Batch:
         database = MortalDatabase(self._ledger, process, committed=self._promises.committed)
-        storage = DiskStorage(self._disk, process)
-        batch = Batch(
+        return Batch(
             self._with(run),
             service="scenario",
             images=TextPictures(process),
-            storage=storage,
-            ledger=SqliteLedger(database, virtual_now),  # type: ignore[arg-type]
+            storage=DiskStorage(self._disk, process),
+            ledger=SqliteLedger(database, virtual_now),
             compute=None,
             now=virtual_now,
             observe=self._hear,
         )
-        return batch, storage
 
     def _with(self, run: RunOfNight) -> Manifest:
         limits = self._manifest.limits.model_copy(update={"max_duration": run.max_duration_s})

@@ -33,9 +33,7 @@ class FullDisk:
 class Process:
     """Steps are of the kinds ``service``, ``ledger`` and ``disk``, named before and after each effect."""
 
-    def __init__(
-        self, number: int, *, death: Death | None, full: FullDisk | None, tell: Callable[[str], None]
-    ) -> None:
+    def __init__(self, number: int, *, death: Death | None, full: FullDisk | None, tell: Callable[[str], None]) -> None:
         self.number = number
         self.steps = 0
         self.has_died = False

@@ -4,7 +4,7 @@ import hashlib
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ class Promises:
         now = made.created
         ours = [one for one in self.service.jobs.values() if one.run is not None]
         same = [one for one in ours if one.ordered == made.ordered and one.charged_cu(now) and not one.lost]
-        names = ", ".join(one.job_id for one in same)
+        names = ", ".join(f"{one.job_id}{' (failed, not refunded)' if one.fails else ''}" for one in same)
         wanted = self.wanted.get(made.ordered, 0)
         self.require(len(same) <= wanted, f"paid {len(same)} times, {wanted} wanted: {names} for {made.ordered}")
         twins = [one for one in ours if one is not made and one.inputs == made.inputs and not one.is_over(now)]
@@ -86,13 +86,26 @@ class Promises:
 class Morning:
     """The accounts after the last run."""
 
-    def __init__(self, promises: Promises, *, disk: Disk, output: Path, ours: Mapping[str, str]) -> None:
-        """``ours``: what is to be had, by label: its order, or nothing where its pictures are refused."""
+    def __init__(
+        self,
+        promises: Promises,
+        *,
+        disk: Disk,
+        output: Path,
+        ours: Mapping[str, str],
+        old_names: Collection[str],
+        may_stay_uncertain: bool,
+    ) -> None:
+        """``ours``: what is to be had, by label: its order, or nothing where its pictures are refused. ``old_names``:
+        what is no longer asked for; a run that was killed before it recorded a delivery may have left a mesh there.
+        """
         self._promises = promises
         self._service = promises.service
         self._disk = disk
         self._output = output
         self._ours = ours
+        self._old_names = old_names
+        self._may_stay_uncertain = may_stay_uncertain
         self._rows = {_label(row): row for row in self._read_rows()}
         self._items = {
             row["key"]: json.loads(row["record"]) for row in promises.ledger.execute("SELECT key, record FROM items")
@@ -139,7 +152,9 @@ class Morning:
         require(made.ordered == self._ours[label], f"{label}: this is another set's mesh: {made.ordered}")
         require(row["job_id"] == made.job_id, f"{label}: {row['job_id']} did not make it, but {made.job_id}")
         charged = sum(
-            self._service.jobs[job_id].charged_cu(float("inf")) for job_id, key in self._jobs.items() if key == row["key"]
+            self._service.jobs[job_id].charged_cu(float("inf"))
+            for job_id, key in self._jobs.items()
+            if key == row["key"]
         )
         require(abs(row["cu_charged"] - charged) < 1e-6, f"{label}: charged {charged} CU, told {row['cu_charged']}")
 
@@ -152,25 +167,21 @@ class Morning:
         excused = (
             (row["state"] == State.FAILED and bool(failed))
             or (row["state"] == State.SUBMITTED and bool(stuck))
-            or (row["state"] == State.UNCERTAIN and self.may_stay_uncertain)
+            or (row["state"] == State.UNCERTAIN and self._may_stay_uncertain)
         )
         self._promises.require(excused, f"{label} is {row['state']} in the morning: {row['error']}; {item['job_id']}")
 
-    may_stay_uncertain = False
-
     def _check_files(self) -> None:
-        told = {
-            one["path"] for row in self._rows.values() for one in row["outputs"] if one["path"].endswith(".glb")
-        }
+        told = {one["path"] for row in self._rows.values() for one in row["outputs"] if one["path"].endswith(".glb")}
         seen = {
             f"{kind}/{name}"
             for kind in ("meshes", "held")
             for name in self._disk.names(self._output / kind)
             if name.endswith(".glb")
         }
-        self._promises.require(
-            told == seen, f"meshes without a row: {sorted(seen - told)}; rows without a mesh: {sorted(told - seen)}"
-        )
+        self._promises.require(told <= seen, f"rows without a mesh: {sorted(told - seen)}")
+        strays = [path for path in seen - told if path.split("/")[1] not in self._old_names]
+        self._promises.require(not strays, f"meshes without a row: {strays}")
 
     def _check_jobs(self) -> None:
         """Every job that was charged is known, unless its submission is still uncertain."""
@@ -186,4 +197,8 @@ class Morning:
 
 
 def _label(row: Mapping[str, Any]) -> str:
-    return row["set"] + (f"@{row['variant']}" if row["variant"] else "") + (f"@copy{row['copy']}" if row["copy"] > 1 else "")
+    return (
+        row["set"]
+        + (f"@{row['variant']}" if row["variant"] else "")
+        + (f"@copy{row['copy']}" if row["copy"] > 1 else "")
+    )

@@ -89,9 +89,7 @@ def _sets(chance: Random) -> Sequence[SetOfNight]:
     made: list[SetOfNight] = []
     for at in range(chance.randint(1, 5)):
         name = f"{chance.choice('abc')} {at}"
-        views = {"front": f"front {at}"} | {
-            view: f"{view} {at}" for view in ("back", "left") if chance.random() < 0.3
-        }
+        views = {"front": f"front {at}"} | {view: f"{view} {at}" for view in ("back", "left") if chance.random() < 0.3}
         if made and chance.random() < 0.25:  # equal pictures, or some of them
             other = chance.choice(made)
             views = dict(other.views) if chance.random() < 0.5 else {**views, "front": other.views["front"]}
@@ -173,6 +171,4 @@ def _run(chance: Random) -> RunOfNight:
 
 def _death(chance: Random) -> Death:
     kind = chance.choice(["", "service", "ledger", "ledger", "disk"])
-    return Death(
-        step=int(2 ** chance.uniform(0, 8)), kind=kind, is_power_cut=chance.random() < 0.4
-    )
+    return Death(step=int(2 ** chance.uniform(0, 8)), kind=kind, is_power_cut=chance.random() < 0.4)

@@ -117,9 +117,7 @@ class GenerationService:
     ``charged`` hears of every job as it is made.
     """
 
-    def __init__(
-        self, temper: Temper, chance: Random, *, charged: Callable[[Made], None] = lambda made: None
-    ) -> None:
+    def __init__(self, temper: Temper, chance: Random, *, charged: Callable[[Made], None]) -> None:
         self.temper = temper
         self.jobs: dict[str, Made] = {}
         self.meshes: dict[bytes, Made] = {}
@@ -243,7 +241,9 @@ class GenerationService:
         return json.dumps(named, sort_keys=True)
 
     def _require_pictures(self, inputs: Mapping[str, Any]) -> None:
-        gone = [inputs[view.field] for view in View if view.field in inputs and inputs[view.field] not in self._pictures]
+        gone = [
+            inputs[view.field] for view in View if view.field in inputs and inputs[view.field] not in self._pictures
+        ]
         if gone:
             named = gone if self._chance.random() < 0.7 else ()
             raise AssetGone(f"not found: {', '.join(gone)}", asset_ids=named)
