@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from simulation.mutants import MUTANTS
 from simulation.night import spend
 from simulation.script import Script
 
@@ -20,3 +21,9 @@ def test_every_promise_is_kept_whatever_befalls_the_night(tmp_path: Path, first:
 def test_a_seed_is_one_night(tmp_path: Path) -> None:
     first, again = (spend(Script.of(17), tmp_path / name)[0] for name in ("first", "again"))
     assert first.story == again.story
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_a_product_that_breaks_a_promise_is_noticed(tmp_path: Path, mutant: str) -> None:
+    nights = (spend(Script.of(seed), tmp_path / str(seed), MUTANTS[mutant]) for seed in range(1, NIGHTS))
+    assert any(violation for _, violation in nights)

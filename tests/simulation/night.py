@@ -3,8 +3,9 @@
 import json
 import random
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -20,6 +21,7 @@ from pipeline.domain.errors import AbortRun
 from pipeline.domain.events import ItemMoved, Noted, RunEvent
 from pipeline.domain.manifest import Manifest, load_manifest
 from pipeline.domain.model import PUBLISHED_SCHEMA
+from pipeline.ports.interfaces import Scenario
 from pipeline.ports.ledger import SqliteLedger
 from simulation.calls import MeshDownloads, ServiceCalls, Weather
 from simulation.database import MortalDatabase, empty_ledger_file
@@ -38,9 +40,26 @@ WINDOW_SLACK_S = 2.0
 """A run asks for the team's limits before its window opens."""
 
 
+def as_it_is(port: Any) -> Any:
+    return port
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """What comes between the flow and its ports: nothing, unless the night is to show that a fault is noticed."""
+
+    manifest: Callable[[Manifest], Manifest] = as_it_is
+    database: Callable[[MortalDatabase], Any] = as_it_is
+    ledger: Callable[[SqliteLedger], Any] = as_it_is
+    storage: Callable[[DiskStorage], Any] = as_it_is
+    scenario: Callable[[ServiceCalls], Any] = as_it_is
+    stop: Callable[[anyio.Event], anyio.Event] = as_it_is
+
+
 class Night:
-    def __init__(self, script: Script, folder: Path) -> None:
+    def __init__(self, script: Script, folder: Path, wiring: Wiring) -> None:
         self.script = script
+        self._wiring = wiring
         self.story: list[tuple[float, int, str]] = []
         self.runs = 0
         self._folder = folder
@@ -204,28 +223,30 @@ class Night:
         if plan.needs_service:
             plan = await batch.price(plan, calls)
         stop = anyio.Event()
+        heard = self._wiring.stop(stop)
         if run.stops_after_s is not None:
             around.start_soon(self._stop, run.stops_after_s, process, stop)
         if run.max_duration_s is not None:
             ends = anyio.current_time() + run.max_duration_s + WINDOW_SLACK_S
             self._promises.windows_end[process.number] = ends
         if not plan.needs_service:
-            return await batch.carry_out(plan, scenario=None, downloads=None, stop=stop)
+            return await batch.carry_out(plan, scenario=None, downloads=None, stop=heard)
         downloads = MeshDownloads(self._service, process, self._weather, self._chance, self._disk)
-        return await batch.carry_out(plan, scenario=calls, downloads=downloads, stop=stop)
+        return await batch.carry_out(plan, scenario=calls, downloads=downloads, stop=heard)
 
-    def _calls(self, process: Process) -> ServiceCalls:
+    def _calls(self, process: Process) -> Scenario:
         about_to_submit = self._promises.about_to_submit
-        return ServiceCalls(self._service, process, self._weather, self._chance, about_to_submit=about_to_submit)
+        calls = ServiceCalls(self._service, process, self._weather, self._chance, about_to_submit=about_to_submit)
+        return self._wiring.scenario(calls)
 
     def _batch(self, run: RunOfNight, process: Process) -> Batch:
         database = MortalDatabase(self._ledger, process, committed=self._promises.committed)
         return Batch(
-            self._with(run),
+            self._wiring.manifest(self._with(run)),
             service="scenario",
             images=TextPictures(process),
-            storage=DiskStorage(self._disk, process),
-            ledger=SqliteLedger(database, virtual_now),
+            storage=self._wiring.storage(DiskStorage(self._disk, process)),
+            ledger=self._wiring.ledger(SqliteLedger(self._wiring.database(database), virtual_now)),
             compute=None,
             now=virtual_now,
             observe=self._hear,
@@ -282,12 +303,12 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
-def spend(script: Script, folder: Path) -> tuple[Night, Violation | None]:
+def spend(script: Script, folder: Path, wiring: Wiring = Wiring()) -> tuple[Night, Violation | None]:
     """The whole night in virtual time: the same for the same script, whatever machine it is spent on."""
     night: list[Night] = []
 
     async def all_of_it() -> None:
-        night.append(Night(script, folder))
+        night.append(Night(script, folder, wiring))
         await night[0].spend()
 
     with _reproducible(script.seed), _without_threads():
