@@ -123,6 +123,8 @@ class ServiceCalls:
     async def jobs(
         self, *, updated_after: datetime | None = None, created_after: datetime | None = None, page: str | None = None
     ) -> JobPage:
+        if updated_after and created_after:
+            raise ValueError("the service filters by one of updated_after and created_after, not by both")
         return await self._asked(
             "list created" if updated_after is None else "list",
             lambda now: self._service.list_jobs(
@@ -221,9 +223,8 @@ class MeshDownloads:
         data = self._service.content(url, anyio.current_time())
         fault = self._fault()
         self._process.require_room()
-        place = str(target)
-        self._disk.link(place, File(b"", synced=False))
-        self._disk.grow(place, data[: len(data) // 2])
+        self._disk.link(target, File(b"", synced=False))
+        self._disk.grow(target, data[: len(data) // 2])
         self._process.step("disk", f"download: half of it is there{f', {fault}' if fault else ''}")
         await anyio.sleep(self._chance.uniform(0.1, 5))
         self._process.check()
@@ -234,7 +235,7 @@ class MeshDownloads:
         if fault == "damaged":
             data = b"\0\0\0\0" + data[4:]
         self._process.require_room()
-        self._disk.grow(place, data)
+        self._disk.grow(target, data)
         self._process.step("disk", "download: it is here")
         if expected_bytes is not None and len(data) != expected_bytes:
             raise MeshDamaged(f"the file has {len(data)} bytes, expected {expected_bytes}")
@@ -245,7 +246,10 @@ class MeshDownloads:
             raise ConnectionLost("no connection")
         if self._chance.random() >= self._weather.broken_downloads:
             return ""
-        fault = self._chance.choice(["expired", "html", "breaks off", "truncated", "damaged"])
+        return self._raised(self._chance.choice(["expired", "html", "breaks off", "truncated", "damaged"]))
+
+    def _raised(self, fault: str) -> str:
+        """Faults that show before the body comes are raised at once."""
         if fault == "expired":
             raise UrlExpired("HTTP 403")
         if fault == "html":

@@ -122,10 +122,10 @@ class WritesInPlace(_Wrapped):
     async def publish(self, source: Path, target: Path) -> None:
         data = await self._right.read(source)
         half = File(data[: len(data) // 2], synced=False)
-        self._right._disk.link(str(target), half)
+        self._right._disk.link(target, half)
         self._right._process.step("disk", f"disk: half of {target.name} is in its place")
-        self._right._disk.grow(str(target), data)
-        self._right._disk.unlink(str(source))
+        self._right._disk.grow(target, data)
+        self._right._disk.unlink(source)
 
 
 class SyncsNothing(_Wrapped):
@@ -133,7 +133,7 @@ class SyncsNothing(_Wrapped):
 
     async def publish(self, source: Path, target: Path) -> None:
         await self._right.publish(source, target)
-        file = self._right._disk.file(str(target))
+        file = self._right._disk.file(target)
         file.synced = False
 
 

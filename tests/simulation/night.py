@@ -14,7 +14,6 @@ from unittest import mock
 import anyio
 import trio
 from anyio.lowlevel import checkpoint
-from trio.testing import MockClock
 
 from pipeline.batch import Batch, Outcome
 from pipeline.domain.errors import AbortRun
@@ -24,13 +23,14 @@ from pipeline.domain.model import PUBLISHED_SCHEMA
 from pipeline.ports.interfaces import Scenario
 from pipeline.ports.ledger import SqliteLedger
 from simulation.calls import MeshDownloads, ServiceCalls, Weather
+from simulation.clock import virtual_now, virtual_time
 from simulation.database import MortalDatabase, empty_ledger_file
 from simulation.disk import Disk, DiskStorage
 from simulation.pictures import TextPictures
 from simulation.process import Process
 from simulation.promises import Morning, Promises, Violation
 from simulation.script import RunOfNight, Script, SetOfNight
-from simulation.service import GenerationService, virtual_now
+from simulation.service import GenerationService
 
 MORNING_RUNS = 12
 """How many undisturbed runs may be needed, hours apart."""
@@ -313,7 +313,8 @@ def spend(script: Script, folder: Path, wiring: Wiring = Wiring()) -> tuple[Nigh
 
     with _reproducible(script.seed), _without_threads():
         try:
-            anyio.run(all_of_it, backend="trio", backend_options={"clock": MockClock(autojump_threshold=0)})
+            backend, options = virtual_time()
+            anyio.run(all_of_it, backend=backend, backend_options=options)
         except Violation as violation:
             return night[0], violation
     return night[0], None

@@ -44,6 +44,8 @@ def _read(path: Path) -> bytes:
         data = path.read_bytes()
     except FileNotFoundError as error:
         raise PictureRefused(f"{path}: there is no such file", mend="put it there", kind="missing") from error
+    except IsADirectoryError as error:
+        raise PictureRefused(f"{path}: is a folder", mend="put a picture there", kind="folder") from error
     except OSError as error:
         raise PictureRefused(f"{path}: cannot be read", mend="make it a file", kind="unreadable") from error
     if not data:

@@ -117,6 +117,7 @@ def _temper(chance: Random, *, asks: bool) -> Temper:
         tells_ceiling=chance.random() < 0.5,
         tells_sizes=chance.random() < 0.7,
         echo=chance.choice(["full", "exact", "none"] if asks else ["full", "exact"]),
+        names_gone=chance.choice([0.0, 1.0]),
         url_lives_s=chance.choice([2.0, 20.0, 600.0]),
         job_s=(20.0, chance.choice([60.0, 300.0])),
         looked_up_after_s=chance.choice([0.0, 10.0]),

@@ -5,29 +5,16 @@ import json
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
-
-import anyio
 
 from pipeline.domain.errors import AssetGone, CeilingReached, MvmeshError, RequestRefused, UrlExpired
 from pipeline.domain.jobs import Asset, Job, JobPage, JobStatus, Quote, TeamLimits
 from pipeline.domain.model import MODEL_ID, PUBLISHED_SCHEMA
 from pipeline.domain.outputs import GLB_TYPE
 from pipeline.domain.views import View
-
-BEGIN = datetime(2031, 5, 1, 20, 0, tzinfo=UTC)
-NEVER = float("inf")
-
-
-def now_at(seconds: float) -> datetime:
-    """The wall clock of our machine after so many virtual seconds."""
-    return BEGIN + timedelta(seconds=seconds)
-
-
-def virtual_now() -> datetime:
-    return now_at(anyio.current_time())
+from simulation.clock import now_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +31,8 @@ class Temper:
     tells_sizes: bool = True
     echo: str = "full"
     """``full``: defaults filled in and fields of its own; ``exact``; ``none``."""
+    names_gone: float = 1.0
+    """The share of refusals for want of a picture that name it."""
     url_lives_s: float = 600.0
     job_s: tuple[float, float] = (60.0, 60.0)
     looked_up_after_s: float = 0.0
@@ -136,7 +125,7 @@ class GenerationService:
     def create_asset(self, data: bytes) -> str:
         self._assets_given += 1
         asset_id = f"asset_p{self._assets_given}"
-        self._pictures[asset_id] = data.decode()
+        self._pictures[asset_id] = data.decode("latin-1")
         return asset_id
 
     def quote(self, inputs: Mapping[str, Any]) -> Quote:
@@ -245,7 +234,7 @@ class GenerationService:
             inputs[view.field] for view in View if view.field in inputs and inputs[view.field] not in self._pictures
         ]
         if gone:
-            named = gone if self._chance.random() < 0.7 else ()
+            named = gone if self._chance.random() < self.temper.names_gone else ()
             raise AssetGone(f"not found: {', '.join(gone)}", asset_ids=named)
 
     def _generate(self, arrival: Arrival) -> Job:
