@@ -5,7 +5,6 @@ import hashlib
 import json
 import struct
 from collections.abc import Mapping, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,11 +17,13 @@ from simulation.database import MortalDatabase, empty_ledger_file
 from simulation.disk import Disk, DiskStorage
 from simulation.process import immortal
 
-from pipeline.domain.errors import RequestRefused
+from pipeline.domain.errors import AssetGone, CeilingReached, MeshDamaged, RequestRefused
 from pipeline.domain.items import Picture
 from pipeline.domain.jobs import Asset, Job, JobPage, JobStatus, Quote, TeamLimits
-from pipeline.domain.model import PUBLISHED_SCHEMA
+from pipeline.domain.model import MODEL_ID, PUBLISHED_SCHEMA
 from pipeline.domain.outputs import GLB_TYPE
+from pipeline.domain.views import View
+from pipeline.ports.gate import Gate
 from pipeline.ports.interfaces import Downloaded
 from pipeline.ports.ledger import SqliteLedger
 
@@ -98,6 +99,7 @@ class SimulatedService:
         self.job_s = job_s
         self.cu = 10.0
         self.page_size = 100
+        self.ceiling: int | None = None
         self.troubles: list[Exception] = []
         self.lost_answers: list[Exception] = []
         self.failures = 0
@@ -106,13 +108,12 @@ class SimulatedService:
         self.asked: list[str] = []
         self.in_flight_at_most = 0
         self.contents: dict[str, bytes] = {}
+        self._gate = Gate()
         self._assets: dict[str, Asset] = {}
         self._jobs: dict[str, tuple[Job, float]] = {}
 
-    @asynccontextmanager
-    async def turn(self):
-        await checkpoint()
-        yield
+    def turn(self):
+        return self._gate.turn()
 
     async def create_asset(self, *, name, data, media_type, gallery) -> str:
         await anyio.sleep(1)
@@ -121,12 +122,16 @@ class SimulatedService:
 
     async def quote(self, *, model, inputs) -> Quote:
         await anyio.sleep(1)
+        self._require_pictures(inputs)
         return Quote(cu=self.cu)
 
     async def generate(self, *, model, inputs) -> Job:
         await anyio.sleep(1)
         if self.troubles:
             raise self.troubles.pop(0)
+        self._require_pictures(inputs)
+        if self.ceiling is not None and self._running() >= self.ceiling:
+            raise CeilingReached("429", ceiling=self.ceiling, retry_after_s=5)
         job = self.add_job(inputs)
         if self.lost_answers:
             raise self.lost_answers.pop(0)
@@ -136,11 +141,23 @@ class SimulatedService:
         self.submitted.append(inputs)
         job_id = f"job_{len(self.submitted)}"
         now = virtual_now()
-        job = Job(job_id=job_id, status=JobStatus.QUEUED, created_at=now, updated_at=now, echo=inputs)
+        job = Job(
+            job_id=job_id, status=JobStatus.QUEUED, model_id=MODEL_ID, created_at=now, updated_at=now, echo=inputs
+        )
         self._jobs[job_id] = job, anyio.current_time() + self.job_s
-        running = sum(not self._seen(one).status.is_final for one in self._jobs)
-        self.in_flight_at_most = max(self.in_flight_at_most, running)
+        self.in_flight_at_most = max(self.in_flight_at_most, self._running())
         return job
+
+    def _running(self) -> int:
+        return sum(not self._seen(one).status.is_final for one in self._jobs)
+
+    def _require_pictures(self, inputs: Mapping) -> None:
+        """Tests that upload nothing may name any picture."""
+        if not self.uploads:
+            return
+        known = {f"asset_{number}" for number, _ in enumerate(self.uploads, start=1)}
+        if gone := [inputs[view.field] for view in View if view.field in inputs and inputs[view.field] not in known]:
+            raise AssetGone(f"not found: {', '.join(gone)}", asset_ids=gone)
 
     def forget_job(self, job_id: str) -> None:
         del self._jobs[job_id]
@@ -182,6 +199,8 @@ class SimulatedService:
         return self._seen(job_id)
 
     async def jobs(self, *, updated_after=None, created_after=None, page=None) -> JobPage:
+        if updated_after and created_after:
+            raise ValueError("the service filters by one of updated_after and created_after, not by both")
         await anyio.sleep(0.1)
         self.asked.append("jobs")
         listed = [self._seen(one) for one in self._jobs]
@@ -198,13 +217,14 @@ class SimulatedService:
 
     async def assets(self, asset_ids: Sequence[str]) -> list[Asset]:
         await anyio.sleep(0.1)
-        return [self._assets[one] for one in asset_ids if one in self._assets]
+        return [self._assets[one] for one in dict.fromkeys(asset_ids) if one in self._assets]
 
     async def model_schema(self, model):
         return PUBLISHED_SCHEMA
 
     async def team_limits(self) -> TeamLimits:
-        return TeamLimits()
+        async with self._gate.turn():
+            return TeamLimits(parallel_jobs=self.ceiling)
 
 
 class SimulatedDownloads:
@@ -223,4 +243,6 @@ class SimulatedDownloads:
             raise self.troubles.pop(0)
         data = self._service.contents[url]
         self._storage.put(target, data)
+        if expected_bytes is not None and len(data) != expected_bytes:
+            raise MeshDamaged(f"the file has {len(data)} bytes, expected {expected_bytes}")
         return Downloaded(size_bytes=len(data), sha256=sha256(data), media_type=GLB_TYPE)

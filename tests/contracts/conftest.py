@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import toy_engine
-from simulated_ports import virtual_time
+from simulated_ports import SimulatedDownloads, SimulatedService, SimulatedStorage, virtual_time
 from simulation.calls import MeshDownloads, ServiceCalls, Weather
 from simulation.disk import Disk
 from simulation.process import immortal
@@ -69,6 +69,8 @@ def serving(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Servi
     """A service with these options: its ``ceiling``; ``fails``: no job succeeds; ``idle``: no job ends."""
     if kind == "simulated":
         return lambda **options: _simulated(tmp_path, **options)
+    if kind == "scripted":
+        return lambda **options: _scripted(tmp_path, **options)
     monkeypatch.setenv(toy_engine.GATE, str(tmp_path / "never"))
     return lambda **options: _real(tmp_path, **options)
 
@@ -98,6 +100,17 @@ async def _simulated(
         folder=folder,
         read=disk.get,
     )
+
+
+@asynccontextmanager
+async def _scripted(
+    folder: Path, *, ceiling: int = 8, fails: bool = False, idle: bool = False
+) -> AsyncIterator[Served]:
+    """The one that tests of stages give their troubles to."""
+    service, storage = SimulatedService(job_s=1e6 if idle else 60), SimulatedStorage()
+    service.ceiling, service.failures = ceiling, 1_000 if fails else 0
+    downloads = SimulatedDownloads(service, storage)
+    yield Served(scenario=service, downloads=downloads, folder=folder, read=storage.get)
 
 
 def _unheard(*_: Any) -> None:

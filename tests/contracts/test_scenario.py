@@ -12,6 +12,11 @@ from pipeline.domain.model import MODEL_ID, PUBLISHED_SCHEMA
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture(params=["real", "simulated", "scripted"])
+def kind(request):
+    return request.param
+
+
 async def submitted(served, **inputs) -> Job:
     inputs = inputs or {"frontImage": await served.upload()}
     return await served.scenario.generate(model=MODEL_ID, inputs=inputs)
