@@ -1,15 +1,17 @@
 """A run as a whole: plan, price, carry out, tell."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
 
+from pipeline.batch.agenda import Agenda
 from pipeline.batch.flow import Flow
 from pipeline.batch.journal import Journal
 from pipeline.batch.outcome import Outcome, outcome_of
 from pipeline.batch.placing import Placing
 from pipeline.batch.pool import Pool
 from pipeline.batch.pricing import Pricing
+from pipeline.batch.settling import Settling
 from pipeline.batch.submissions import Submissions
 from pipeline.batch.survey import standing_deliveries, survey
 from pipeline.batch.terms import Terms, terms_of
@@ -26,7 +28,7 @@ from pipeline.domain.results import ResultRow, refused_rows, row_of
 from pipeline.domain.views import View
 from pipeline.ports.interfaces import Compute, Downloads, Images, Ledger, Now, Scenario, Storage
 from pipeline.stages.deliver import publish
-from pipeline.stages.watch import Watcher
+from pipeline.stages.watch import DURATIONS_MAX, Watcher
 
 UNKNOWN_CEILING = 8
 """Jobs in flight where neither the manifest nor the service names a number; 429s teach the rest."""
@@ -171,40 +173,10 @@ class Batch:
         self, plan: Plan, scenario: Scenario, downloads: Downloads, budget: Budget, stop: anyio.Event
     ) -> None:
         pool = await self._pool(scenario, stop)
-        watcher = Watcher(scenario, now=self._now)
-        flow = self._flow(scenario, downloads, budget, pool, watcher)
-        # What is paid already comes first; PLACE was done before.
-        todo = iter(plan.having(Action.RESUME, Action.FETCH) + plan.having(Action.GENERATE))
-        uncertain: list[PlannedItem] = []
-        async with anyio.create_task_group() as background:
-            background.start_soon(pool.stop_when_told, background.cancel_scope)
-            background.start_soon(watcher.run)
-            background.start_soon(self._publish_now_and_then, plan)
-            async with anyio.create_task_group() as workers:
-                for _ in range(self._worker_count(pool)):
-                    workers.start_soon(_work, flow, todo, uncertain)
-            for planned in uncertain:  # the service's list may have caught up in the meantime
-                await flow.bring(planned)
-            background.cancel_scope.cancel()
-
-    async def _sweep_staging(self, plan: Plan) -> None:
-        """The folders that deliveries left empty; at the end alone, when nobody makes new ones beside them."""
-        await self._storage.remove_empty([self._terms.staging_of(one.work.key) for one in plan.to_do])
-
-    def _flow(self, scenario: Scenario, downloads: Downloads, budget: Budget, pool: Pool, watcher: Watcher) -> Flow:
+        watcher = await self._watcher(scenario)
         journal, uploads = Journal(self._ledger, self._observe), self._uploads(scenario)
-        submissions = Submissions(
-            self._terms,
-            scenario=scenario,
-            ledger=self._ledger,
-            journal=journal,
-            uploads=uploads,
-            pool=pool,
-            budget=budget,
-            now=self._now,
-            observe=self._observe,
-        )
-        return Flow(
+        submissions = self._submissions(scenario, journal=journal, uploads=uploads, pool=pool, budget=budget)
+        flow = Flow(
             self._terms,
             scenario=scenario,
             downloads=downloads,
@@ -220,6 +192,44 @@ class Batch:
             journal=journal,
             observe=self._observe,
         )
+        # What is paid already comes first; PLACE was done before.
+        agenda = Agenda(plan.having(Action.RESUME, Action.FETCH) + plan.having(Action.GENERATE))
+        settling = Settling(agenda, submissions, patience=self._terms.patience, now=self._now)
+        async with anyio.create_task_group() as background:
+            background.start_soon(pool.stop_when_told, background.cancel_scope)
+            background.start_soon(watcher.run)
+            background.start_soon(self._publish_now_and_then, plan, journal)
+            background.start_soon(settling.run)
+            async with anyio.create_task_group() as workers:
+                for _ in range(self._worker_count(pool)):
+                    workers.start_soon(_work, flow, agenda)
+            background.cancel_scope.cancel()
+        for one in agenda.uncertain:
+            journal.warn(one.planned, f" stays uncertain: {submissions.why_uncertain(one.record.key)}")
+
+    async def _sweep_staging(self, plan: Plan) -> None:
+        """The folders that deliveries left empty; at the end alone, when nobody makes new ones beside them."""
+        await self._storage.remove_empty([self._terms.staging_of(one.work.key) for one in plan.to_do])
+
+    def _submissions(
+        self, scenario: Scenario, *, journal: Journal, uploads: Uploads, pool: Pool, budget: Budget
+    ) -> Submissions:
+        return Submissions(
+            self._terms,
+            scenario=scenario,
+            ledger=self._ledger,
+            journal=journal,
+            uploads=uploads,
+            pool=pool,
+            budget=budget,
+            now=self._now,
+            observe=self._observe,
+        )
+
+    async def _watcher(self, scenario: Scenario) -> Watcher:
+        """It knows from earlier runs how long jobs take."""
+        earlier = await self._ledger.job_durations(self._manifest.model, at_most=DURATIONS_MAX)
+        return Watcher(scenario, now=self._now, durations_s=earlier)
 
     def _worker_count(self, pool: Pool) -> int:
         """Enough that the next uploads are done before a slot frees, and that downloads hold no slot."""
@@ -251,10 +261,13 @@ class Batch:
     def _pricing(self, schema: ModelSchema) -> Pricing:
         return Pricing(self._terms, schema, ledger=self._ledger)
 
-    async def _publish_now_and_then(self, plan: Plan) -> None:
+    async def _publish_now_and_then(self, plan: Plan, journal: Journal) -> None:
+        published = -1
         while True:
-            with anyio.CancelScope(shield=True):
-                await self._publish(plan)
+            if journal.moves != published:
+                published = journal.moves
+                with anyio.CancelScope(shield=True):
+                    await self._publish(plan)
             await anyio.sleep(PUBLISH_EVERY_S)
 
     async def _publish(self, plan: Plan) -> list[ResultRow]:
@@ -265,11 +278,9 @@ class Batch:
         return rows
 
 
-async def _work(flow: Flow, todo: Iterator[PlannedItem], uncertain: list[PlannedItem]) -> None:
-    for planned in todo:
-        record = await flow.bring(planned)
-        if record.state is State.UNCERTAIN:
-            uncertain.append(planned)
+async def _work(flow: Flow, agenda: Agenda) -> None:
+    while (planned := await agenda.take()) is not None:
+        agenda.put_back(planned, await flow.bring(planned))
 
 
 def _budget(plan: Plan, max_cu: float | None) -> Budget:

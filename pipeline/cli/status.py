@@ -38,7 +38,7 @@ MEANINGS: Mapping[State, str] = {
     State.DELIVERED: "in meshes/",
     State.HELD: "in held/: a person should look",
     State.REFUSED: "the pictures cannot be used",
-    State.FAILED: "tried again by the next run",
+    State.FAILED: "see below; tried again by the next run unless it says otherwise",
     State.UNCERTAIN: "a submission whose answer was lost",
     State.DEFERRED: "over the budget or the time window",
     State.DROPPED: "given up by a person",

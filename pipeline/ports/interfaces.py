@@ -213,8 +213,14 @@ class Ledger(Protocol):
         """
         ...
 
-    async def known_jobs(self) -> set[str]:
-        """Every job id that any item ever had: a job of the service that is not among them is nobody's."""
+    async def known_jobs(self, job_ids: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+        """Those of the job ids that any item ever had, each with the inputs that were sent for it (empty where the item
+        has been submitted anew since): a job of the service that is not among them is nobody's.
+        """
+        ...
+
+    async def job_durations(self, model: str, *, at_most: int) -> list[float]:
+        """How many seconds some of the model's delivered jobs took."""
         ...
 
     async def upload(self, *, service: str, project: str, sha256: str, copy: int) -> str | None:

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from pipeline.domain.errors import LocalIoError
 from pipeline.domain.items import Alias, ItemRecord, OutputFile, Picture
 from pipeline.domain.jobs import Quote
-from pipeline.domain.lifecycle import Event, advance
+from pipeline.domain.lifecycle import Event, State, advance
 from pipeline.ports.interfaces import Delivery, Now
 from pipeline.ports.sqlite import Connection, Database, Migration, Row
 
@@ -156,8 +156,24 @@ class SqliteLedger:
             lambda it: [(row["event"], row["after"], row["detail"]) for row in it.execute(query, (key,))]
         )
 
-    async def known_jobs(self) -> set[str]:
-        return await self._database.read(lambda it: {row["job_id"] for row in it.execute("SELECT job_id FROM jobs")})
+    async def known_jobs(self, job_ids: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+        query = (
+            "SELECT job_id, record FROM jobs JOIN items USING (key) WHERE job_id IN (SELECT value FROM json_each(?))"
+        )
+
+        def work(connection: Connection) -> dict[str, Mapping[str, Any]]:
+            found = {row["job_id"]: _load(row) for row in connection.execute(query, (json.dumps(list(job_ids)),))}
+            return {job_id: one.inputs if one.job_id == job_id else {} for job_id, one in found.items()}
+
+        return await self._database.read(work)
+
+    async def job_durations(self, model: str, *, at_most: int) -> list[float]:
+        query = (
+            "SELECT json_extract(record, '$.timings.generate') AS took_s FROM items WHERE state = ? "
+            "AND json_extract(record, '$.model') = ? AND took_s IS NOT NULL LIMIT ?"
+        )
+        values = (State.DELIVERED, model, at_most)
+        return await self._database.read(lambda it: [row["took_s"] for row in it.execute(query, values)])
 
     async def upload(self, *, service: str, project: str, sha256: str, copy: int) -> str | None:
         query = "SELECT asset_id FROM uploads WHERE service = ? AND project = ? AND sha256 = ? AND copy = ?"

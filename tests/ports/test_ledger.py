@@ -36,13 +36,13 @@ async def ledger(tmp_path):
         yield ledger
 
 
-def record(key="k", state=State.PLANNED, **changes):
+def record(key="k", state=State.PLANNED, model="m", **changes):
     return ItemRecord(
         key=key,
         state=state,
         service="scenario",
         project="p",
-        model="m",
+        model=model,
         params={"faceCount": 50_000, "enablePbr": True},
         pictures={View.FRONT: "f" * 64, View.LEFT_FRONT: "l" * 64},
         **changes,
@@ -97,7 +97,7 @@ async def test_a_move_and_what_it_changes_are_one(ledger):
         await ledger.advance("k", Event.ACCEPT, job_id="job_1")
     assert await ledger.item("k") == record()
     assert await ledger.history("k") == []
-    assert await ledger.known_jobs() == set()
+    assert await ledger.known_jobs(["job_1"]) == {}
 
 
 async def test_a_change_that_no_record_has_is_refused(ledger):
@@ -121,8 +121,29 @@ async def test_every_job_id_is_known_for_ever(ledger):
     await ledger.advance("k", Event.FAIL)
     await moved(ledger, Event.PLAN, Event.UPLOAD, Event.UPLOADED, Event.INTEND, job_id="")
     await ledger.advance("k", Event.ACCEPTED_BY_SERVICE, job_id="job_2")
-    assert await ledger.known_jobs() == {"job_1", "job_2"}
+    assert (await ledger.known_jobs(["job_1", "job_2", "job_3"])).keys() == {"job_1", "job_2"}
     assert (await ledger.item("k")).job_id == "job_2"
+
+
+async def test_a_known_job_comes_with_what_was_sent_for_it(ledger):
+    await ledger.open_item(record(inputs={"frontImage": "asset_1"}))
+    await moved(ledger, Event.UPLOAD, Event.UPLOADED, Event.INTEND)
+    await ledger.advance("k", Event.ACCEPTED_BY_SERVICE, job_id="job_1")
+    assert await ledger.known_jobs(["job_1"]) == {"job_1": {"frontImage": "asset_1"}}
+    await ledger.advance("k", Event.FAIL)
+    await moved(ledger, Event.PLAN, Event.UPLOAD, Event.UPLOADED, Event.INTEND, job_id="")
+    assert await ledger.known_jobs(["job_1"]) == {"job_1": {}}, "that was another submission's"
+
+
+async def test_durations_are_those_of_delivered_jobs_of_the_model(ledger):
+    for key, model, took_s in (("a", "m", 30.0), ("b", "m", 50.0), ("c", "other", 70.0)):
+        await ledger.open_item(record(key=key, model=model))
+        await moved(ledger, Event.UPLOAD, Event.UPLOADED, Event.INTEND, key=key)
+        await ledger.advance(key, Event.ACCEPTED_BY_SERVICE, job_id=f"job_{key}")
+        await ledger.advance(key, Event.JOB_SUCCEEDED, timings={"generate": took_s})
+        await moved(ledger, Event.DOWNLOADED, Event.ACCEPT, key=key)
+    assert sorted(await ledger.job_durations("m", at_most=10)) == [30, 50]
+    assert len(await ledger.job_durations("m", at_most=1)) == 1
 
 
 async def test_items_by_keys_and_all(ledger):
@@ -207,4 +228,4 @@ async def test_many_items_move_at_once(ledger):
         for at in range(50):
             tasks.start_soon(bring, str(at))
     assert {one.state for one in await ledger.items()} == {State.SUBMITTED}
-    assert len(await ledger.known_jobs()) == 50
+    assert len(await ledger.known_jobs([f"job_{at}" for at in range(60)])) == 50
