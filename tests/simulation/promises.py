@@ -180,7 +180,7 @@ class Morning:
             if name.endswith(".glb")
         }
         self._promises.require(told <= seen, f"rows without a mesh: {sorted(told - seen)}")
-        strays = [path for path in seen - told if path.split("/")[1] not in self._old_names]
+        strays = [path for path in seen - told if path.split("/")[1].partition("@")[0] not in self._old_names]
         self._promises.require(not strays, f"meshes without a row: {strays}")
 
     def _check_jobs(self) -> None:
