@@ -218,6 +218,7 @@ class Batch:
             pool=pool,
             budget=budget,
             journal=journal,
+            now=self._now,
             observe=self._observe,
         )
 
