@@ -67,8 +67,8 @@ async def download(
 
     Raises:
         ResultGone: the service does not know the mesh (any more).
-        MeshDamaged: no GLB among them.
-        StageTimedOut: all tries failed, or brought damaged files.
+        MeshDamaged: no GLB among them, or a file that was damaged to the last try.
+        StageTimedOut: all tries failed, or took too long.
     """
     assets = await _listed(asset_ids, scenario, patience_s=LISTING_S if is_new else SECOND_LOOKS_S)
     fetching = _Fetching(folder, scenario=scenario, downloads=downloads, storage=storage, now=now)
@@ -112,7 +112,8 @@ class _Fetching:
                     return _fetched(one, target, await self._whole(one.role, asset, target))
                 except (TryAgain, MeshDamaged) as error:
                     last = error
-        raise StageTimedOut(
+        given_up = MeshDamaged if isinstance(last, MeshDamaged) else StageTimedOut
+        raise given_up(
             f"the {one.role} could not be downloaded in {ATTEMPTS} tries or {TOTAL_S / 3600:g} hours: "
             f"{last or 'the host is too slow'}",
             mend="run again: the job is paid and is not submitted anew",
