@@ -8,7 +8,7 @@ to download hosts), neither keeps cookies; proxy and CA variables are honoured.
 import io
 import os
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +18,15 @@ import aiohttp
 import anyio
 from aiohttp import http_exceptions
 from aiohttp.abc import AbstractResolver, ResolveResult
+from multidict import CIMultiDict
 from yarl import URL
 
 from pipeline.domain.errors import ConnectionLost, NeverSent, ServiceFault, TryAgain, UsageError
 from pipeline.ports.addresses import Origin, is_disguised, is_public, literal, proxy_for, proxy_hosts
 
-ANSWER_MAX_BYTES = 64 * 1024 * 1024
+ANSWER_MAX_BYTES = 16 * 1024 * 1024
+"""A page of a hundred jobs has less than a tenth of it; read as JSON, it may take twenty times the memory."""
+
 _CHUNK_BYTES = 256 * 1024
 _REDIRECTS_MAX = 5
 _CONNECTIONS_MAX = 64
@@ -76,6 +79,12 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    def rewritten(self, change: Callable[[bytes], bytes]) -> "Answer":
+        """The same answer with all that it says gone through ``change``."""
+        said = [(name, change(text.encode(errors="surrogateescape"))) for name, text in self.headers.items()]
+        headers = CIMultiDict((name, text.decode(errors="replace")) for name, text in said)
+        return Answer(status=self.status, headers=headers, body=change(self.body))
 
 
 def counterpart(error: Exception) -> type[TryAgain]:
