@@ -38,6 +38,7 @@ COUNTERPARTS: dict[type[Exception], type[TryAgain]] = {
     aiohttp.ConnectionTimeoutError: NeverSent,
     aiohttp.ClientHttpProxyError: NeverSent,
     aiohttp.ServerFingerprintMismatch: NeverSent,
+    UnicodeError: NeverSent,  # a host that is no name: an empty or too long part
     # The connection stood: the request may have been read.
     aiohttp.ClientConnectionError: ConnectionLost,
     aiohttp.ClientPayloadError: ConnectionLost,
@@ -96,7 +97,7 @@ def translated(what: str) -> Iterator[None]:
     """Turn aiohttp's errors into ours: NeverSent, ConnectionLost or ServiceFault, with ``what`` in front."""
     try:
         yield
-    except (aiohttp.ClientError, http_exceptions.HttpProcessingError, OSError) as error:
+    except (aiohttp.ClientError, http_exceptions.HttpProcessingError, OSError, UnicodeError) as error:
         cause = None if isinstance(error, _CARRY_REQUEST) else error
         raise counterpart(error)(f"{what}: {_sentence(error)}", mend=_mend(error)) from cause
 
