@@ -171,7 +171,7 @@ class _Asset(Wire):
             kind=self.kind or "",
             media_type=self.mime_type or "",
             source=self.source or "",
-            size_bytes=None if properties.size is None else int(properties.size),
+            size_bytes=int(properties.size) if properties.size and properties.size >= 1 else None,
             face_count=None if properties.face_count is None else int(properties.face_count),
         )
 

@@ -11,6 +11,7 @@ from pipeline.domain.expiry import is_nearly_over
 from pipeline.domain.jobs import Asset
 from pipeline.domain.media import is_text
 from pipeline.domain.outputs import MESH, WantedAsset, has_mesh, wanted
+from pipeline.domain.texts import one_line
 from pipeline.ports.gate import full_jitter_s
 from pipeline.ports.interfaces import Downloaded, Downloads, Now, Scenario, Storage
 from pipeline.ports.wholeness import mesh_facts, refuse_damaged_picture
@@ -86,7 +87,7 @@ async def _listed(asset_ids: Sequence[str], scenario: Scenario, *, patience_s: f
             return assets
         if waited_s >= patience_s:
             missing = sorted(set(asset_ids) - {one.asset_id for one in assets})
-            raise ResultGone(f"the service has no asset {', '.join(missing)}", mend="generate it again")
+            raise ResultGone(one_line(f"the service has no asset {', '.join(missing)}"), mend="generate it again")
         await anyio.sleep(pause_s)
         waited_s, pause_s = waited_s + pause_s, min(pause_s * 2, LONGEST_PAUSE_S)
 

@@ -49,6 +49,13 @@ def status(data):
     return int(data.split(b" ")[1])
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere 127.0.0.2 is nobody's")
+def test_it_listens_where_this_machine_alone_can_reach_it(service):
+    assert place(service)[0] == "127.0.0.1"
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", place(service)[1]), timeout=5)
+
+
 @pytest.mark.parametrize(
     "target",
     [
