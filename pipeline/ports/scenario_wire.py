@@ -14,10 +14,11 @@ from pydantic.alias_generators import to_camel
 from pipeline.domain.errors import ServiceFault
 from pipeline.domain.jobs import Asset, Job, JobPage, JobStatus, Quote, TeamLimits
 from pipeline.domain.model import ModelSchema, Parameter, ParameterType
+from pipeline.domain.texts import one_line
 
 W = TypeVar("W", bound="Wire")
 
-Id = Annotated[str, Field(min_length=1)]
+Id = Annotated[str, Field(min_length=1, max_length=512)]
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -104,8 +105,8 @@ class _Job(Wire):
             updated_at=self.updated_at,
             asset_ids=tuple(metadata.asset_ids or ()),
             echo=metadata.input or {},
-            error=metadata.error or "",
-            hint=metadata.hint or "",
+            error=one_line(metadata.error or ""),
+            hint=one_line(metadata.hint or ""),
             cu_charged=self.billing.charged(status) if self.billing else None,
         )
 
@@ -176,7 +177,7 @@ class _Asset(Wire):
             kind=self.kind or "",
             media_type=self.mime_type or "",
             source=self.source or "",
-            size_bytes=None if properties.size is None else int(properties.size),
+            size_bytes=int(properties.size) if properties.size and properties.size >= 1 else None,
             face_count=None if properties.face_count is None else int(properties.face_count),
         )
 
