@@ -304,6 +304,14 @@ class Manifest(Section):
     _file: Path = PrivateAttr(default=Path("manifest.yaml"))
     _document: Document | None = PrivateAttr(default=None)
 
+    @field_validator("version", mode="before")
+    @classmethod
+    def _is_a_number(cls, version: Any) -> Any:
+        """To Python, ``true`` is 1."""
+        if isinstance(version, bool):
+            raise ValueError(f"found {shown(version)}, expected 1")  # noqa: TRY004 - pydantic takes ValueError
+        return version
+
     @property
     def folder(self) -> Path:
         """The folder that relative paths are relative to; absolute."""
