@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import anyio
 
 from pipeline.batch.remains import Listed, list_jobs, look_up, picture_names, read_results, standing_files
 from pipeline.batch.terms import Terms
 from pipeline.domain.asset_names import named
+from pipeline.domain.errors import SubmissionUncertain
 from pipeline.domain.events import Noted, Observer
 from pipeline.domain.items import ItemRecord, OutputFile, WorkItem
 from pipeline.domain.jobs import Job
@@ -18,7 +19,7 @@ from pipeline.domain.restoring import Doubt, Evidence, Names, Orders, alias_of, 
 from pipeline.domain.results import ResultRow
 from pipeline.domain.views import View
 from pipeline.ports.interfaces import Delivery, Ledger, Now, Restoration, Scenario, Storage, UploadEntry
-from pipeline.stages.submit import CLOCK_SKEW
+from pipeline.stages.submit import CLOCK_SKEW, DATE_STEP
 from pipeline.stages.upload import submission
 
 NOT_KNOWN = "not known any more"
@@ -84,6 +85,8 @@ class _Remains:
     """Those that the ledger does not know, newest first."""
     records: Mapping[str, ItemRecord] = field(default_factory=dict)
     known_jobs: frozenset[str] = frozenset()
+    ahead: timedelta = CLOCK_SKEW
+    """The service's clock is ahead of ours by so much at most."""
 
 
 class Rebuilding:
@@ -122,25 +125,31 @@ class Rebuilding:
 
         Raises:
             RequestRefused: the service does not show its jobs.
-            AbortRun: the service or the disk cannot be used. Nothing has changed then.
+            SubmissionUncertain: it may hide some still that were made right before the ledger was lost, and there are
+                items without one.
+            AbortRun: the service or the disk cannot be used. In all these cases nothing has changed.
         """
         works = {one.work.key: one.work for one in plan.items}
         orders = Orders(works.values())
         found = await self._gather(orders, last_change)
         uploads = _uploads(works.values(), found.names)
         evidence = [_evidence_of(key, works.get(key), found) for key in {**works, **found.rows}]
+        is_believed = self._is_absence_believed(found, last_change)
         records = [
             record
             for one in evidence
-            if (record := self._restored(one, self._doubt(one.work, uploads, found.listed, last_change)))
+            if (record := self._restored(one, self._doubt(one.work, uploads, last_change), is_believed=is_believed))
         ]
+        to_make = len(works.keys() - found.records.keys() - {one.key for one in records})
+        if to_make and not is_believed:
+            raise self._too_early(to_make, last_change)
         await self._restore(records, found, uploads)
         return Rebuilt(
             records=tuple(records),
             labels=_labels(works.values(), found.rows),
             spare=tuple(_spares(evidence, records)),
             strangers=tuple(_strangers(found, orders)),
-            to_make=len(works.keys() - found.records.keys() - {one.key for one in records}),
+            to_make=to_make,
             unread_rows=found.unread_rows,
             jobs=len(found.listed.jobs),
             is_whole=found.listed.is_whole,
@@ -152,7 +161,10 @@ class Rebuilding:
         rows = [row for row in results.rows if row.key and row.backend == self._backend]
         files = await standing_files(rows, self._terms.shelf.output, storage=self._storage)
         await self._let_settle(last_change)
+        asked_at = self._now()
         found = _Remains(listed=await list_jobs(self._scenario, self._model, observe=self._observe))
+        if found.listed.told_at is not None:
+            found.ahead = found.listed.told_at + DATE_STEP - asked_at
         found.unread_rows = results.unread
         for at, row in enumerate(rows):
             found.rows.setdefault(row.key, []).append(row)
@@ -173,37 +185,54 @@ class Rebuilding:
     async def _let_settle(self, last_change: datetime | None) -> None:
         """A job that was submitted right before the ledger was lost needs its time to be listed."""
         settle_s = self._terms.patience.settle_s
-        if last_change is None:
-            return
-        left_s = min(settle_s - (self._now() - last_change).total_seconds(), settle_s)
+        age_s = 0.0 if last_change is None else (self._now() - last_change).total_seconds()
+        left_s = min(settle_s - age_s, settle_s)
         if left_s > 0:
             self._observe(Noted(message=f"waiting {left_s:.0f} s: what was submitted last may not be listed yet"))
             await anyio.sleep(left_s)
 
-    def _restored(self, evidence: Evidence, doubt: Doubt | None) -> ItemRecord | None:
-        return restored(evidence, service=self._terms.service, project=self._terms.project, doubt=doubt)
+    def _is_absence_believed(self, found: _Remains, last_change: datetime | None) -> bool:
+        """Whether what the list does not show was not made: as promise 2 has it for a lost answer, with the settle time
+        waited for. Where nothing tells when the ledger was last changed, a person who rebuilds has to know.
+        """
+        if last_change is None:
+            return True
+        latest = found.listed.latest
+        has_caught_up = latest is not None and latest > last_change + found.ahead
+        return has_caught_up or self._now() >= self._believed_at(last_change)
+
+    def _believed_at(self, last_change: datetime) -> datetime:
+        return last_change + timedelta(seconds=self._terms.patience.believe_after_s)
+
+    def _too_early(self, count: int, last_change: datetime | None) -> SubmissionUncertain:
+        assert last_change is not None  # else absence is believed
+        return SubmissionUncertain(
+            f"the service lists nothing that came after {last_change:%Y-%m-%d %H:%M:%S} UTC, when the ledger was last "
+            f"changed: the list may lag, and {count:,} work items without a job may have one there",
+            mend=f"rebuild after {self._believed_at(last_change):%Y-%m-%d %H:%M:%S} UTC "
+            "(`uncertain: {believe_after: ...}` in the manifest); nothing has changed",
+        )
+
+    def _restored(self, evidence: Evidence, doubt: Doubt, *, is_believed: bool) -> ItemRecord | None:
+        believed = is_believed and not self._terms.patience.ask
+        return restored(
+            evidence,
+            service=self._terms.service,
+            project=self._terms.project,
+            doubt=None if believed else doubt,
+        )
 
     def _doubt(
-        self,
-        work: WorkItem | None,
-        uploads: Mapping[tuple[str, int], str],
-        listed: Listed,
-        last_change: datetime | None,
-    ) -> Doubt | None:
-        """Whether an uncertain submission that is not listed stays uncertain: as promise 2 has it for any other."""
-        since, patience = last_change or self._now(), self._terms.patience
-        has_caught_up = listed.latest is not None and listed.latest > since + CLOCK_SKEW
-        age_s = (self._now() - since).total_seconds()
-        is_old = age_s >= patience.believe_after_s or (has_caught_up and age_s >= patience.settle_s)
-        if not patience.ask and is_old and listed.is_whole:
-            return None
+        self, work: WorkItem | None, uploads: Mapping[tuple[str, int], str], last_change: datetime | None
+    ) -> Doubt:
+        """What an uncertain submission looks like whose record is lost."""
         assets = {View.FRONT: NOT_KNOWN}
         if work is not None:
             assets = {
                 view: uploads.get((one.sha256, work.copy if view is View.FRONT else 1), NOT_KNOWN)
                 for view, one in work.pictures.items()
             }
-        return Doubt(since=since, inputs=submission(work.params if work else {}, assets))
+        return Doubt(since=last_change or self._now(), inputs=submission(work.params if work else {}, assets))
 
     async def _restore(
         self, records: Sequence[ItemRecord], found: _Remains, uploads: Mapping[tuple[str, int], str]

@@ -52,6 +52,8 @@ class Listed:
     jobs: list[Job] = field(default_factory=list)
     is_whole: bool = False
     """The list was read to its end."""
+    told_at: datetime | None = None
+    """The service's own clock when it was first asked; None where it does not say."""
 
     @property
     def latest(self) -> datetime | None:
@@ -108,6 +110,7 @@ async def list_jobs(scenario: Scenario, model: str, *, observe: Observer) -> Lis
     for number in range(1, PAGES + 1):
         listed = await scenario.jobs(page=page)
         found.jobs += [job for job in listed.jobs if job.model_id in {"", model}]
+        found.told_at = found.told_at or listed.told_at
         page = listed.next_page
         if page is None:
             found.is_whole = True
@@ -142,4 +145,4 @@ async def picture_names(jobs: Sequence[Job], *, scenario: Scenario) -> Names:
     assets = []
     for start in range(0, len(wanted), _ASSETS_A_CALL):
         assets += await scenario.assets(wanted[start : start + _ASSETS_A_CALL])
-    return {one.asset_id: picture_of(one.name) for one in assets}
+    return {one.asset_id: picture_of(one.name) for one in assets if one.name}

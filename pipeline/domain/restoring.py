@@ -18,7 +18,7 @@ from pipeline.domain.views import View
 
 Names = Mapping[str, NamedPicture | None]
 """By asset id: the picture that its name tells of; None where it is not one that we have named. Assets that the service
-no longer has are left out.
+no longer has, or tells no name of, are left out.
 """
 
 
@@ -190,7 +190,7 @@ def _uncertain(base: ItemRecord, doubt: Doubt) -> ItemRecord:
         lost_at=doubt.since,
         error_class="SubmissionUncertain",
         error="its answer was lost, then the ledger; whether the job was made, and charged, is not known",
-        mend="run again: the service's job list is searched before anything is sent anew",
+        mend="run again, or `mvmesh reconcile`: the service's job list is searched before anything is sent anew",
     )
 
 
@@ -284,7 +284,7 @@ class Orders:
         if not isinstance(front, str):
             return "the service does not tell its inputs"
         if front not in names:
-            return "its front picture is no longer at the service"
+            return "its front picture is no longer at the service, or has no name there"
         if names[front] is None:
             return ""
         if near := self._candidates(job, names):

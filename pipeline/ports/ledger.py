@@ -135,7 +135,7 @@ class SqliteLedger:
 
     async def items(self, keys: Sequence[str] | None = None) -> list[ItemRecord]:
         if keys is None:
-            return await self._database.read(lambda it: [_load(row) for row in it.execute("SELECT record FROM items")])
+            return await self._database.read(lambda it: [_load(row) for row in _all(it, "SELECT record FROM items")])
         return await self._database.read(lambda connection: _by_keys(connection, keys))
 
     async def advance(self, key: str, event: Event, *, detail: str = "", **changes: Any) -> ItemRecord:
@@ -170,7 +170,7 @@ class SqliteLedger:
         )
 
         def work(connection: Connection) -> dict[str, Mapping[str, Any]]:
-            found = {row["job_id"]: _load(row) for row in connection.execute(query, (json.dumps(list(job_ids)),))}
+            found = {row["job_id"]: _load(row) for row in _all(connection, query, (json.dumps(list(job_ids)),))}
             return {job_id: one.inputs if one.job_id == job_id else {} for job_id, one in found.items()}
 
         return await self._database.read(work)
@@ -224,7 +224,7 @@ class SqliteLedger:
 
     async def deliveries(self, output: str) -> list[Delivery]:
         query = "SELECT * FROM deliveries WHERE output = ? ORDER BY set_id, variant, copy"
-        return await self._database.read(lambda it: [_delivery(row) for row in it.execute(query, (output,))])
+        return await self._database.read(lambda it: [_delivery(row) for row in _all(it, query, (output,))])
 
     async def delivery(self, output: str, alias: Alias) -> Delivery | None:
         query = "SELECT * FROM deliveries WHERE output = ? AND set_id = ? AND variant = ? AND copy = ?"
@@ -261,7 +261,7 @@ class SqliteLedger:
         await self._database.check()
         try:
             await self.items()
-            await self._database.read(lambda it: [_delivery(row) for row in it.execute("SELECT * FROM deliveries")])
+            await self._database.read(lambda it: [_delivery(row) for row in _all(it, "SELECT * FROM deliveries")])
         except ValueError as error:
             raise DatabaseDamaged(
                 f"{self._database.path} is damaged: a row in it cannot be read", mend=REBUILD
@@ -342,13 +342,19 @@ def _one(connection: Connection, key: str) -> Row:
     return row
 
 
+def _all(connection: Connection, query: str, values: Sequence[Any] = ()) -> list[Row]:
+    """All rows at once: a query that an unreadable row breaks off would hold the file open."""
+    with closing(connection.execute(query, tuple(values))) as rows:
+        return rows.fetchall()
+
+
 def _by_keys(connection: Connection, keys: Sequence[str]) -> list[ItemRecord]:
     found = []
     for start in range(0, len(keys), _KEYS_A_QUERY):
         some = keys[start : start + _KEYS_A_QUERY]
         marks = ", ".join("?" * len(some))
         query = f"SELECT record FROM items WHERE key IN ({marks})"  # noqa: S608 - only question marks are put in
-        found += [_load(row) for row in connection.execute(query, some)]
+        found += [_load(row) for row in _all(connection, query, some)]
     return found
 
 

@@ -46,10 +46,9 @@ async def set_aside_before(path: Path) -> list[Path]:
     return await to_thread.run_sync(_set_aside_before, path)
 
 
-async def last_change(path: Path, *others: Path) -> datetime | None:
-    """When a ledger, one that was set aside, or one of the other files was last written; None when none is there."""
-    aside = await set_aside_before(path)
-    return await to_thread.run_sync(_latest, [*_with_sides([path, *aside]), *others])
+async def last_change(*paths: Path) -> datetime | None:
+    """When one of these ledgers, or other files, was last written; None when none is there."""
+    return await to_thread.run_sync(_latest, _with_sides(paths))
 
 
 @asynccontextmanager

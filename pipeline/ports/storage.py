@@ -181,8 +181,9 @@ def _reserved(folder: Path, name: str) -> Path:
 def _remove(paths: tuple[Path, ...]) -> None:
     for path in paths:
         with local_errors("removed", path):
-            with suppress(NotADirectoryError):
-                path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError, NotADirectoryError):
+                path.unlink()
+                sync_folder(path.parent)  # what the ledger forgets next must not come back with a power cut
             _remove_empty(path.parent)
 
 

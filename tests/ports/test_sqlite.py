@@ -171,9 +171,12 @@ async def test_a_migration_that_fails_leaves_the_schema_before_it(tmp_path):
     broken = Migration(name="0002 broken", script="CREATE TABLE more (x);\nINSERT INTO nowhere VALUES (1);\n")
     with pytest.raises(LocalIoError, match="nowhere"):
         await Database.open(path, (FIRST, broken))
+    async with opened(path, FIRST) as database:  # the version before it goes on
+        await database.write(insert("old"))
     async with opened(path, FIRST, SECOND) as database:
         tables = await database.read(lambda it: [row[0] for row in it.execute("SELECT name FROM sqlite_master")])
         assert "more" not in tables
+        assert await database.read(texts) == ["old"]
 
 
 async def test_a_file_of_a_newer_version_is_left_alone(tmp_path):
@@ -189,9 +192,9 @@ async def test_a_file_that_is_no_database_is_named_and_kept(tmp_path):
     path = tmp_path / "x.sqlite3"
     path.write_bytes(b"These are my notes, not yours. " * 100)
     before = path.read_bytes()
-    with pytest.raises(LocalIoError, match="no SQLite file") as raised:
-        await Database.open(path, (FIRST,))
-    assert raised.value.mend
+    with pytest.raises(DatabaseDamaged, match="no SQLite file") as raised:
+        await Database.open(path, (FIRST,), mend="write your notes elsewhere")
+    assert raised.value.mend == "write your notes elsewhere"
     assert path.read_bytes() == before
 
 
@@ -202,7 +205,7 @@ async def test_a_damaged_file_is_named_with_its_mend(tmp_path):
     with path.open("r+b") as file:
         file.seek(4096)
         file.write(b"\xff" * (path.stat().st_size - 4096))
-    with pytest.raises(LocalIoError, match="damaged") as raised:
+    with pytest.raises(DatabaseDamaged, match="damaged") as raised:
         async with opened(path) as database:
             await database.read(texts)
     assert "backup" in raised.value.mend
@@ -238,6 +241,19 @@ async def test_a_page_of_rubbish_is_found_out_by_a_look_at_every_page(tmp_path):
     with path.open("r+b") as file:
         file.seek(20 * 4096)
         file.write(b"\xff" * 4096)
+    async with opened(path) as database:
+        with pytest.raises(DatabaseDamaged, match="is damaged"):
+            await database.check()
+
+
+async def test_a_check_finds_the_damage_that_nobody_has_read_yet(tmp_path):
+    path = tmp_path / "x.sqlite3"
+    async with opened(path) as database:
+        await database.write(lambda it: [insert(f"{at:05}" * 100)(it) for at in range(400)] and None)
+        await database.check()
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size - 4096)
+        file.write(b"\x5a" * 4096)
     async with opened(path) as database:
         with pytest.raises(DatabaseDamaged, match="is damaged"):
             await database.check()
