@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import os
 import sys
+from pathlib import Path
 
 import anyio
 import pytest
@@ -503,3 +504,13 @@ async def test_a_full_disk_is_a_local_error(host, tmp_path):
         with pytest.raises(LocalIoError) as caught:
             await downloads.fetch(host.file, target, expected_bytes=None)
     assert "space" in caught.value.mend
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize("size", [100, 3_000_000])
+async def test_bytes_that_the_disk_refuses_when_the_file_is_closed_are_no_success(host, size):
+    """What is small waits in the file's buffer until then."""
+    host.body = MESH[:size]
+    async with connect(host.url) as downloader:
+        with pytest.raises(LocalIoError, match="No space left"):
+            await downloader.fetch(host.file, Path("/dev/full"), expected_bytes=size)
