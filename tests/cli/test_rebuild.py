@@ -3,15 +3,17 @@
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import toy_engine
 import yaml
-from nights import KEY, KILLED, SECRET, Death, Night, serving
+from nights import KEY, KILLED, SECRET, TESTS, Death, Night, serving
 
 from pipeline.cli.exit_codes import ExitCode
 from pipeline.cli.frame import run
@@ -27,10 +29,7 @@ class Place:
 
     night: Night
     output: Path
-
-    @property
-    def manifest(self) -> Path:
-        return self.night.manifest
+    manifest: Path
 
     @property
     def ledger(self) -> Path:
@@ -73,7 +72,7 @@ def place(bad_night: Night, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.setenv("SCENARIO_SDK_API_SECRET", SECRET)
     shutil.rmtree(bad_night.output)
     shutil.copytree(bad_night.folder / "kept", bad_night.output)
-    return Place(bad_night, bad_night.output)
+    return Place(bad_night, bad_night.output, bad_night.manifest)
 
 
 def cut(path: Path, size: int) -> None:
@@ -115,6 +114,7 @@ def checkpointed(ledger: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def rebuild(place: Place, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any]]:
+    capsys.readouterr()
     code = run(["reconcile", str(place.manifest), "--rebuild", "--json"])
     said = capsys.readouterr()
     assert code in {ExitCode.OK, ExitCode.UNCERTAIN}, said.err
@@ -125,6 +125,7 @@ def finish_and_check(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["run", str(place.manifest), "--yes"]) == ExitCode.OK, capsys.readouterr()
     capsys.readouterr()
     assert run(["verify", str(place.manifest)]) == ExitCode.OK
+    capsys.readouterr()
     place.night.check()
 
 
@@ -244,6 +245,51 @@ def test_a_ledger_that_was_set_aside_and_not_made_anew_blocks_runs(place: Place,
     assert "set aside" in capsys.readouterr().err
     rebuild(place, capsys)
     finish_and_check(place, capsys)
+
+
+def test_results_that_cannot_be_read_do_not_make_a_lost_ledger_a_new_one(place: Place, capsys) -> None:
+    place.lose()
+    (place.output / "results.jsonl").write_text("what a newer version tells\n")
+    assert run(["run", str(place.manifest), "--yes"]) == ExitCode.LOCAL_IO
+    assert "results.jsonl cannot be read" in capsys.readouterr().err
+    rebuild(place, capsys)
+    finish_and_check(place, capsys)
+
+
+def test_manifests_that_share_a_state_folder_are_rebuilt_one_after_the_other(place: Place, capsys) -> None:
+    place.lose()
+    said = yaml.safe_load(place.manifest.read_text())
+    other = place.manifest.with_name("other.yaml")
+    shutil.copytree(place.output, place.output.with_name("other"), dirs_exist_ok=True)
+    other.write_text(yaml.safe_dump({**said, "output": "other", "state": "out/.mvmesh"}))
+    rebuild(place, capsys)
+    finish_and_check(place, capsys)
+    rebuild(replace(place, output=place.output.with_name("other"), manifest=other), capsys)
+    assert run(["run", str(other), "--yes"]) == ExitCode.OK
+    capsys.readouterr()
+    finish_and_check(place, capsys)
+    assert len(list(other.with_name("other").rglob("*.glb"))) == 5
+
+
+@pytest.mark.parametrize("effect", [8, 23, 25, 26, 27])
+def test_a_rebuild_that_is_killed_is_begun_anew(effect: int, place: Place, capsys) -> None:
+    """It has some 27 effects on the disk, of which the last put the new ledger in the place of the damaged one; it never
+    leaves one behind that a run takes for whole.
+    """
+    scribble(place.ledger)
+    before = len(place.night.service.jobs())
+    if killed(place, effect=effect):
+        assert run(["run", str(place.manifest), "--yes"]) == ExitCode.LOCAL_IO
+        assert len(place.night.service.jobs()) == before
+        rebuild(place, capsys)
+    finish_and_check(place, capsys)
+
+
+def killed(place: Place, *, effect: int) -> bool:
+    mvmesh = (sys.executable, "-W", "error", str(TESTS / "dying.py"), json.dumps({"effect": effect}))
+    done = subprocess.run([*mvmesh, "reconcile", str(place.manifest), "--rebuild"], check=False, capture_output=True)
+    assert done.returncode in {0, KILLED}, done.stderr
+    return done.returncode == KILLED
 
 
 def test_a_newer_ledger_is_no_damaged_one(place: Place, capsys) -> None:
