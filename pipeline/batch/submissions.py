@@ -123,7 +123,7 @@ class Submissions:
 
     async def submit(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
         """The item submitted, deferred or uncertain; planned again when the service lacks one of its pictures; as it
-        was when the run is being stopped, or when the team's ceiling has no room: give the slot back, then try again.
+        was when nothing more is to be submitted, or when the ceiling has no room: give the slot back, then try again.
 
         Raises:
             RequestRefused: the service says no for good.
@@ -136,7 +136,7 @@ class Submissions:
                 return stays
             try:
                 async with self._scenario.turn():
-                    if not self._pool.is_out_of_time:  # the pause may have been long
+                    if not (self._pool.is_out_of_time or self._pool.is_closed):  # the pause may have been long
                         return await self._submit_once(planned, record)
             except (NeverSent, CeilingReached, Throttled, AssetGone, CredentialsError) as error:
                 record = await self._turned_away(planned, record, error)
@@ -152,8 +152,8 @@ class Submissions:
         aside.
         """
         if record.state in {State.PLANNED, State.READY} and self._pool.is_out_of_time:
-            return await self._defer(planned, record, OUT_OF_TIME, "the time window is over")
-        if record.state is not State.READY or self._pool.is_stopping:
+            return await self._defer(planned, record, OUT_OF_TIME, "the time for submissions is over")
+        if record.state is not State.READY or self._pool.is_closed:
             return record
         if self._pool.is_shut or anyio.current_time() - began > TURNED_AWAY_S:
             return await self._defer(planned, record, OUT_OF_TIME, "the service was busy for an hour")

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
-from pipeline.batch import EMBEDDED, Batch, Outcome
+from pipeline.batch import EMBEDDED, Batch, Outcome, rows_inside
 from pipeline.batch.remains import RESULTS, read_results
 from pipeline.domain.errors import CredentialsError, LocalIoError, ServiceUnreachable, UsageError
 from pipeline.domain.events import Noted, Observer
@@ -18,6 +18,7 @@ from pipeline.domain.manifest import Manifest, load_manifest
 from pipeline.domain.model import PUBLISHED_SCHEMA, without_ranges
 from pipeline.domain.planning import Plan
 from pipeline.domain.results import ResultRow
+from pipeline.domain.run_options import AS_THE_MANIFEST_SAYS, RunOptions
 from pipeline.ports import engine_extra
 from pipeline.ports.addresses import is_loopback
 from pipeline.ports.clock import utc_now
@@ -134,7 +135,9 @@ def _told(paid: Sequence[ResultRow]) -> str:
 
 
 @asynccontextmanager
-async def opened_batch(manifest: Manifest, observe: Observer) -> AsyncIterator[Batch]:
+async def opened_batch(
+    manifest: Manifest, observe: Observer, options: RunOptions = AS_THE_MANIFEST_SAYS
+) -> AsyncIterator[Batch]:
     """The batch on its ledger; the lock of the state folder is the caller's business."""
     async with trusted_ledger(manifest) as ledger, _preview_workers() as compute:
         storage = LocalStorage()
@@ -148,6 +151,7 @@ async def opened_batch(manifest: Manifest, observe: Observer) -> AsyncIterator[B
             now=utc_now,
             observe=observe,
             after_publish=_report_writer(manifest, storage),
+            options=options,
         )
 
 
@@ -252,20 +256,26 @@ def _remote(manifest: Manifest) -> tuple[str, Credentials]:
     return base_url, credentials
 
 
-async def plan_batch(manifest_path: Path, *, observe: Observer) -> Plan:
+async def plan_batch(manifest_path: Path, options: RunOptions, *, observe: Observer) -> Plan:
     """What a run would do, with prices as last known; no request leaves the machine."""
     manifest = read_manifest(manifest_path)
-    async with opened_batch(manifest, observe) as batch:
+    async with opened_batch(manifest, observe, options) as batch:
         return await batch.plan()
 
 
 async def run_batch(
-    manifest_path: Path, *, confirm: Callable[[Plan], bool], observe: Observer, stop: anyio.Event
+    manifest_path: Path,
+    options: RunOptions,
+    *,
+    confirm: Callable[[Plan], bool],
+    observe: Observer,
+    stop: anyio.Event,
 ) -> tuple[Outcome, list[ResultRow]]:
-    """One run, from the manifest to the published results.
+    """One run, from the manifest to the published results; how it ended, and the rows of its selection.
 
     Args:
         manifest_path: the manifest.
+        options: what this run is told beyond the manifest.
         confirm: sees the priced plan before anything is spent, and may decline it.
         observe: hears of every change.
         stop: once set, the run ends in seconds.
@@ -277,11 +287,13 @@ async def run_batch(
     manifest = read_manifest(manifest_path)
     _make_output(manifest.output_folder)
     with state_lock(manifest.state_folder):
-        async with opened_batch(manifest, observe) as batch:
+        for line in options.told_over(manifest):
+            observe(Noted(message=line))
+        async with opened_batch(manifest, observe, options) as batch:
             plan = await batch.plan()
             if not plan.needs_service:
                 outcome = await batch.carry_out(plan, scenario=None, downloads=None, stop=stop)
-                return outcome, await batch.rows(plan)
+                return outcome, rows_inside(await batch.rows(plan), plan)
             async with connected(manifest, observe) as service:
                 plan = await batch.price(plan, service.scenario)
                 if not confirm(plan):
@@ -291,7 +303,7 @@ async def run_batch(
                 outcome = await batch.carry_out(plan, scenario=service.scenario, downloads=service.downloads, stop=stop)
             if manifest.backend == EMBEDDED:
                 await _clear_embedded(manifest, batch, plan)
-            return outcome, await batch.rows(plan)
+            return outcome, rows_inside(await batch.rows(plan), plan)
 
 
 async def _clear_embedded(manifest: Manifest, batch: Batch, plan: Plan) -> None:

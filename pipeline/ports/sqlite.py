@@ -1,12 +1,17 @@
 """SQLite, once for the ledger and the service's job store: one connection, group commit, ordered migrations.
 
 The only importer of sqlite3. Durability: WAL with synchronous=FULL, so a method that returned has its rows on the disk.
+
+A file that stands at its path is a whole database: it is made under another name. While somebody may have committed to
+the log beside it (``NAME-wal``), the file says so in its header (``_IN_USE``); one that says so without a log has lost
+its last commits, and SQLite alone would not notice.
 """
 
 import errno
+import secrets
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
@@ -15,10 +20,14 @@ import anyio
 from anyio import CancelScope, to_thread
 
 from pipeline.domain.errors import LocalIoError
+from pipeline.ports.storage import sync_folder
 
 T = TypeVar("T")
 Connection = sqlite3.Connection
 Row = sqlite3.Row
+
+_IN_USE = 1
+"""``PRAGMA user_version`` from the first write on, until the database is closed in peace; else 0."""
 
 
 class DatabaseDamaged(LocalIoError):
@@ -104,7 +113,7 @@ class Database:
     async def close(self) -> None:
         with CancelScope(shield=True):
             async with self._gate:
-                await to_thread.run_sync(self._connection.close)
+                await to_thread.run_sync(_close, self._connection)
 
     async def _commit_waiting(self) -> None:
         batch, self._waiting = self._waiting, []
@@ -116,9 +125,12 @@ class Database:
     def _commit(self, batch: list[_Request[Any]]) -> None:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
+            is_first = _marked_in_use(self._connection)
             for request in batch:
                 self._attempt(request)
             self._connection.execute("COMMIT")
+            if is_first:
+                _bring_to_file(self._connection)
         except Exception as error:  # noqa: BLE001 - handed to everyone whose work was in the transaction
             self._abandon(batch, error)
         finally:
@@ -152,13 +164,16 @@ class Database:
 def _open(path: Path, migrations: tuple[Migration, ...], mend: str) -> Connection:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+        if not path.exists():
+            _create(path, migrations)
+        if path.stat().st_size == 0:
+            raise DatabaseDamaged(f"{path} is empty, expected a database", mend=mend)
+        connection = _connected(path) or _connected(path)  # looked at twice: its user may just have come, or left
+        if connection is None:
+            raise DatabaseDamaged(f"{path} has lost {_log(path).name}: what was committed last is missing", mend=mend)
     except (OSError, sqlite3.Error) as error:
         raise _translate(error, path, mend) from error
     try:
-        connection.row_factory = sqlite3.Row
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
         _migrate(connection, path, migrations)
     except sqlite3.Error as error:
         connection.close()
@@ -167,6 +182,78 @@ def _open(path: Path, migrations: tuple[Migration, ...], mend: str) -> Connectio
         connection.close()
         raise
     return connection
+
+
+def _create(path: Path, migrations: tuple[Migration, ...]) -> None:
+    """Make the file, unless somebody else has made it meanwhile: theirs stands."""
+    new = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
+    try:
+        with closing(sqlite3.connect(new, isolation_level=None)) as connection:
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA journal_mode=MEMORY")  # what a crash leaves here is never read
+            _migrate(connection, new, migrations)
+        _place(new, path)
+    finally:
+        new.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def _place(new: Path, path: Path) -> None:
+    """Give the file its name, never over another. Where there are no hard links (FAT), a look has to do."""
+    try:
+        path.hardlink_to(new)
+    except OSError:
+        if not path.exists():
+            new.rename(path)
+
+
+def _connected(path: Path) -> Connection | None:
+    """A connection; None when the file's last commits are gone with its log."""
+    has_log = _log(path).exists()
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+    try:
+        connection.row_factory = sqlite3.Row
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+        if has_log or not _is_in_use(connection):
+            return connection
+    except BaseException:
+        connection.close()
+        raise
+    connection.close()
+    return None
+
+
+def _log(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
+def _is_in_use(connection: Connection) -> bool:
+    return bool(connection.execute("PRAGMA user_version").fetchone()[0] == _IN_USE)
+
+
+def _marked_in_use(connection: Connection) -> bool:
+    """Mark the database within the transaction; whether it was not marked before."""
+    if _is_in_use(connection):
+        return False
+    connection.execute(f"PRAGMA user_version = {_IN_USE}")
+    return True
+
+
+def _bring_to_file(connection: Connection) -> None:
+    """Bring the mark from the log to the file. What was committed is safe either way."""
+    with suppress(sqlite3.Error):
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+
+def _close(connection: Connection) -> None:
+    """The last to close takes the log away, and says before that it is not missed. On a disk that cannot be written the
+    log stays.
+    """
+    with suppress(sqlite3.Error):
+        if _is_in_use(connection):
+            connection.execute("PRAGMA user_version = 0")
+    connection.close()
 
 
 def _migrate(connection: Connection, path: Path, migrations: tuple[Migration, ...]) -> None:
