@@ -62,7 +62,7 @@ def job(at: int = 0, *, status: JobStatus = JobStatus.SUCCESS, cu: float | None 
         ({"frontImage": "asset_f2"}, False),
     ],
 )
-def test_a_job_is_of_a_work_item_when_pictures_views_and_parameters_are(changes: dict[str, Any], fits: bool) -> None:
+def test_a_job_is_of_a_work_item_when_pictures_views_and_parameters_are(changes: dict[str, Any], *, fits: bool) -> None:
     found = Orders([work()]).fitting(job(echo={**ECHO, **changes}), NAMES)
     assert (found is not None) == fits
 
@@ -166,7 +166,7 @@ def row(path: str, *, state: State = State.DELIVERED, role: str = "mesh", **chan
         (row("meshes/props/chair@pbr/x.glb", role="../x"), False),
     ],
 )
-def test_files_are_ours_when_they_are_named_as_we_name_them(found: ResultRow, is_ours: bool) -> None:
+def test_files_are_ours_when_they_are_named_as_we_name_them(found: ResultRow, *, is_ours: bool) -> None:
     assert bool(files_of(found)) == is_ours
 
 
