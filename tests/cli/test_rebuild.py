@@ -57,11 +57,11 @@ def make_bad(night: Night) -> None:
     night.prepare(sets=2)
     assert night.run() == ExitCode.OK
     gate.unlink()
-    night.prepare(sets=3)
+    night.add_set()
     assert night.run(Death(state="submitted", moment="after")) == KILLED
-    night.prepare(sets=4)
+    night.add_set()
     assert night.run(Death(state="submitted", moment="before")) == KILLED
-    night.prepare(sets=5)
+    night.add_set()
     gate.touch()
     shutil.copytree(night.output, night.folder / "kept")
 
@@ -152,6 +152,16 @@ def test_after_a_rebuild_the_next_run_finishes_and_pays_nothing_twice(way: str, 
     finish_and_check(place, capsys)
 
 
+def test_a_ledger_whose_log_was_deleted_has_lost_its_last_commits(place: Place, capsys) -> None:
+    place.ledger.with_name("ledger.sqlite3-wal").unlink()
+    assert run(["run", str(place.manifest), "--yes"]) == ExitCode.LOCAL_IO
+    assert "--rebuild" in capsys.readouterr().err
+    _, document = rebuild(place, capsys)
+    assert {one["state"] for one in document["restored"]} <= {"delivered", "submitted", "finished"}
+    assert document["kept"] != []
+    finish_and_check(place, capsys)
+
+
 def test_a_second_rebuild_changes_nothing(place: Place, capsys) -> None:
     place.lose()
     rebuild(place, capsys)
@@ -170,11 +180,12 @@ def test_without_results_and_files_the_service_alone_tells(place: Place, capsys)
 
 def test_a_ledger_from_a_backup_gets_what_it_lacks(place: Place, capsys) -> None:
     """It is of the bad night; the results tell of what came after it."""
+    checkpointed(place.ledger, capsys)
+    backup = place.ledger.read_bytes()
     place.lose()
     rebuild(place, capsys)
     finish_and_check(place, capsys)
-    place.lose()
-    shutil.copy2(place.night.folder / "kept" / LEDGER, place.ledger)
+    place.ledger.write_bytes(backup)
     assert run(["run", str(place.manifest), "--yes"]) == ExitCode.LOCAL_IO
     assert "does not know" in capsys.readouterr().err
     _, document = rebuild(place, capsys)
@@ -295,6 +306,7 @@ def killed(place: Place, *, effect: int) -> bool:
 def test_a_newer_ledger_is_no_damaged_one(place: Place, capsys) -> None:
     import sqlite3  # noqa: PLC0415 - as another version would
 
+    checkpointed(place.ledger, capsys)
     with sqlite3.connect(place.ledger) as connection:
         connection.execute("INSERT INTO migrations VALUES ('9999 from the future', '2040-01-01')")
     connection.close()

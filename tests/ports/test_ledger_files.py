@@ -47,6 +47,7 @@ async def test_a_file_that_is_not_there_or_empty_is_missing_and_a_ledger_is_not(
     path.parent.mkdir()
     path.touch()
     assert await is_missing(path)
+    path.unlink()
     await priced(path, 1)
     assert not await is_missing(path)
     assert await damage(path, now=now) == ""
