@@ -5,7 +5,7 @@ import random
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -35,6 +35,7 @@ from simulation.service import GenerationService
 MORNING_RUNS = 12
 """How many undisturbed runs may be needed, hours apart."""
 MORNING_RESTS_S = 3 * 3600.0
+LONGEST_RUN_S = 2 * 24 * 3600.0
 LEAVES_WITHIN_S = 5.0
 WINDOW_SLACK_S = 2.0
 """A run asks for the team's limits before its window opens."""
@@ -104,12 +105,17 @@ class Night:
             output=self._manifest.output_folder,
             ours=self._labels(),
             old_names=self._old_names,
-            may_stay_uncertain=self.script.asks,
+            may_stay_uncertain=self._may_stay_uncertain,
         ).check()
 
     def _is_done(self, outcome: Outcome) -> bool:
         waits = outcome.over_budget or outcome.out_of_time or outcome.unfinished
-        return not waits and (self.script.asks or not outcome.uncertain) and self._failures_stand()
+        return not waits and (self._may_stay_uncertain or not outcome.uncertain) and self._failures_stand()
+
+    @property
+    def _may_stay_uncertain(self) -> bool:
+        """A person is to be asked, or the service does not tell which job is whose."""
+        return self.script.asks or self.script.temper.echo in {"none", "other"}
 
     def _failures_stand(self) -> bool:
         """Whether what failed would fail again: its service is well now."""
@@ -177,13 +183,28 @@ class Night:
             self._tell(f"-- somebody removes meshes/{name} --")
             self._disk.take(self._manifest.output_folder / "meshes" / name)
         if run.renamed:
-            before = self._chance.choice(list(self._sets.values()))
-            after = SetOfNight(set_id=f"new {before.set_id}", views=before.views, copies=before.copies)
-            self._tell(f"-- somebody renames {before.set_id} to {after.set_id} --")
-            shutil.move(self._place(before), self._place(after))
-            del self._sets[before.set_id]
-            self._old_names.add(before.set_id)
-            self._sets[after.set_id] = after
+            self._rename(self._chance.choice(list(self._sets.values())))
+        if run.redrawn:
+            self._redraw(self._chance.choice(list(self._sets.values())))
+        if run.ceiling is not None:
+            self._service.temper = replace(self._service.temper, ceiling=run.ceiling)
+
+    def _rename(self, one: SetOfNight) -> None:
+        after = replace(one, set_id=f"new {one.set_id}")
+        self._tell(f"-- somebody renames {one.set_id} to {after.set_id} --")
+        shutil.move(self._place(one), self._place(after))
+        del self._sets[one.set_id]
+        self._old_names.add(one.set_id)
+        self._sets[after.set_id] = after
+
+    def _redraw(self, one: SetOfNight) -> None:
+        """The old mesh stays paid; the new picture is another order."""
+        view = self._chance.choice(list(one.views))
+        self._tell(f"-- somebody draws {one.set_id}'s {view} anew --")
+        after = self._sets[one.set_id] = replace(one, views={**one.views, view: f"new {one.views[view]}"})
+        self._write(after)
+        for order, copies in self._wanted().items():
+            self._promises.wanted[order] = max(copies, self._promises.wanted.get(order, 0))
 
     async def _run(self, run: RunOfNight) -> Outcome | None:
         """One run to its end, by itself or not; None: it did not come to its end."""
@@ -195,7 +216,8 @@ class Night:
         try:
             async with anyio.create_task_group() as around:
                 around.start_soon(self._lose, run)
-                outcome = await self._carry_out(run, process, around)
+                with anyio.fail_after(LONGEST_RUN_S):
+                    outcome = await self._carry_out(run, process, around)
                 around.cancel_scope.cancel()
         except BaseException as error:  # noqa: BLE001 - a death is no Exception
             self._judge_end(error, process)

@@ -180,7 +180,10 @@ class Morning:
             if name.endswith(".glb")
         }
         self._promises.require(told <= seen, f"rows without a mesh: {sorted(told - seen)}")
-        strays = [path for path in seen - told if path.split("/")[1].partition("@")[0] not in self._old_names]
+        deliveries = [json.loads(row["files"]) for row in self._promises.ledger.execute("SELECT files FROM deliveries")]
+        kept = {one["name"] for files in deliveries for one in files}  # until what was asked for instead is here
+        nameless = seen - told - kept
+        strays = [path for path in nameless if path.split("/")[1].partition("@")[0] not in self._old_names]
         self._promises.require(not strays, f"meshes without a row: {strays}")
 
     def _check_jobs(self) -> None:
@@ -190,7 +193,7 @@ class Morning:
         open_inputs = Counter(
             json.dumps(item["inputs"], sort_keys=True)
             for item in self._items.values()
-            if item["state"] == State.UNCERTAIN
+            if item["state"] in {State.UNCERTAIN, State.SUBMITTING}
         )
         lost = [one for one in unknown if not open_inputs[json.dumps(one.inputs, sort_keys=True)]]
         self._promises.require(not lost, f"charged, and unknown to the ledger: {[one.job_id for one in lost]}")
