@@ -254,7 +254,10 @@ class Uncertain(Section):
         default="reconcile", description="reconcile: absence is believed after a while; ask: a person decides."
     )
     settle: ShortDuration = Field(
-        default=60.0, description="How long the service's list may lag.", json_schema_extra={"default": "60s"}
+        default=60.0,
+        description="How long after a lost answer its job may still be made; its absence is believed once the list shows "
+        "what came later.",
+        json_schema_extra={"default": "60s"},
     )
     believe_after: LongDuration = Field(
         default=3600.0,

@@ -52,17 +52,22 @@ def bad_night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
             yield night
 
 
+def add_one(night: Night) -> None:
+    night.add_set()
+    night.ask()
+
+
 def make_bad(night: Night) -> None:
     gate = night.folder / "gate"
     gate.touch()
     night.prepare(sets=2)
     assert night.run() == ExitCode.OK
     gate.unlink()
-    night.prepare(sets=3)
+    add_one(night)
     assert night.run(Death(state="submitted", moment="after")) == KILLED
-    night.prepare(sets=4)
+    add_one(night)
     assert night.run(Death(state="submitted", moment="before")) == KILLED
-    night.prepare(sets=5)
+    add_one(night)
     gate.touch()
     shutil.copytree(night.output, night.folder / "kept")
 
