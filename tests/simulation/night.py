@@ -79,7 +79,7 @@ class Night:
             self._service.send({"frontImage": f"asset of a stranger {at}"}, at=at, run=None)
         for one in script.sets:
             self._write(one)
-        self._promises.wanted = self._wanted()
+        self._expect()
         self._manifest = self._read_manifest()
 
     async def spend(self) -> None:
@@ -165,14 +165,14 @@ class Night:
         params = PUBLISHED_SCHEMA.complete({"enablePbr": True} if variant == "pbr" else {})
         return json.dumps({**{f"{view}Image": text for view, text in one.views.items()}, **params}, sort_keys=True)
 
-    def _wanted(self) -> dict[str, int]:
-        """How many meshes of each order: copies of one set, not sets of one order."""
-        found: dict[str, int] = {}
+    def _expect(self) -> None:
+        """What is wanted from now on besides what was wanted before: copies count, not sets of one order."""
         for one in self._sets.values():
+            fronts = self._promises.fronts
+            fronts[one.views["front"]] = max(one.copies, fronts.get(one.views["front"], 1))
             for variant in self.script.variants or ("",):
-                order = self._order(one, variant)
-                found[order] = max(found.get(order, 0), one.copies)
-        return found
+                order, wanted = self._order(one, variant), self._promises.wanted
+                wanted[order] = max(one.copies, wanted.get(order, 0))
 
     # What happens.
 
@@ -203,13 +203,13 @@ class Night:
         self._tell(f"-- somebody draws {one.set_id}'s {view} anew --")
         after = self._sets[one.set_id] = replace(one, views={**one.views, view: f"new {one.views[view]}"})
         self._write(after)
-        for order, copies in self._wanted().items():
-            self._promises.wanted[order] = max(copies, self._promises.wanted.get(order, 0))
+        self._expect()
 
     async def _run(self, run: RunOfNight) -> Outcome | None:
         """One run to its end, by itself or not; None: it did not come to its end."""
         self.runs += 1
         process = Process(self.runs, death=run.death, full=run.full, tell=self._tell)
+        self._promises.run_begins()
         self._promises.max_cu[process.number] = run.max_cu
         self._tell(f"-- run {process.number}: {run} --")
         outcome = None
@@ -257,8 +257,14 @@ class Night:
         return await batch.carry_out(plan, scenario=calls, downloads=downloads, stop=heard)
 
     def _calls(self, process: Process) -> Scenario:
-        about_to_submit = self._promises.about_to_submit
-        calls = ServiceCalls(self._service, process, self._weather, self._chance, about_to_submit=about_to_submit)
+        calls = ServiceCalls(
+            self._service,
+            process,
+            self._weather,
+            self._chance,
+            about_to_submit=self._promises.about_to_submit,
+            about_to_upload=self._promises.about_to_upload,
+        )
         return self._wiring.scenario(calls)
 
     def _batch(self, run: RunOfNight, process: Process) -> Batch:
@@ -296,7 +302,9 @@ class Night:
                     tasks.start_soon(_later, after_s, lose)
 
     def _lose_picture(self) -> None:
-        self._tell(f"-- the service forgets {self._service.forget_a_picture()} --")
+        picture = self._service.forget_a_picture()
+        self._promises.forgotten[picture] += 1
+        self._tell(f"-- the service forgets {picture} --")
 
     def _lose_mesh(self) -> None:
         self._tell(f"-- the service loses the mesh of {self._service.lose_a_mesh(anyio.current_time())} --")

@@ -207,12 +207,9 @@ class GenerationService:
 
     # What happens there without anybody asking.
 
-    def forget_a_picture(self) -> str | None:
-        if not self._pictures:
-            return None
-        lost = self._chance.choice(list(self._pictures))
-        del self._pictures[lost]
-        return lost
+    def forget_a_picture(self) -> str:
+        """Its content; nothing where there is none."""
+        return self._pictures.pop(self._chance.choice(list(self._pictures))) if self._pictures else ""
 
     def lose_a_mesh(self, now: float) -> str | None:
         kept = [one for one in self.jobs.values() if one.is_over(now) and not one.lost and not one.fails]
