@@ -1,15 +1,18 @@
 """``mvmesh`` that kills itself at a chosen moment, as a power cut would: no handler runs, nothing is flushed.
 
-    python tests/dying.py '{"state": "submitted", "moment": "before"}' run mvmesh.yaml --yes
+    python tests/dying.py '{"hurry": 1, "state": "submitted", "moment": "before"}' run mvmesh.yaml --yes
 
 The moment is either the n-th effect (``effect``: what the process does to the disk, every commit counted before and
-after) or the first time that a work item comes to ``state``, ``before`` or ``after`` the commit that records it; ``delay_s``
-later. An empty object is no death at all. The seams are the standard library's (an audit hook, sqlite3's connection
-factory): every line of mvmesh that runs is the real one.
+after) or the first time that a work item comes to ``state``, or that ``event`` happens to one, ``before`` or ``after`` the
+commit that records it; ``delay_s`` later. Without any of them it is no death at all. The event loop's time passes ``hurry``
+times as fast: pauses, timeouts and intervals are that much shorter. The seams are the standard library's (an audit hook,
+sqlite3's connection factory, asyncio's clock): every line of mvmesh that runs is the real one.
 """
 
+import asyncio
 import json
 import os
+import selectors
 import signal
 import sqlite3
 import sys
@@ -20,12 +23,15 @@ from typing import Any
 _WRITES = os.O_WRONLY | os.O_RDWR
 _EFFECTS = frozenset({"os.rename", "os.remove", "os.mkdir", "os.link"})
 _MOVES = "UPDATE items SET state"
+_EVENTS = "INSERT INTO history"
 
 
 class Fate:
-    def __init__(self, *, effect: int = 0, state: str = "", moment: str = "after", delay_s: float = 0.0) -> None:
+    def __init__(
+        self, *, effect: int = 0, state: str = "", event: str = "", moment: str = "after", delay_s: float = 0.0
+    ) -> None:
         self._effect = effect
-        self._state = state
+        self._awaited = state or event
         self._moment = moment
         self._delay_s = delay_s
         self._effects = 0
@@ -36,8 +42,8 @@ class Fate:
         if self._effects == self._effect:
             self._strike()
 
-    def moves(self, state: str) -> None:
-        self._moved = self._moved or state == self._state
+    def moves(self, what: str) -> None:
+        self._moved = self._moved or what == self._awaited
 
     def at_commit(self, moment: str) -> None:
         self.count()
@@ -70,6 +76,8 @@ class MortalConnection(sqlite3.Connection):
     def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
         if sql.startswith(_MOVES):
             self.fate.moves(values[0][0])
+        if sql.startswith(_EVENTS):
+            self.fate.moves(values[0][2])
         if sql != "COMMIT":
             return super().execute(sql, *values)
         self.fate.at_commit("before")
@@ -78,9 +86,28 @@ class MortalConnection(sqlite3.Connection):
         return done
 
 
+def hurry(times: float) -> None:
+    """Let the time of every event loop pass so many times as fast."""
+
+    class Selector(selectors.DefaultSelector):
+        def select(self, timeout: float | None = None) -> Any:
+            return super().select(timeout and timeout / times)
+
+    class Loop(asyncio.SelectorEventLoop):
+        def __init__(self) -> None:
+            super().__init__(Selector())
+
+        def time(self) -> float:
+            return super().time() * times
+
+    asyncio.new_event_loop = asyncio.events.new_event_loop = Loop
+
+
 def main(spec: dict[str, Any], arguments: list[str]) -> None:
     from pipeline.cli import main as mvmesh  # noqa: PLC0415 - its imports are no effects
 
+    if (times := spec.pop("hurry", 1)) != 1:
+        hurry(times)
     fate = MortalConnection.fate = Fate(**spec)
     sqlite3.connect = partial(sqlite3.connect, factory=MortalConnection)
     sys.addaudithook(fate.hear)

@@ -1,7 +1,7 @@
 """A night: ``mvmesh run`` is killed again and again, and its service as well; in the morning everything must be right.
 
-Runs and service are real processes (``dying.py``, ``service/launch.py``) with a cheap engine. A violated promise raises
-``Violation``.
+Runs and service are real processes (``dying.py``, ``service/launch.py``) with a cheap engine; a service may have faults
+(``faulty_service.py``). A violated promise raises ``Violation``.
 """
 
 import hashlib
@@ -9,37 +9,43 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import struct
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 import toy_engine
 import yaml
+from fault_plan import Fate, Fault, FaultPlan
 from world import VIEWS, draw
 
 from pipeline.cli.exit_codes import ExitCode
 from pipeline.domain.views import View
-from pipeline.service.engine import EngineTask
+from pipeline.service.engine import Engine, EngineTask
 
 TESTS = Path(__file__).parent
 KEY, SECRET = "key", "s3cret"
 PRICE_CU = 7
 FACE_COUNT = 60_000
 LONGEST_RUN_S = 120.0
-MORNING_RUNS = 8
-"""How many undisturbed runs may be needed: one that waits until an absence may be believed, one that finishes."""
+MORNING_S = 180.0
+"""How long undisturbed runs may go on: until absences may be believed, and through all faults."""
 
 KILLED = -getattr(signal, "SIGKILL", signal.SIGTERM)
 WILL_GO_ON = frozenset({ExitCode.OK, ExitCode.UNCERTAIN})
+TROUBLED = WILL_GO_ON | {ExitCode.INCOMPLETE, ExitCode.UNREACHABLE}
+"""How a run may end on a service with faults."""
+_FAILED = frozenset({Fate.FAILS, Fate.FAILS_KEPT})
 DISTURBED = WILL_GO_ON | {ExitCode.UNREACHABLE, KILLED}
 
 
@@ -53,15 +59,21 @@ class Death:
 
     effect: int = 0
     state: str = ""
+    event: str = ""
     moment: Literal["before", "after"] = "after"
     delay_s: float = 0.0
 
 
 class Service:
-    """The local service in a process of its own: one address, one data folder, many lives."""
+    """The local service in a process of its own: one address, one data folder, many lives. With a plan of faults it has
+    them, and tells the truth beside them.
+    """
 
-    def __init__(self, folder: Path, **setup: Any) -> None:
+    def __init__(self, folder: Path, *, faults: FaultPlan | None = None, **setup: Any) -> None:
         self._setup = {"data": str(folder), "credentials": (KEY, SECRET), "engine": "toy_engine:make", **setup}
+        if faults is not None:
+            self._setup["faults"] = {**asdict(faults), "log": str(folder.with_suffix(".log"))}
+        self.has_faults = faults is not None
         self._process: subprocess.Popen[str] | None = None
         self.url = ""
         self.deaths = 0
@@ -93,8 +105,31 @@ class Service:
         self.kill()
         self.start()
 
+    def truth(self) -> dict[str, Any]:
+        """What really happened, from a service with faults."""
+        return httpx.get(self._beside("/truth"), timeout=20, verify=False).raise_for_status().json()
+
+    def arrange(self, *fates: Fate, **faults: Sequence[Fault]) -> None:
+        """What befalls the next requests of these kinds, and the next jobs, in place of what was arranged before."""
+        said = {"requests": faults, "jobs": fates}
+        httpx.post(self._beside("/arrange"), json=said, timeout=20, verify=False).raise_for_status()
+
+    def kept_jobs(self) -> list[dict[str, Any]]:
+        """Every job that was ever made and did not fail."""
+        if not self.has_faults:
+            return [{"job_id": one["jobId"], "inputs": one["metadata"]["input"]} for one in self.jobs()]
+        return [one for one in self.truth()["jobs"] if one["fate"] not in _FAILED and not one["is_gone"]]
+
+    def forget(self, asset_ids: Sequence[str]) -> None:
+        """Delete assets at the service, as a person does who tidies up."""
+        with httpx.Client(base_url=self.url, auth=(KEY, SECRET), timeout=20, verify=False) as client:
+            client.request("DELETE", "assets", json={"assetIds": list(asset_ids)}).raise_for_status()
+
+    def _beside(self, path: str) -> str:
+        return urlunsplit((*urlsplit(self.url)[:2], path, "", ""))
+
     def jobs(self) -> list[dict[str, Any]]:
-        """Every job that was ever made."""
+        """Every job that was ever made, from a service without faults."""
         found, page = [], {}
         with httpx.Client(base_url=self.url, auth=(KEY, SECRET), timeout=20, verify=False) as client:
             while True:
@@ -126,6 +161,14 @@ class Night:
     items: int = 0
     """How many meshes are to be paid."""
     runs: int = 0
+    hurry: float = 1.0
+    """How many times as fast time passes for a run; see ``dying.py``."""
+    state: str = "delivered"
+    """Where every item is to end: ``delivered`` or ``held``."""
+    options: Sequence[str] = ()
+    """What a run is told beside its manifest."""
+    engine: Engine = toy_engine.make
+    """What the service makes meshes with."""
 
     @property
     def manifest(self) -> Path:
@@ -137,13 +180,10 @@ class Night:
 
     def prepare(self, *, sets: int, twins: int = 0, doubled: int = 0, **sections: Any) -> None:
         """Write the sets: so many single ones, so many with the pictures of another, so many that two meshes are
-        wanted of.
-
-        An absence is believed after a second: this service lists a job as soon as it has made it, so a submission that
-        is a second old and not in the list never arrived.
+        wanted of; and the manifest.
         """
-        for at in range(sets):
-            self._draw("sets", f"set {at:02}", at)
+        for _ in range(sets):
+            self.add_set()
         for at in range(twins):
             shutil.copytree(self.labels[f"set {at:02}"], self.folder / "sets" / f"twin {at:02}")
             self.labels[f"twin {at:02}"] = self.folder / "sets" / f"twin {at:02}"
@@ -151,8 +191,21 @@ class Night:
             name = f"doubled {at:02}"
             self._draw("doubled", name, sets + at)
             self.labels[f"{name}@copy2"] = self.labels[name]
-        self.items = sets + 2 * doubled
-        entries = [{"path": "sets/*"}, *([{"path": "doubled/*", "copies": 2}] if doubled else [])]
+        self.items += 2 * doubled
+        self.ask(**sections)
+
+    def add_set(self) -> None:
+        self._draw("sets", f"set {self.items:02}", self.items)
+        self.items += 1
+
+    def ask(self, **sections: Any) -> None:
+        """Write the manifest.
+
+        An absence is believed after a second: unless its list lags, this service lists a job as soon as it has made it,
+        so a submission that is a second old and not in the list never arrived.
+        """
+        is_doubled = (self.folder / "doubled").exists()
+        entries = [{"path": "sets/*"}, *([{"path": "doubled/*", "copies": 2}] if is_doubled else [])]
         said = {
             "version": 1,
             "name": "night",
@@ -175,10 +228,11 @@ class Night:
         """One run; what it tells lies in ``run-NN.log``."""
         self.runs += 1
         spec = {name: value for name, value in asdict(death).items() if value} if death else {}
+        spec["hurry"] = self.hurry
         mvmesh = (sys.executable, "-W", "error", str(TESTS / "dying.py"), json.dumps(spec))
         with (self.folder / f"run-{self.runs:02}.log").open("wb") as log:
             return subprocess.Popen(
-                [*mvmesh, "run", str(self.manifest), "--yes"],
+                [*mvmesh, "run", str(self.manifest), "--yes", *self.options],
                 env={**os.environ, "SCENARIO_SDK_API_KEY": KEY, "SCENARIO_SDK_API_SECRET": SECRET},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -212,17 +266,32 @@ class Night:
 
     def finish(self) -> None:
         """Undisturbed runs until all is done."""
-        for _ in range(MORNING_RUNS):
+        deadline = time.monotonic() + MORNING_S
+        while time.monotonic() < deadline:
             code = self.run()
             if code == ExitCode.OK:
                 return
-            if code not in WILL_GO_ON:
+            if code not in (TROUBLED if self.service.has_faults else WILL_GO_ON):
                 raise Violation(f"run {self.runs}, which nothing disturbed, ended with {code}")
-        raise Violation(f"not done after {MORNING_RUNS} undisturbed runs")
+        raise Violation(f"not done after {self.runs} runs")
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The results manifest."""
+        return [json.loads(line) for line in (self.output / "results.jsonl").read_text().splitlines()]
+
+    def has(self, row: dict[str, Any]) -> bool:
+        return all((self.output / file["path"]).exists() for file in row["outputs"])
+
+    def ready_pictures(self) -> list[str]:
+        """The asset ids of the pictures of an item that is ready to be submitted, by the ledger."""
+        place = (self.output / ".mvmesh" / "ledger.sqlite3").as_uri()
+        with closing(sqlite3.connect(f"{place}?mode=ro", uri=True)) as ledger:  # which leaves its log alone
+            (record,) = ledger.execute("SELECT record FROM items WHERE state = 'ready'").fetchone()
+        return [str(value) for name, value in json.loads(record)["inputs"].items() if name.endswith("Image")]
 
     def check(self) -> None:
         """Everything is delivered, as ordered, paid once, and told."""
-        rows = [json.loads(line) for line in (self.output / "results.jsonl").read_text().splitlines()]
+        rows = self.rows()
         told = {_label(row): row for row in rows}
         if len(told) != len(rows) or told.keys() != self.labels.keys():
             raise Violation(f"the results tell of {sorted(map(_label, rows))}, expected {sorted(self.labels)}")
@@ -234,8 +303,8 @@ class Night:
         self._check_jobs(rows)
 
     def _check_row(self, label: str, row: dict[str, Any]) -> None:
-        if row["state"] != "delivered" or row["error"] or [one["role"] for one in row["outputs"]] != ["mesh"]:
-            raise Violation(f"{label} is not delivered: {row}")
+        if row["state"] != self.state or row["error"] or [one["role"] for one in row["outputs"]] != ["mesh"]:
+            raise Violation(f"{label} is not {self.state}: {row}")
         made = (self.output / row["outputs"][0]["path"]).read_bytes()
         said = row["outputs"][0]
         if (said["bytes"], said["sha256"]) != (len(made), hashlib.sha256(made).hexdigest()):
@@ -257,23 +326,34 @@ class Night:
             progress=place / "progress",
             threads=1,
         )
-        return toy_engine.make(task)[0].path.read_bytes()
+        return self.engine(task)[0].path.read_bytes()
 
     def _check_jobs(self, rows: list[dict[str, Any]]) -> None:
-        jobs = self.service.jobs()
+        jobs = self.service.kept_jobs()
         if len(jobs) != self.items:
             raise Violation(f"{len(jobs)} jobs were paid for {self.items} work items")
-        inputs = Counter(json.dumps(job["metadata"]["input"], sort_keys=True) for job in jobs)
+        inputs = Counter(json.dumps(job["inputs"], sort_keys=True) for job in jobs)
         if twice := [one for one, times in inputs.items() if times > 1]:
             raise Violation(f"submitted twice: {twice}")
-        if {row["job_id"] for row in rows} != {job["jobId"] for job in jobs}:
+        if {row["job_id"] for row in rows} != {job["job_id"] for job in jobs}:
             raise Violation("the rows name other jobs than the service has")
-        wrong = [row for row in rows if row["cu_charged"] != PRICE_CU]
-        if wrong:
+        if self.service.has_faults:
+            self._check_truth(rows)
+        elif wrong := [row for row in rows if row["cu_charged"] != PRICE_CU]:
             raise Violation(f"charged other than {PRICE_CU} CU: {wrong}")
 
+    def _check_truth(self, rows: list[dict[str, Any]]) -> None:
+        truth = self.service.truth()
+        charged = sum(job["cu"] for job in truth["jobs"] if job["fate"] != Fate.FAILS)
+        told = sum({row["job_id"]: row["cu_charged"] for row in rows}.values())
+        if charged != told:
+            raise Violation(f"the service charged {charged:g} CU, the rows tell of {told:g}")
+        if truth["files_with_credentials"] or truth["elsewhere"]:
+            raise Violation(f"credentials went to files, or a request to another host: {truth}")
+
     def _meshes(self) -> list[Path]:
-        return [*(self.output / "meshes").rglob("*.glb"), *(self.output / "held").rglob("*.glb")]
+        found = [*(self.output / "meshes").rglob("*.glb"), *(self.output / "held").rglob("*.glb")]
+        return [one for one in found if one.is_file()]
 
 
 def _label(row: dict[str, Any]) -> str:

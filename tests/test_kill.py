@@ -1,7 +1,7 @@
 """``mvmesh run`` dies where it hurts, on a service of its own; the same command finishes the rest and pays nothing twice.
 
 The moments are chosen to the commit, or by a seeded count of what the process does to the disk (``dying.py``).
-``bench/soak.py`` goes on from here with as many seeds as one likes.
+``bench/kill_nights.py`` goes on from here with as many seeds as one likes.
 """
 
 import random
@@ -10,14 +10,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import toy_engine
-from nights import DISTURBED, KILLED, Death, Night, serving
+from fault_plan import UNLUCKY, Fate, Fault, FaultPlan, evenly
+from nights import DISTURBED, KILLED, PRICE_CU, TROUBLED, WILL_GO_ON, Death, Night, serving
 
 from pipeline.cli.exit_codes import ExitCode
+from pipeline.domain.lifecycle import Event
 
 LEAVES_WITHIN_S = 5.0
+HURRY = 30.0
 
 
 @pytest.fixture
@@ -43,6 +47,140 @@ def test_whatever_dies_the_same_command_finishes_the_rest(night: Night) -> None:
     assert night.run(service_dies_after_s=0.8) in DISTURBED
     night.finish()
     night.check()
+
+
+def _let_one_be_sent_in_vain(night: Night) -> None:
+    night.service.arrange(generate=[Fault.BUSY])
+
+
+def _lose_an_answer(night: Night) -> None:
+    night.service.arrange(generate=[Fault.RESET_AFTER])
+
+
+def _lose_a_request(night: Night) -> None:
+    night.service.arrange(generate=[Fault.RESET_BEFORE])
+
+
+def _let_a_job_fail(night: Night) -> None:
+    night.service.arrange(Fate.FAILS)
+
+
+def _let_a_download_fail(night: Night) -> None:
+    night.service.arrange(file=[Fault.EXPIRED] * 50)
+    assert night.run() == ExitCode.INCOMPLETE
+    night.service.arrange()
+
+
+def _remove_a_delivery(night: Night) -> None:
+    min(night.output.joinpath("meshes").rglob("*.glb")).unlink()
+
+
+def _remove_a_result_everywhere(night: Night) -> None:
+    gone = next(row for row in night.rows() if row["outputs"] and night.has(row))
+    (night.output / gone["outputs"][0]["path"]).unlink()
+    made = {job["job_id"]: job["asset_ids"] for job in night.service.truth()["jobs"]}
+    night.service.forget(made[gone["job_id"]])
+
+
+def _tidy_pictures_away(night: Night) -> None:
+    assert night.run(Death(event=Event.INTEND, moment="before")) == KILLED
+    night.service.forget(night.ready_pictures())
+
+
+def _allow_one_more(night: Night) -> None:
+    night.add_set()
+    night.ask(limits={"in_flight": 1}, budget={"max_cu": PRICE_CU})
+
+
+def _as_it_is(_: Night) -> None:
+    pass
+
+
+MOVES: dict[Event, Callable[[Night], None]] = {
+    Event.UPLOAD: _as_it_is,
+    Event.UPLOADED: _as_it_is,
+    Event.INTEND: _as_it_is,
+    Event.NOT_SENT: _let_one_be_sent_in_vain,
+    Event.ACCEPTED_BY_SERVICE: _as_it_is,
+    Event.ANSWER_LOST: _lose_an_answer,
+    Event.SUBMISSION_FOUND: _lose_an_answer,
+    Event.SUBMISSION_ABSENT: _lose_a_request,
+    Event.JOB_SUCCEEDED: _as_it_is,
+    Event.FAIL: _let_a_job_fail,
+    Event.PLAN: _let_a_job_fail,
+    Event.DOWNLOADED: _as_it_is,
+    Event.TRY_AGAIN: _let_a_download_fail,
+    Event.ACCEPT: _as_it_is,
+    Event.ASSET_LOST: _tidy_pictures_away,
+    Event.MISSING: _remove_a_delivery,
+    Event.RESULT_LOST: _remove_a_result_everywhere,
+    Event.DEFER: _allow_one_more,
+}
+"""What brings each move about in the next run."""
+
+
+def test_every_move_has_its_death() -> None:
+    """HOLD has a test of its own; the others are a person's decisions, which ``run`` never makes."""
+    others = {Event.HOLD, Event.REFUSE, Event.APPROVE, Event.REJECT, Event.DROP}
+    assert MOVES.keys() | others == set(Event)
+
+
+def test_killed_at_every_move_before_and_after_its_commit(tmp_path: Path) -> None:
+    with serving(tmp_path / "service", faults=FaultPlan()) as service:
+        night = Night(folder=tmp_path, service=service, hurry=HURRY)
+        night.prepare(sets=1, limits={"in_flight": 1})
+        for event, bring_about in MOVES.items():
+            for moment in ("before", "after"):
+                night.add_set()
+                bring_about(night)
+                _die(night, Death(event=event, moment=moment))
+        night.ask()
+        night.finish()
+        night.check()
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_killed_as_it_holds_a_mesh(tmp_path: Path, moment: Literal["before", "after"]) -> None:
+    with serving(tmp_path / "service", engine="toy_engine:make_untextured") as service:
+        night = Night(folder=tmp_path, service=service, hurry=HURRY, state="held", engine=toy_engine.make_untextured)
+        night.prepare(sets=2, acceptance={"on_low": "hold"})
+        _die(night, Death(event=Event.HOLD, moment=moment))
+        assert night.run() == ExitCode.INCOMPLETE
+        night.check()
+
+
+def test_a_service_with_every_fault_loses_nothing_and_is_paid_once(tmp_path: Path) -> None:
+    plan = FaultPlan(seed=5, requests=evenly(0.25), jobs=dict.fromkeys(UNLUCKY, 0.1), skew_s=-90.0, hang_s=10.0)
+    with serving(tmp_path / "service", faults=plan) as service:
+        night = Night(folder=tmp_path, service=service, hurry=HURRY)
+        night.prepare(sets=8, twins=1, doubled=1)
+        seeded = random.Random(5)
+        for _ in range(4):
+            assert (
+                night.run(Death(effect=seeded.randint(30, 120), delay_s=seeded.uniform(0, 0.1))) in TROUBLED | DISTURBED
+            )
+        night.finish()
+        night.check()
+
+
+def test_a_job_that_is_never_listed_is_not_paid_twice_where_a_person_decides(tmp_path: Path) -> None:
+    with serving(tmp_path / "service", faults=FaultPlan(jobs={Fate.UNLISTED: 1.0})) as service:
+        night = Night(folder=tmp_path, service=service, hurry=HURRY)
+        night.prepare(sets=3, uncertain={"policy": "ask", "settle": "1s", "believe_after": "1s"})
+        service.arrange(generate=[Fault.RESET_AFTER])
+        for _ in range(3):
+            assert night.run() == ExitCode.UNCERTAIN
+        assert len(service.kept_jobs()) == night.items
+
+
+def _die(night: Night, death: Death) -> None:
+    """A run to its death; what must wait for a second to pass may need another run."""
+    for _ in range(3):
+        code = night.run(death)
+        if code == KILLED:
+            return
+        assert code in WILL_GO_ON
+    pytest.fail(f"it never came to {death}")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C reaches a whole console there, not one process")

@@ -20,9 +20,9 @@ from pipeline.domain.items import ItemRecord, OutputFile, Verdict
 from pipeline.domain.jobs import Job, JobStatus
 from pipeline.domain.lifecycle import Event, State
 from pipeline.domain.outputs import MESH
-from pipeline.domain.planning import Action, PlannedItem
+from pipeline.domain.planning import FAILED_JOBS_MAX, Action, PlannedItem
 from pipeline.domain.views import View
-from pipeline.ports.interfaces import Compute, Downloads, Ledger, Scenario, Storage
+from pipeline.ports.interfaces import Compute, Downloads, Ledger, Now, Scenario, Storage
 from pipeline.stages.accept import accept
 from pipeline.stages.deliver import Source, SourceGone, draw_preview
 from pipeline.stages.download import Fetched, ResultGone, download
@@ -31,6 +31,9 @@ from pipeline.stages.watch import Watcher
 
 JOB_ATTEMPTS = 2
 """How often a job that fails at the service (and is refunded) is submitted in one run."""
+
+LOST_AGAIN = 3
+"""How often an item is taken up again in one run after its submission was lost and settled."""
 
 PREVIEW_S = 120.0
 """How long the drawing of a preview may take."""
@@ -58,6 +61,7 @@ class Flow:
         pool: Pool,
         budget: Budget,
         journal: Journal,
+        now: Now,
         observe: Observer,
     ) -> None:
         self._terms = terms
@@ -73,6 +77,7 @@ class Flow:
         self._pool = pool
         self._budget = budget
         self._journal = journal
+        self._now = now
         self._observe = observe
 
     async def bring(self, planned: PlannedItem) -> ItemRecord:
@@ -88,23 +93,27 @@ class Flow:
             except FailItem as error:
                 self._budget.release(record.key)
                 return await self._journal.fail(planned, record.key, error)
-            if record.state not in {State.PLANNED, State.READY, State.FINISHED} or self._pool.is_stopping:
+            if record.state not in self._goes_on_from():
                 return record
         turned = StageTimedOut(f"went back {ROUNDS} times, last to {record.state}", mend="run again")
         return await self._journal.fail(planned, record.key, turned)
 
+    def _goes_on_from(self) -> frozenset[State]:
+        """Where an item may have gone back to and is taken up again at once."""
+        if self._pool.is_stopping:
+            return frozenset()
+        return frozenset({State.FINISHED} if self._pool.is_closed else {State.PLANNED, State.FINISHED})
+
     async def _step_by_step(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
-        record = await self._submissions.settle(planned, record)
         record = await self._upload(planned, record)
-        if record.state in {State.PLANNED, State.READY, State.SUBMITTED}:
-            async with self._pool.slots:
-                record = await self._submissions.submit(planned, record)
-                record = await self._watch(planned, record)
+        record = await self._generate(planned, record)
         record = await self._download(planned, record)
         return await self._deliver(planned, record)
 
     async def _take_up(self, planned: PlannedItem) -> ItemRecord:
         record = await self._ledger.open_item(_new_record(planned, self._terms))
+        if planned.action is Action.GENERATE and self._pool.is_closed:
+            return record
         changes: Mapping[str, Any]
         match record.state:
             case State.FAILED if record.asset_ids:
@@ -127,7 +136,7 @@ class Flow:
         return await self._journal.move(planned, record, event, **changes)
 
     async def _upload(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
-        if record.state is not State.PLANNED or self._pool.is_stopping or self._pool.is_out_of_time:
+        if record.state is not State.PLANNED or self._pool.is_closed or self._pool.is_out_of_time:
             return record
         began = anyio.current_time()
         record = await self._journal.move(planned, record, Event.UPLOAD)
@@ -140,12 +149,23 @@ class Flow:
             timings=_timed(record, "upload", began),
         )
 
+    async def _generate(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
+        """Submit and watch within a slot. Where the team's ceiling has no room, the slot is given back first."""
+        while record.state in {State.PLANNED, State.READY, State.SUBMITTED}:
+            async with self._pool.slots:
+                record = await self._submissions.submit(planned, record)
+                record = await self._watch(planned, record)
+            if record.state is not State.READY or self._pool.is_closed:
+                break
+        return record
+
     async def _watch(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
         if record.state is not State.SUBMITTED:
             return record
         began = anyio.current_time()
         try:
-            job = await self._watcher.wait(record.job_id, tell=partial(self._tell_progress, planned))
+            with self._pool.job():
+                job = await self._watcher.wait(record.job_id, tell=partial(self._tell_progress, planned))
         except StageTimedOut as error:  # paid, perhaps: it stays submitted, and the next run looks it up first
             self._journal.warn(planned, f": {error}")
             return record
@@ -160,20 +180,29 @@ class Flow:
             Event.JOB_SUCCEEDED,
             asset_ids=job.asset_ids,
             charged_cu=(record.charged_cu or 0.0) + price,
+            failed_jobs=0,
             timings=timings,
         )
 
     async def _job_failed(
         self, planned: PlannedItem, record: ItemRecord, job: Job, timings: Mapping[str, float]
     ) -> ItemRecord:
-        """A failed job is refunded, unless the service says otherwise; what was refunded is tried again."""
+        """A failed job is refunded, unless the service says otherwise; what was refunded is tried again, within
+        bounds. What was not is for a person to decide: the next try is paid again.
+        """
         kept_cu = job.cu_charged or 0.0
         self._budget.settle(record.key, kept_cu)
-        said = "; ".join(part for part in (job.error, job.hint) if part) or "the service gives no reason"
-        failure = JobFailed(f"job {job.job_id} ended as {job.status}: {said}", mend="look at its pictures; run again")
-        charged = (record.charged_cu or 0.0) + kept_cu
-        record = await self._journal.fail(planned, record.key, failure, charged_cu=charged, timings=timings)
-        if kept_cu or record.attempts % JOB_ATTEMPTS == 0:
+        failed_jobs = FAILED_JOBS_MAX if kept_cu else record.failed_jobs + 1
+        failure = _failure(job, kept_cu, failed_jobs)
+        record = await self._journal.fail(
+            planned,
+            record.key,
+            failure,
+            charged_cu=(record.charged_cu or 0.0) + kept_cu,
+            failed_jobs=failed_jobs,
+            timings=timings,
+        )
+        if failed_jobs >= FAILED_JOBS_MAX or failed_jobs % JOB_ATTEMPTS == 0:
             return record
         return await self._journal.move(planned, record, Event.PLAN, detail="tried again: it was refunded")
 
@@ -194,6 +223,8 @@ class Flow:
                     folder,
                     scenario=self._scenario,
                     downloads=self._downloads,
+                    storage=self._storage,
+                    now=self._now,
                     is_new=planned.action is not Action.FETCH,
                 )
             except ResultGone as error:
@@ -283,6 +314,14 @@ def _new_record(planned: PlannedItem, terms: Terms) -> ItemRecord:
         copy=work.copy,
         quoted_cu=planned.cu,
     )
+
+
+def _failure(job: Job, kept_cu: float, failed_jobs: int) -> JobFailed:
+    said = "; ".join(part for part in (job.error, job.hint) if part) or "the service gives no reason"
+    cost = f"; {kept_cu:g} CU were not refunded" if kept_cu else ""
+    is_over = failed_jobs >= FAILED_JOBS_MAX
+    mend = "look at its pictures; " + ("`mvmesh retry` lets the next run try again" if is_over else "run again")
+    return JobFailed(f"job {job.job_id} ended as {job.status}: {said}{cost}", mend=mend)
 
 
 def _timed(record: ItemRecord, stage: str, began: float) -> Mapping[str, float]:

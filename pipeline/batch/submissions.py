@@ -1,12 +1,16 @@
 """Submissions: the paid step of a work item's way, within the budget, the time window and the team's ceiling."""
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import count
+from datetime import datetime, timedelta
+from typing import Any
 
 import anyio
 
+from pipeline.batch.agenda import Uncertain
 from pipeline.batch.journal import FORGIVEN, Journal, told
-from pipeline.batch.pool import Pool
+from pipeline.batch.pool import ANSWER_WITHIN_S, Pool
 from pipeline.batch.terms import Terms
 from pipeline.batch.uploads import Uploads
 from pipeline.domain.budget import Budget
@@ -18,16 +22,17 @@ from pipeline.domain.errors import (
     NeverSent,
     RequestRefused,
     ServiceUnreachable,
+    StageTimedOut,
     SubmissionUncertain,
     Throttled,
-    TryAgain,
 )
 from pipeline.domain.events import Noted, Observer
 from pipeline.domain.items import ItemRecord
 from pipeline.domain.lifecycle import Event, State
 from pipeline.domain.planning import PlannedItem
+from pipeline.ports.gate import full_jitter_s
 from pipeline.ports.interfaces import Ledger, Now, Scenario
-from pipeline.stages.submit import Settled, find_submission, submit
+from pipeline.stages.submit import LostSubmission, Settled, find_submissions, submit
 
 TURNED_AWAY_S = 3600.0
 """How long a service that is busy (429) is asked again for one item; then the item is left for a later run."""
@@ -35,9 +40,12 @@ TURNED_AWAY_S = 3600.0
 UNSENT_TRIES = 20
 """How often in a row a submission may fail to leave before the service counts as unreachable: some four minutes."""
 
-LONGEST_PAUSE_S = 15.0
-LONGEST_WISH_S = 300.0
-"""The longest pause that is granted to a service which asks for one."""
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 30.0
+"""Between tries that did not leave: full jitter below a bound that doubles."""
+
+LOSSES_MAX = 3
+"""How often in one run an item is submitted again after an answer was lost."""
 
 OVER_BUDGET = "OverBudget"
 OUT_OF_TIME = "OutOfTime"
@@ -69,74 +77,94 @@ class Submissions:
         self._budget = budget
         self._now = now
         self._observe = observe
+        self._said: dict[str, str] = {}
+        self._losses: Counter[str] = Counter()
 
     async def lost(self, planned: PlannedItem, record: ItemRecord, why: str) -> ItemRecord:
         """The answer to a submission is lost: the item is uncertain until the service's list has told."""
-        error = SubmissionUncertain(
-            f"{why}; whether the job was made, and charged, is not known",
-            mend="run again: the service's job list is searched before anything is sent anew",
+        self._losses[record.key] += 1
+        return await self._journal.move(
+            planned, record, Event.ANSWER_LOST, detail=why, **loss_of(record, why, self._now())
         )
-        return await self._journal.move(planned, record, Event.ANSWER_LOST, detail=why, **told(error))
 
-    async def settle(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
-        """An uncertain submission is looked for in the service's list; what cannot be told stays uncertain."""
-        if record.state is not State.UNCERTAIN:
-            return record
-        settled = await self._looked_for(record)
-        if settled.job is not None:
-            return await self._journal.move(
-                planned, record, Event.SUBMISSION_FOUND, detail=settled.why, job_id=settled.job.job_id, **FORGIVEN
-            )
-        if settled.is_absent:
-            self._budget.release(record.key)
-            return await self._journal.move(planned, record, Event.SUBMISSION_ABSENT, detail=settled.why, **FORGIVEN)
-        self._journal.warn(planned, f" stays uncertain: {settled.why}")
-        return record
+    async def settle(self, uncertain: Sequence[Uncertain]) -> list[Uncertain]:
+        """Look for lost submissions in the service's list, once for all of them. Those that can go on: their job is
+        found, or its absence believed. The others stay uncertain.
+        """
+        said = await self._looked_for([lost_submission(one.record) for one in uncertain])
+        return [one for one in uncertain if await self._is_settled(one, said[one.record.key])]
 
-    async def _looked_for(self, record: ItemRecord) -> Settled:
-        assert record.submitting_at is not None  # committed with the intent
+    async def _is_settled(self, one: Uncertain, said: Settled) -> bool:
+        self._said[one.record.key] = said.why
+        if said.job is None and not said.is_absent:
+            return False
+        if said.job is None:
+            self._budget.release(one.record.key)
+        event = Event.SUBMISSION_ABSENT if said.job is None else Event.SUBMISSION_FOUND
+        job_id = "" if said.job is None else said.job.job_id
+        await self._journal.move(one.planned, one.record, event, detail=said.why, job_id=job_id, **FORGIVEN)
+        return True
+
+    def why_uncertain(self, key: str) -> str:
+        return self._said.get(key, "the service's list was not read")
+
+    async def _looked_for(self, lost: Sequence[LostSubmission]) -> Mapping[str, Settled]:
         try:
-            return await find_submission(
+            return await find_submissions(
+                lost,
                 scenario=self._scenario,
-                inputs=record.inputs,
-                submitting_at=record.submitting_at,
-                known_jobs=await self._ledger.known_jobs(),
+                known_jobs=self._ledger.known_jobs,
                 patience=self._terms.patience,
-                now=self._now(),
+                now=self._now,
             )
         except RequestRefused as error:
-            return Settled(why=f"the service does not show its list: {error}")
+            unknown = Settled(why=f"the service does not show its list: {error}")
+            return dict.fromkeys((one.key for one in lost), unknown)
 
     async def submit(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
         """The item submitted, deferred or uncertain; planned again when the service lacks one of its pictures; as it
-        was when the run is being stopped.
+        was when nothing more is to be submitted, or when the ceiling has no room: give the slot back, then try again.
 
         Raises:
             RequestRefused: the service says no for good.
             CredentialsError, ServiceUnreachable: the run cannot go on.
         """
         began, unsent = anyio.current_time(), 0
-        for attempt in count():
-            if record.state in {State.PLANNED, State.READY} and self._pool.is_out_of_time:
-                return await self._defer(planned, record, OUT_OF_TIME, "the time window is over")
-            if record.state is not State.READY or self._pool.is_stopping:
-                return record
-            if anyio.current_time() - began > TURNED_AWAY_S:
-                return await self._defer(planned, record, OUT_OF_TIME, "the service was busy for an hour")
-            price = record.quoted_cu if planned.cu is None else planned.cu
-            if not self._budget.reserve(record.key, price):
-                return await self._defer(planned, record, OVER_BUDGET, f"{_cu(price)} more would pass the budget")
+        while True:
+            await self._pool.turn()
+            if (stays := await self._held_back(planned, record, began)) is not None:
+                return stays
             try:
-                return await self._submit_once(planned, record, price)
+                async with self._scenario.turn():
+                    if not (self._pool.is_out_of_time or self._pool.is_closed):  # the pause may have been long
+                        return await self._submit_once(planned, record)
             except (NeverSent, CeilingReached, Throttled, AssetGone, CredentialsError) as error:
                 record = await self._turned_away(planned, record, error)
                 unsent = unsent + 1 if isinstance(error, NeverSent) else 0
                 _check_goes_on(error, unsent)
-                if record.state is State.READY:
-                    await anyio.sleep(_pause_s(error, attempt))
-        raise AssertionError("the loop ends by itself")
+                if isinstance(error, CeilingReached):
+                    return record
+                if isinstance(error, NeverSent):
+                    await anyio.sleep(full_jitter_s(unsent, first_s=FIRST_PAUSE_S, longest_s=LONGEST_PAUSE_S))
 
-    async def _submit_once(self, planned: PlannedItem, record: ItemRecord, price: float | None) -> ItemRecord:
+    async def _held_back(self, planned: PlannedItem, record: ItemRecord, began: float) -> ItemRecord | None:
+        """The item as it stays for now, or deferred; None: nothing speaks against submitting it, its price is set
+        aside.
+        """
+        if record.state in {State.PLANNED, State.READY} and self._pool.is_out_of_time:
+            return await self._defer(planned, record, OUT_OF_TIME, "the time for submissions is over")
+        if record.state is not State.READY or self._pool.is_closed:
+            return record
+        if self._pool.is_shut or anyio.current_time() - began > TURNED_AWAY_S:
+            return await self._defer(planned, record, OUT_OF_TIME, "the service was busy for an hour")
+        if (lost := self._losses[record.key]) > LOSSES_MAX:
+            raise StageTimedOut(f"the answers to {lost} submissions of it were lost in this run", mend="run again")
+        price = _price(planned, record)
+        if not self._budget.reserve(record.key, price):
+            return await self._defer(planned, record, OVER_BUDGET, f"{_cu(price)} more would pass the budget")
+        return None
+
+    async def _submit_once(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
         """Intent, the one POST, outcome. A run that is told to stop does not cut this off in the middle."""
         with self._pool.submission():
             record = await self._journal.move(
@@ -144,8 +172,9 @@ class Submissions:
                 record,
                 Event.INTEND,
                 submitting_at=self._now(),
+                lost_at=None,
                 attempts=record.attempts + 1,
-                quoted_cu=price,
+                quoted_cu=_price(planned, record),
                 job_id="",
                 asset_ids=(),
                 outputs=(),
@@ -154,8 +183,10 @@ class Submissions:
                 job = await submit(scenario=self._scenario, model=record.model, inputs=record.inputs)
             except SubmissionUncertain as error:
                 return await self.lost(planned, record, str(error))
+            self._pool.accepted()
             return await self._journal.move(planned, record, Event.ACCEPTED_BY_SERVICE, job_id=job.job_id, **FORGIVEN)
-        return await self.lost(planned, record, "the run was stopped before the answer")
+        why = "the run was stopped before the answer" if self._pool.is_stopping else "no answer came in time"
+        return await self.lost(planned, record, why)
 
     async def _turned_away(self, planned: PlannedItem, ready: ItemRecord, error: MvmeshError) -> ItemRecord:
         """Nothing happened at the service: back to where the submission can be tried again."""
@@ -168,11 +199,15 @@ class Submissions:
             lost = error.asset_ids or tuple(str(ready.inputs[view.field]) for view in planned.work.pictures)
             await self._uploads.forget(lost)
             return record
-        if isinstance(error, CeilingReached) and self._pool.lower(error.ceiling):
-            self._observe(Noted(message=f"the team's ceiling is {error.ceiling} jobs at one time"))
+        if isinstance(error, CeilingReached) and self._pool.refused(error.ceiling, error.retry_after_s):
+            slots = f"{self._pool.slots.total_tokens:g}"
+            self._observe(
+                Noted(message=f"the team's ceiling is {error.ceiling} jobs; {slots} of ours go on at one time")
+            )
         return await self._journal.move(planned, sent, Event.NOT_SENT, detail=str(error), attempts=ready.attempts)
 
     async def _defer(self, planned: PlannedItem, record: ItemRecord, kind: str, why: str) -> ItemRecord:
+        self._budget.release(record.key)
         return await self._journal.move(
             planned,
             record,
@@ -184,6 +219,28 @@ class Submissions:
         )
 
 
+def lost_submission(record: ItemRecord) -> LostSubmission:
+    """What is looked for of an uncertain item."""
+    assert record.submitting_at is not None  # committed with the intent
+    return LostSubmission(
+        key=record.key,
+        model=record.model,
+        inputs=record.inputs,
+        submitting_at=record.submitting_at,
+        lost_at=record.lost_at or record.submitting_at + timedelta(seconds=ANSWER_WITHIN_S),
+    )
+
+
+def loss_of(record: ItemRecord, why: str, now: datetime) -> dict[str, Any]:
+    """What a record says once the answer to its submission is lost."""
+    error = SubmissionUncertain(
+        f"{why}; whether the job was made, and charged, is not known",
+        mend="run again, or `mvmesh reconcile`: the service's job list is searched before anything is sent anew",
+    )
+    assert record.submitting_at is not None  # committed with the intent
+    return {"lost_at": min(now, record.submitting_at + timedelta(seconds=ANSWER_WITHIN_S)), **told(error)}
+
+
 def _check_goes_on(error: MvmeshError, unsent: int) -> None:
     if isinstance(error, CredentialsError):
         raise error
@@ -191,10 +248,9 @@ def _check_goes_on(error: MvmeshError, unsent: int) -> None:
         raise ServiceUnreachable(f"the service cannot be reached: {error}", mend=error.mend) from error
 
 
-def _pause_s(error: MvmeshError, attempt: int) -> float:
-    """The service's wish, else twice as long after each try."""
-    wish_s = error.retry_after_s if isinstance(error, TryAgain) else None
-    return min(wish_s, LONGEST_WISH_S) if wish_s else min(0.5 * 2 ** min(attempt, 10), LONGEST_PAUSE_S)
+def _price(planned: PlannedItem, record: ItemRecord) -> float | None:
+    """As quoted for this run, or else as quoted last."""
+    return record.quoted_cu if planned.cu is None else planned.cu
 
 
 def _cu(price: float | None) -> str:

@@ -29,6 +29,7 @@ from pipeline.domain.manifest_problems import explain
 from pipeline.domain.manifest_text import UNREADABLE, Document, Loc, Problem, key_path, read_document
 from pipeline.domain.manifest_values import (
     Backend,
+    ClockWindow,
     FileName,
     InFlight,
     LongDuration,
@@ -198,6 +199,11 @@ class Limits(Section):
     max_duration: LongDuration | None = Field(
         default=None, description="After this time nothing more is submitted; what is left is deferred to the next run."
     )
+    window: ClockWindow | None = Field(
+        default=None,
+        description="The hours, by this machine's clock, in which submissions may begin, such as 22:00-06:00; what is "
+        "paid is fetched at any hour.",
+    )
 
 
 class Budget(Section):
@@ -248,7 +254,10 @@ class Uncertain(Section):
         default="reconcile", description="reconcile: absence is believed after a while; ask: a person decides."
     )
     settle: ShortDuration = Field(
-        default=60.0, description="How long the service's list may lag.", json_schema_extra={"default": "60s"}
+        default=60.0,
+        description="How long after a lost answer its job may still be made; its absence is believed once the list "
+        "shows what came later.",
+        json_schema_extra={"default": "60s"},
     )
     believe_after: LongDuration = Field(
         default=3600.0,

@@ -9,6 +9,9 @@ from pipeline.domain.items import Alias, CheckedSet, Finding, ItemRecord, WorkIt
 from pipeline.domain.lifecycle import State, is_paid
 from pipeline.domain.model import ModelSchema
 
+FAILED_JOBS_MAX = 4
+"""Jobs of one work item that may fail one after the other, over all runs; then a person decides (``mvmesh retry``)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
@@ -31,7 +34,9 @@ class Action(StrEnum):
     """The mesh is here under another name: copy it, or move it along with its renamed folder."""
     NOTHING = "nothing"
     LEAVE = "leave"
-    """A person has to decide first (held), or has decided (dropped)."""
+    """A person has to decide first (held, failed too often), or has decided (dropped)."""
+    SKIP = "skip"
+    """Outside the selection of this run: it stays as the ledger has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +72,25 @@ class Plan:
     notes: tuple[tuple[Alias, Finding], ...] = ()
     """Warnings about sets that are sent all the same, and pictures that are re-encoded."""
 
+    outside: frozenset[Alias] = frozenset()
+    """Names outside the selection of this run: their rows are published as the ledger has them, and decide nothing."""
+
     def having(self, *actions: Action) -> list[PlannedItem]:
         return [one for one in self.items if one.action in actions]
 
     @property
     def to_do(self) -> list[PlannedItem]:
         return self.having(Action.GENERATE, Action.RESUME, Action.FETCH, Action.PLACE)
+
+    @property
+    def done(self) -> int:
+        """How many items need nothing more."""
+        return len(self.items) - len(self.to_do) - len(self.having(Action.SKIP))
+
+    @property
+    def refused_inside(self) -> list[RefusedSet]:
+        """The refused sets that this run is about."""
+        return [one for one in self.refused if not self.outside.issuperset(one.aliases)]
 
     @property
     def needs_service(self) -> bool:
@@ -152,12 +170,16 @@ def decide(
 def _action(record: ItemRecord | None, unplaced: Sequence[Alias], *, has_source: bool) -> Action:
     if record is None:
         return Action.GENERATE
-    if record.state is State.DROPPED:
-        return Action.LEAVE
-    if record.state in {State.DELIVERED, State.HELD}:
-        if not unplaced:
-            return Action.LEAVE if record.state is State.HELD else Action.NOTHING
+    if record.state in {State.DELIVERED, State.HELD} and unplaced:
         return Action.PLACE if has_source else Action.FETCH
-    if is_paid(record.state) or (record.state is State.FAILED and record.asset_ids):
-        return Action.RESUME
-    return Action.GENERATE
+    if record.state is State.DELIVERED:
+        return Action.NOTHING
+    if record.state in {State.HELD, State.DROPPED} or has_failed_too_often(record):
+        return Action.LEAVE
+    is_made = is_paid(record.state) or (record.state is State.FAILED and record.asset_ids)
+    return Action.RESUME if is_made else Action.GENERATE
+
+
+def has_failed_too_often(record: ItemRecord) -> bool:
+    """Whether only a person's word lets it be submitted again."""
+    return record.state is State.FAILED and not record.asset_ids and record.failed_jobs >= FAILED_JOBS_MAX

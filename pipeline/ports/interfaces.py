@@ -6,7 +6,7 @@ Every method may be repeated safely, but for ``Scenario.generate``. Foreign exce
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, TypeVarTuple
@@ -103,12 +103,13 @@ class Downloaded:
 class Downloads(Protocol):
     async def fetch(self, url: str, target: Path, *, expected_bytes: int | None) -> Downloaded:
         """Stream one file to ``target``, hashing on the way; one try. What an earlier try left in ``target`` is resumed
-        where the host allows it. No credentials are sent.
+        where the host allows it. No credentials are sent. A host that is busy makes all wait that fetch from it.
 
         Raises:
             UrlExpired: ask the service for a fresh URL.
             ConnectionLost, Throttled, ServiceFault: try again.
-            MeshDamaged: a whole body, but of the wrong size or an HTML page.
+            MeshDamaged: a whole body, but of the wrong size, an HTML page, or other bytes than those whose checksum the
+                host tells. Nothing of it is resumed.
             LocalIoError: disk full, permission.
         """
         ...
@@ -194,6 +195,31 @@ class Delivery:
     delivered_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadEntry:
+    """A picture that a service has."""
+
+    sha256: str
+    copy: int
+    asset_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restoration:
+    """What a rebuild found out; put into a ledger as one."""
+
+    service: str
+    project: str
+    items: Sequence[ItemRecord] = ()
+    """They take the place of what the ledger has under their keys."""
+    jobs: Mapping[str, str] = field(default_factory=dict)
+    """By job id: the key of the item that it was made for."""
+    deliveries: Sequence[Delivery] = ()
+    uploads: Sequence[UploadEntry] = ()
+    detail: str = ""
+    """For the items' histories: where it comes from."""
+
+
 class Ledger(Protocol):
     """The durable record of every intent and outcome. A method returns when its row is committed."""
 
@@ -213,8 +239,14 @@ class Ledger(Protocol):
         """
         ...
 
-    async def known_jobs(self) -> set[str]:
-        """Every job id that any item ever had: a job of the service that is not among them is nobody's."""
+    async def known_jobs(self, job_ids: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+        """Those of the job ids that any item ever had, each with the inputs that were sent for it (empty where the item
+        has been submitted anew since): a job of the service that is not among them is nobody's.
+        """
+        ...
+
+    async def job_durations(self, model: str, *, at_most: int) -> list[float]:
+        """How many seconds some of the model's delivered jobs took."""
         ...
 
     async def upload(self, *, service: str, project: str, sha256: str, copy: int) -> str | None:
@@ -222,6 +254,10 @@ class Ledger(Protocol):
         ...
 
     async def record_upload(self, *, service: str, project: str, sha256: str, copy: int, asset_id: str) -> None: ...
+
+    async def other_copy(self, *, service: str, project: str, sha256: str, copy: int, asset_id: str) -> int | None:
+        """The number of another copy of this picture for which the asset stands already; None when there is none."""
+        ...
 
     async def forget_uploads(self, *, service: str, project: str, asset_ids: Sequence[str]) -> None: ...
 
@@ -242,6 +278,18 @@ class Ledger(Protocol):
         ...
 
     async def forget_delivery(self, output: str, alias: Alias) -> None: ...
+
+    async def restore(self, found: Restoration) -> None:
+        """Put in what a rebuild found: all of it or nothing. Jobs, deliveries and uploads that are there stay."""
+        ...
+
+    async def check(self) -> None:
+        """Read all of it.
+
+        Raises:
+            DatabaseDamaged: it cannot be read whole (``pipeline.ports.sqlite``).
+        """
+        ...
 
     async def picture(self, path: Path, *, size_bytes: int, mtime_ns: int, inode: int) -> Picture | None:
         """What an earlier probe found, if the file is unchanged since."""

@@ -15,10 +15,11 @@ from pydantic.alias_generators import to_camel
 from pipeline.domain.errors import ServiceFault
 from pipeline.domain.jobs import Asset, Job, JobPage, JobStatus, Quote, TeamLimits
 from pipeline.domain.model import ModelSchema, Parameter, ParameterType
+from pipeline.domain.texts import one_line
 
 W = TypeVar("W", bound="Wire")
 
-Id = Annotated[str, Field(min_length=1)]
+Id = Annotated[str, Field(min_length=1, max_length=512)]
 
 
 _YEARS = range(2000, 2200)
@@ -112,8 +113,8 @@ class _Job(Wire):
             updated_at=self.updated_at,
             asset_ids=tuple(metadata.asset_ids or ()),
             echo=metadata.input or {},
-            error=metadata.error or "",
-            hint=metadata.hint or "",
+            error=one_line(metadata.error or ""),
+            hint=one_line(metadata.hint or ""),
             cu_charged=self.billing.charged(status) if self.billing else None,
         )
 
@@ -162,9 +163,14 @@ class _AssetProperties(Wire):
     face_count: float | None = None
 
 
+class _AssetMetadata(Wire):
+    name: str | None = None
+
+
 class _Asset(Wire):
     id: Id
     url: str
+    metadata: _AssetMetadata | None = None
     kind: str | None = None
     mime_type: str | None = None
     source: str | None = None
@@ -175,6 +181,7 @@ class _Asset(Wire):
         return Asset(
             asset_id=self.id,
             url=self.url,
+            name=(self.metadata.name or "") if self.metadata else "",
             kind=self.kind or "",
             media_type=self.mime_type or "",
             source=self.source or "",
@@ -184,8 +191,11 @@ class _Asset(Wire):
 
 
 def _count(told: float | None) -> int | None:
-    """A number of things; what is below none counts as not told."""
-    return None if told is None or told < 0 else int(told)
+    """A number of bytes or faces; what no file has counts as not told."""
+    return int(told) if told is not None and 1 <= told < _COUNT_MAX else None
+
+
+_COUNT_MAX = 2**53
 
 
 class AssetsAnswer(Wire):

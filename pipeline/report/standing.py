@@ -7,6 +7,7 @@ from datetime import datetime
 
 from pipeline.domain.items import ItemRecord
 from pipeline.domain.lifecycle import State, is_paid
+from pipeline.domain.planning import has_failed_too_often
 
 SETTLED = frozenset({State.DELIVERED, State.HELD, State.DROPPED})
 """No run does anything about an item in one of these, as long as its files stand."""
@@ -22,16 +23,13 @@ class Standing:
     uncertain: tuple[ItemRecord, ...]
     failed: tuple[ItemRecord, ...]
     held: tuple[ItemRecord, ...]
+    left: int
+    """Work items that a further run would do something about."""
     updated_at: datetime | None
 
     @property
     def total(self) -> int:
         return sum(self.counts.values())
-
-    @property
-    def left(self) -> int:
-        """Work items that a further run would do something about."""
-        return sum(count for state, count in self.counts.items() if state not in SETTLED)
 
 
 def standing(records: Sequence[ItemRecord]) -> Standing:
@@ -44,6 +42,7 @@ def standing(records: Sequence[ItemRecord]) -> Standing:
         uncertain=_having(records, State.UNCERTAIN),
         failed=_having(records, State.FAILED),
         held=_having(records, State.HELD),
+        left=sum(one.state not in SETTLED and not has_failed_too_often(one) for one in records),
         updated_at=max(changes, default=None),
     )
 

@@ -1,19 +1,24 @@
-"""Submit: the one paid request, and finding out what became of one whose answer was lost."""
+"""Submit: the one paid request, and finding out what became of those whose answers were lost."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise, starmap
+from operator import ge
 from typing import Any
 
-from pipeline.domain.jobs import Job
+from pipeline.domain.jobs import Job, JobPage
 from pipeline.domain.views import View
-from pipeline.ports.interfaces import Scenario
+from pipeline.ports.interfaces import Now, Scenario
 
 CLOCK_SKEW = timedelta(minutes=5)
-"""How far the service's clock may be from ours when it says that its list has caught up."""
+"""How far the service's clock may be from ours where it does not tell the time."""
 
 LOOK_BACK = timedelta(days=1)
-"""How far before the attempt the list is read: however wrong a clock is, the echo tells jobs apart."""
+"""How far before the attempt the list is asked for: however wrong a clock is, the echo tells jobs apart."""
+
+DATE_STEP = timedelta(seconds=1)
+"""An HTTP date has whole seconds."""
 
 _PAGES = 200
 
@@ -29,8 +34,21 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LostSubmission:
+    """A generate POST whose answer was lost."""
+
+    key: str
+    model: str
+    inputs: Mapping[str, Any]
+    submitting_at: datetime
+    """Before it could leave, by our clock."""
+    lost_at: datetime
+    """By when it had ended without an answer, by our clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """What the service's job list says of an uncertain submission."""
+    """What the service's job list says of a lost submission."""
 
     job: Job | None = None
     is_absent: bool = False
@@ -38,57 +56,172 @@ class Settled:
     why: str = ""
 
 
+KnownJobs = Callable[[Sequence[str]], Awaitable[Mapping[str, Mapping[str, Any]]]]
+"""Those of the job ids that the ledger knows, each with the inputs that were sent for it (empty: no longer known)."""
+
+
 async def submit(*, scenario: Scenario, model: str, inputs: Mapping[str, Any]) -> Job:
     """The one POST. Call it only after the intent is committed.
 
     Raises:
-        SubmissionUncertain: the request may have been read. Never call again before ``find_submission`` has settled it.
+        SubmissionUncertain: the request may have been read. Never call again before ``find_submissions`` has settled
+            it.
         NeverSent, CeilingReached, Throttled, AssetGone: nothing happened at the service.
         RequestRefused, CredentialsError: final.
     """
     return await scenario.generate(model=model, inputs=inputs)
 
 
-async def find_submission(
-    *,
-    scenario: Scenario,
-    inputs: Mapping[str, Any],
-    submitting_at: datetime,
-    known_jobs: Collection[str],
-    patience: Patience,
-    now: datetime,
-) -> Settled:
-    """Look for the job of an uncertain submission in the service's list, by its echoed inputs.
+async def find_submissions(
+    lost: Sequence[LostSubmission], *, scenario: Scenario, known_jobs: KnownJobs, patience: Patience, now: Now
+) -> dict[str, Settled]:
+    """Look for the jobs of lost submissions in the service's list, by their echoed inputs; one reading for all of them.
 
-    Jobs that the ledger knows belong to other submissions. Absence is believed only when the list shows a job made or
-    moved after the attempt (it has caught up) and the settle time has passed, or when the attempt is old.
+    A job that the ledger knows belongs to another submission. Absence is believed only when the list shows a job made
+    or moved when the settle time had passed (a request may be done late, and the list may lag: now it has caught up
+    with both), or when the attempt is old; and never while the list holds a job of unknown origin that may be it,
+    because the service does not repeat inputs.
+
+    Args:
+        lost: what is looked for; equal inputs share the jobs found, one each.
+        scenario: the service.
+        known_jobs: asks the ledger.
+        patience: when absence is believed.
+        now: the wall clock.
+
+    Returns:
+        by content key, what is known now.
     """
-    caught_up, page = False, None
+    seen = await _read_list(lost, scenario, known_jobs, now)
+    found = _matched(lost, seen.strangers)
+    taken = {job.job_id for job in found.values()}
+    others = [job for job in seen.strangers if job.job_id not in taken]
+    settled = {}
+    for one in lost:
+        if job := found.get(one.key):
+            settled[one.key] = Settled(job=job, why=f"the service lists it as {job.job_id}")
+        else:
+            settled[one.key] = _absence(one, seen, others, patience, now())
+    return settled
+
+
+@dataclass(slots=True, kw_only=True)
+class _Seen:
+    """One reading of the service's list. Times in it are the service's."""
+
+    behind: timedelta = CLOCK_SKEW
+    """The service's clock is behind ours by so much at most ..."""
+    ahead: timedelta = CLOCK_SKEW
+    """... or ahead of it."""
+    strangers: list[Job] = field(default_factory=list)
+    """Jobs that the ledger does not know."""
+    latest: datetime | None = None
+    """When the last of the listed jobs was made or moved."""
+    echoes: int = 0
+    """Jobs of ours that the service shows with the inputs that we sent."""
+    distorts: int = 0
+    """Jobs of ours that it shows with others."""
+    is_whole: bool = False
+    """The list was read to its end, or back to before the first attempt."""
+
+    def hear_clock(self, page: JobPage, asked_at: datetime, answered_at: datetime) -> None:
+        """The service said the time at some moment between our question and its answer."""
+        if page.told_at is not None:
+            self.behind = answered_at - page.told_at
+            self.ahead = page.told_at + DATE_STEP - asked_at
+
+    def hear_jobs(self, jobs: Iterable[Job], known: Mapping[str, Mapping[str, Any]]) -> None:
+        for job in jobs:
+            told = [at for at in (job.created_at, job.updated_at, self.latest) if at is not None]
+            self.latest = max(told, default=None)
+            if job.job_id not in known:
+                self.strangers.append(job)
+            elif sent := known[job.job_id]:
+                does_echo = _echoes(job.echo, sent)
+                self.echoes += does_echo
+                self.distorts += not does_echo
+
+    @property
+    def does_not_echo(self) -> bool:
+        return self.distorts > 0 and self.echoes == 0
+
+    def has_caught_up(self, moment: datetime) -> bool:
+        """Whether the list shows something that came after ``moment`` of our clock."""
+        return self.latest is not None and self.latest > moment + self.ahead
+
+
+async def _read_list(lost: Sequence[LostSubmission], scenario: Scenario, known_jobs: KnownJobs, now: Now) -> _Seen:
+    began = min(one.submitting_at for one in lost)
+    seen, page, since = _Seen(), None, began - LOOK_BACK
     for _ in range(_PAGES):
-        listed = await scenario.jobs(created_after=submitting_at - LOOK_BACK, page=page)
-        for job in listed.jobs:
-            if job.job_id not in known_jobs and _echoes(job.echo, inputs):
-                return Settled(job=job, why=f"the service lists it as {job.job_id}")
-            caught_up = caught_up or _is_after(job, submitting_at)
+        asked_at = now()
+        listed = await scenario.jobs(created_after=since, page=page)
+        seen.hear_clock(listed, asked_at, now())
+        if began - seen.behind < since:  # its clock is far behind: what we asked for has not come yet
+            page, since = None, began - seen.behind - LOOK_BACK
+            continue
+        seen.hear_jobs(listed.jobs, await known_jobs([job.job_id for job in listed.jobs]))
         page = listed.next_page
-        if page is None:
-            return _absence((now - submitting_at).total_seconds(), patience, caught_up=caught_up)
-    return Settled(why=f"the service's list has more than {_PAGES} pages: it was not read to its end")
+        if page is None or _reaches_back(listed, began - seen.behind - CLOCK_SKEW):
+            seen.is_whole = True
+            break
+    return seen
 
 
-def _absence(age_s: float, patience: Patience, *, caught_up: bool) -> Settled:
+def _reaches_back(page: JobPage, moment: datetime) -> bool:
+    """Whether what follows this page is older than ``moment``: the list is sorted by creation, newest first."""
+    made = [job.created_at for job in page.jobs if job.created_at is not None]
+    is_sorted = len(made) == len(page.jobs) and all(starmap(ge, pairwise(made)))
+    return bool(made) and is_sorted and made[-1] < moment
+
+
+def _matched(lost: Sequence[LostSubmission], strangers: Sequence[Job]) -> dict[str, Job]:
+    """A job for each lost submission whose inputs it echoes, the oldest first; no job for two."""
+    by_age = sorted(strangers, key=lambda job: (job.created_at is None, job.created_at, job.job_id))
+    left = {job.job_id: job for job in by_age}
+    found = {}
+    for one in lost:
+        if job := next((job for job in left.values() if _echoes(job.echo, one.inputs)), None):
+            found[one.key] = left.pop(job.job_id)
+    return found
+
+
+def _absence(one: LostSubmission, seen: _Seen, others: Sequence[Job], patience: Patience, now: datetime) -> Settled:
+    age_s = (now - one.lost_at).total_seconds()
+    waited = f"not listed {age_s:,.0f} s after the attempt"
+    if not seen.is_whole:
+        return Settled(why=f"the service's list has more than {_PAGES} pages: it was not read to its end")
+    if suspect := next((job for job in others if _may_be(job, one, seen, patience)), None):
+        return Settled(why=f"the service does not repeat the inputs of {suspect.job_id}, which may be it")
     if patience.ask:
         return Settled(why="the service does not list it, and the manifest says to ask a person")
     if age_s >= patience.believe_after_s:
-        return Settled(is_absent=True, why=f"not listed {age_s:,.0f} s after the attempt")
-    if caught_up and age_s >= patience.settle_s:
-        return Settled(is_absent=True, why=f"not listed {age_s:,.0f} s after the attempt, while later jobs are")
-    return Settled(why=f"not listed {age_s:,.0f} s after the attempt, and the list may lag")
+        return Settled(is_absent=True, why=waited)
+    if seen.has_caught_up(one.lost_at + timedelta(seconds=patience.settle_s)):
+        return Settled(is_absent=True, why=f"{waited}, while later jobs are")
+    return Settled(why=f"{waited}, and the list may lag")
 
 
-def _is_after(job: Job, moment: datetime) -> bool:
-    """Whether the list has caught up with ``moment``, on the service's clock, which may be behind ours or ahead."""
-    return any(at is not None and at > moment + CLOCK_SKEW for at in (job.created_at, job.updated_at))
+def _may_be(job: Job, one: LostSubmission, seen: _Seen, patience: Patience) -> bool:
+    """Whether a job of unknown origin, whose echo does not fit, may be the lost one all the same: made at that time by
+    that model, at a service that shows no inputs, or shows ours other than we sent them.
+    """
+    tells = isinstance(job.echo.get(View.FRONT.field), str) and not seen.does_not_echo
+    if tells or (job.model_id and job.model_id != one.model):
+        return False
+    first = one.submitting_at - seen.behind - CLOCK_SKEW
+    last = one.lost_at + seen.ahead + CLOCK_SKEW + timedelta(seconds=patience.settle_s)
+    return job.created_at is None or first <= job.created_at <= last
+
+
+def differences(echo: Mapping[str, Any], inputs: Mapping[str, Any]) -> list[str]:
+    """In words, what a job's echo has other than these inputs; empty where it echoes them."""
+    further = {view.field: None for view in View if echo.get(view.field) and view.field not in inputs}
+    return [
+        f"{name} is {echo.get(name, 'not told')}, was sent as {'nothing' if value is None else value}"
+        for name, value in {**inputs, **further}.items()
+        if echo.get(name) != value
+    ]
 
 
 def _echoes(echo: Mapping[str, Any], inputs: Mapping[str, Any]) -> bool:

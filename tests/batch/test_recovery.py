@@ -263,7 +263,7 @@ async def test_jobs_that_an_earlier_run_submitted_count_against_the_budget(tmp_p
     stop = anyio.Event()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(lambda: runs.run(stop=stop))
-        while not await runs.ledger.known_jobs():
+        while not runs.service.submitted:
             await anyio.sleep(0.1)
         stop.set()
     outcome, _ = await runs.run()

@@ -1,141 +1,109 @@
-"""Nights with seeds: runs that die, a service that dies, and what must hold in the morning.
+"""Ten thousand nights in virtual time: sets, service, network, disk and crashes as a seed brings them.
 
-    python tests/bench/soak.py --seeds 20            20 nights, a line each
-    python tests/bench/soak.py --first 1017 --seeds 1 --keep /tmp/night    one of them again; its files stay
+    python tests/bench/soak.py --seeds 10000                     all promises of all these nights
+    python tests/bench/soak.py --first 1017 --seeds 1 --trace    one night again, every step of it
 
-Ends with 1 if any night violated a promise.
+Ends with 1 if any night violated a promise. A seed means the same night on every machine, as long as code and
+simulation are the same.
 """
 
 import argparse
+import multiprocessing
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from random import Random
-from typing import Self
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from nights import DISTURBED, KILLED, Death, Night, Violation, serving
+from simulation.night import Night, spend
+from simulation.script import Script
 
-from pipeline.cli.exit_codes import ExitCode
-
-STATES = ("uploading", "ready", "submitting", "submitted", "finished", "downloaded", "delivered")
-EFFECTS = 100
-"""A run over half of the sets has about as many."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trouble:
-    """What befalls one run."""
-
-    death: Death | None
-    service_dies_after_s: float | None
-
-    @classmethod
-    def of(cls, chance: Random) -> Self:
-        delay_s = chance.choice([0.0, chance.uniform(0, 0.03), chance.uniform(0, 0.6)])
-        at_state = Death(state=chance.choice(STATES), moment=chance.choice(["before", "after"]), delay_s=delay_s)
-        at_effect = Death(effect=chance.randint(1, EFFECTS), delay_s=delay_s)
-        death = chance.choices([at_state, at_effect, None], weights=[4, 4, 1])[0]
-        service_too = death is None or chance.random() < 0.3
-        return cls(death=death, service_dies_after_s=chance.uniform(0.1, 2.0) if service_too else None)
+TOLD_EVERY_S = 10.0
+LAST_WORDS = 25
+"""Lines of a violated night's story that are printed without being asked for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Script:
-    """What a seed brings: the sets, and how run after run is disturbed until all is done."""
-
-    sets: int
-    twins: int
-    doubled: int
-    workers: int
-    ceiling: int
-    in_flight: int | str
-    troubles: tuple[Trouble, ...]
-
-    @classmethod
-    def of(cls, seed: int) -> Self:
-        chance = Random(seed)
-        return cls(
-            sets=chance.randint(4, 12),
-            twins=chance.randint(0, 2),
-            doubled=chance.randint(0, 2),
-            workers=chance.randint(1, 2),
-            ceiling=chance.randint(1, 6),
-            in_flight=chance.choice(["auto", 1, 3, 8]),
-            troubles=tuple(Trouble.of(chance) for _ in range(chance.randint(3, 10))),
-        )
+def night_of(seed: int) -> tuple[Night, str]:
+    """The night, and the promise that it violated, if any."""
+    with tempfile.TemporaryDirectory(dir=_memory()) as folder:
+        night, violation = spend(Script.of(seed), Path(folder))
+    return night, str(violation or "")
 
 
-def spend(seed: int, folder: Path) -> str:
-    """One night; what to say of it.
-
-    Raises:
-        Violation: a promise is broken.
-    """
-    script = Script.of(seed)
-    with serving(folder / "service", workers=script.workers, ceiling=script.ceiling) as service:
-        night = Night(folder=folder, service=service)
-        night.prepare(
-            sets=script.sets, twins=script.twins, doubled=script.doubled, limits={"in_flight": script.in_flight}
-        )
-        deaths = _disturbed_runs(night, script.troubles)
-        night.finish()
-        night.check()
-        return f"{night.items:2} items, {deaths:2} runs and {service.deaths} services died, {night.runs:2} runs in all"
+def _memory() -> Path | None:
+    """Pictures are real files: in memory, where the system has such a folder."""
+    shm = Path("/dev/shm")
+    return shm if shm.is_dir() else None
 
 
-def _disturbed_runs(night: Night, troubles: Iterable[Trouble]) -> int:
-    """How many runs died."""
-    deaths = 0
-    for trouble in troubles:
-        code = night.run(trouble.death, service_dies_after_s=trouble.service_dies_after_s)
-        if code not in DISTURBED:
-            raise Violation(f"run {night.runs} ended with {code}; {trouble}")
-        if code == ExitCode.OK:
-            break
-        deaths += code == KILLED
-    return deaths
+def told(seed: int) -> tuple[int, str]:
+    """What to print of the night; nothing of one that kept all promises."""
+    night, violated = night_of(seed)
+    if not violated:
+        return seed, ""
+    lines = [f"seed {seed}: {violated}", f"  {unusual(night.script)}", *compact(night)[-LAST_WORDS:]]
+    return seed, "\n  ".join([*lines, f"again: python tests/bench/soak.py --first {seed} --seeds 1 --trace"])
+
+
+def unusual(value: Any) -> str:
+    """What of a script is not as it usually is."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(unusual, value))}]"
+    if not is_dataclass(value):
+        return repr(value)
+    said = {one.name: getattr(value, one.name) for one in fields(value) if getattr(value, one.name) != one.default}
+    return f"{type(value).__name__}({', '.join(f'{name}={unusual(one)}' for name, one in said.items())})"
+
+
+def compact(night: Night) -> list[str]:
+    """The story without what every step repeats."""
+    return [line for line in story(night) if not any(word in line for word in (" disk: ", " ledger: ", " list"))]
+
+
+def story(night: Night) -> list[str]:
+    return [f"{at:10.2f} run {run}  {what}" for at, run, what in night.story]
 
 
 def main() -> int:
     asked = _arguments()
-    broken = []
-    for seed in range(asked.first, asked.first + asked.seeds):
-        began = time.monotonic()
-        with _folder(asked.keep, seed) as folder:
-            try:
-                told = f"ok    {spend(seed, folder)}"
-            except Violation as violation:
-                broken.append(seed)
-                told = f"WRONG {violation}"
-        print(f"seed {seed}: {told}, {time.monotonic() - began:.0f} s", flush=True)
-    print(f"{asked.seeds} nights, {len(broken)} with violated promises")
-    for seed in broken:
-        print(f"again: python tests/bench/soak.py --first {seed} --seeds 1 --keep FOLDER")
+    if asked.trace:
+        night, violated = night_of(asked.first)
+        print(unusual(night.script), *story(night), violated or "all promises were kept", sep="\n")
+        return 1 if violated else 0
+    began, told_at, broken = time.monotonic(), 0.0, []
+    for done, (seed, violation) in enumerate(_all_of(asked.first, asked.seeds, asked.processes), start=1):
+        if violation:
+            broken.append(seed)
+            print(violation, flush=True)
+        passed_s = time.monotonic() - began
+        if passed_s - told_at > TOLD_EVERY_S:
+            told_at = passed_s
+            print(f"{done} nights, {len(broken)} with violated promises, {done / passed_s:.0f} a second", flush=True)
+    print(
+        f"{asked.seeds} nights in {time.monotonic() - began:.0f} s, {len(broken)} with violated promises {broken or ''}"
+    )
     return 1 if broken else 0
+
+
+def _all_of(first: int, count: int, processes: int) -> Iterator[tuple[int, str]]:
+    seeds = range(first, first + count)
+    if processes == 1:
+        yield from map(told, seeds)
+        return
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        yield from pool.imap_unordered(told, seeds, chunksize=8)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--seeds", type=int, default=5, help="how many nights")
+    parser.add_argument("--seeds", type=int, default=1000, help="how many nights")
     parser.add_argument("--first", type=int, default=1, help="the first one's seed")
-    parser.add_argument("--keep", type=Path, help="where the nights' files stay, a folder each")
+    parser.add_argument("--processes", type=int, default=1, help="how many nights at a time")
+    parser.add_argument("--trace", action="store_true", help="print every step of the first night")
     return parser.parse_args()
-
-
-@contextmanager
-def _folder(keep: Path | None, seed: int) -> Iterator[Path]:
-    if keep is None:
-        with tempfile.TemporaryDirectory() as folder:
-            yield Path(folder)
-    else:
-        folder = keep / f"seed-{seed}"
-        folder.mkdir(parents=True)
-        yield folder
 
 
 if __name__ == "__main__":

@@ -84,9 +84,17 @@ async def test_assets_come_in_bulk_in_the_order_of_asking(service, connect):
     assert [one.asset_id for one in found] == ["asset_3", "asset_1"]
     first = found[0]
     assert (first.kind, first.media_type, first.source) == ("3d", "model/gltf-binary", "img23d")
-    assert (first.size_bytes, first.face_count) == (1234, 40000)
+    assert (first.name, first.size_bytes, first.face_count) == ("asset_3.glb", 1234, 40000)
     assert len(many) == 450
     assert service.count("get-bulk") == 1 + 3
+
+
+@pytest.mark.parametrize("size", [0, -1, None])
+async def test_a_size_that_no_file_has_is_none_told(service, connect, size):
+    service.assets["asset_1"]["properties"]["size"] = size
+    async with connect(service.url) as client:
+        (asset,) = await client.assets(["asset_1"])
+    assert asset.size_bytes is None
 
 
 async def test_a_models_inputs_become_its_schema(service, connect):

@@ -21,15 +21,16 @@ def test_everything_is_counted_once() -> None:
             record("f", State.FAILED, error="no"),
             record("g", State.HELD),
             record("h", State.PLANNED, quoted_cu=100),
+            record("i", State.FAILED, error="no", failed_jobs=99),
         ]
     )
-    assert found.total == 8
+    assert found.total == 9
     assert found.counts[State.DELIVERED] == 2
     assert State.REFUSED not in found.counts
     assert found.charged_cu == 37
     assert found.open_cu == 35
     assert found.left == 5
-    assert [one.key for one in (*found.uncertain, *found.failed, *found.held)] == ["e", "f", "g"]
+    assert [one.key for one in (*found.uncertain, *found.failed, *found.held)] == ["e", "f", "i", "g"]
     assert found.updated_at == later
 
 

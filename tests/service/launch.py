@@ -1,7 +1,8 @@
 """Runs the local service as a process of its own: prints its base URL, serves until its input ends.
 
 Its one argument is JSON: ``data``, ``credentials``, ``port`` (absent: any free one), ``engine`` (``module:function``; absent: the
-real one), ``log`` (a file that gets a line for every answer; absent: none), and fields of ServiceOptions.
+real one), ``log`` (a file that gets a line for every answer; absent: none), ``faults`` (a FaultPlan with its ``log``; absent:
+none), and fields of ServiceOptions.
 """
 
 import json
@@ -22,6 +23,8 @@ async def main(setup: dict[str, Any]) -> None:
     data, credentials, port = Path(setup.pop("data")), tuple(setup.pop("credentials")), setup.pop("port", 0)
     if log := setup.pop("log", None):
         log_answers(Path(log))
+    if faults := setup.pop("faults", None):
+        inject_faults(faults)
     if engine := setup.pop("engine", None):
         setup["engine"] = resolve_name(engine)
     setup["prices"] = PriceList.from_document(setup.pop("prices", {}))
@@ -29,6 +32,14 @@ async def main(setup: dict[str, Any]) -> None:
     async with serve.local_service(data, credentials=credentials, port=port, options=options) as url:
         print(url, flush=True)
         await to_thread.run_sync(sys.stdin.read)
+
+
+def inject_faults(said: dict[str, Any]) -> None:
+    from fault_plan import FaultPlan  # noqa: PLC0415 - found by PYTHONPATH, where a test wants it
+    from faulty_service import inject  # noqa: PLC0415
+
+    log = Path(said.pop("log"))
+    inject(FaultPlan.of_document(said), log)
 
 
 def log_answers(log: Path) -> None:

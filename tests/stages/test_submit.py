@@ -6,7 +6,8 @@ import pytest
 from simulated_ports import SimulatedService, virtual_now, virtual_time
 
 from pipeline.domain.errors import NeverSent, SubmissionUncertain
-from pipeline.stages.submit import CLOCK_SKEW, Patience, find_submission, submit
+from pipeline.domain.model import MODEL_ID
+from pipeline.stages.submit import CLOCK_SKEW, LostSubmission, Patience, find_submissions, submit
 
 pytestmark = pytest.mark.anyio
 
@@ -25,15 +26,23 @@ def service():
     return SimulatedService()
 
 
-async def settled(service, submitting_at, *, known=(), patience=None, inputs=INPUTS):
-    return await find_submission(
-        scenario=service,
-        inputs=inputs,
-        submitting_at=submitting_at,
-        known_jobs=set(known),
-        patience=patience or Patience(),
-        now=virtual_now(),
+def lost_one(began, *, key="k", inputs=INPUTS, lost_at=None):
+    return LostSubmission(key=key, model=MODEL_ID, inputs=inputs, submitting_at=began, lost_at=lost_at or began)
+
+
+async def find(service, *lost, known=None, patience=None):
+    """What the list says of these; ``known``: the jobs of the ledger, with what was sent for them."""
+
+    async def known_jobs(job_ids):
+        return {one: (known or {})[one] for one in job_ids if one in (known or {})}
+
+    return await find_submissions(
+        lost, scenario=service, known_jobs=known_jobs, patience=patience or Patience(), now=virtual_now
     )
+
+
+async def settled(service, began, **more):
+    return (await find(service, lost_one(began), **more))["k"]
 
 
 async def lost(service, inputs=INPUTS):
@@ -41,7 +50,7 @@ async def lost(service, inputs=INPUTS):
     began = virtual_now()
     service.lost_answers.append(SubmissionUncertain("cut"))
     with pytest.raises(SubmissionUncertain):
-        await submit(scenario=service, model="m", inputs=inputs)
+        await submit(scenario=service, model=MODEL_ID, inputs=inputs)
     return began
 
 
@@ -49,16 +58,16 @@ async def test_a_submission_is_one_post_whatever_comes_of_it(service):
     for trouble in (SubmissionUncertain("lost"), NeverSent("no route")):
         service.troubles.append(trouble)
         with pytest.raises(type(trouble)):
-            await submit(scenario=service, model="m", inputs=INPUTS)
+            await submit(scenario=service, model=MODEL_ID, inputs=INPUTS)
         assert service.troubles == []
-    job = await submit(scenario=service, model="m", inputs=INPUTS)
+    job = await submit(scenario=service, model=MODEL_ID, inputs=INPUTS)
     assert (job.job_id, len(service.submitted)) == ("job_1", 1)
 
 
 async def test_a_lost_submission_is_found_by_its_echo(service):
-    await submit(scenario=service, model="m", inputs=OTHER)
+    await submit(scenario=service, model=MODEL_ID, inputs=OTHER)
     began = await lost(service)
-    found = await settled(service, began, known={"job_1"})
+    found = await settled(service, began, known={"job_1": {}})
     assert found.job is not None
     assert found.job.job_id == "job_2"
 
@@ -67,7 +76,7 @@ async def test_it_is_found_on_any_page(service):
     service.page_size = 3
     began = await lost(service)
     for _ in range(10):
-        await submit(scenario=service, model="m", inputs=OTHER)
+        await submit(scenario=service, model=MODEL_ID, inputs=OTHER)
     assert (await settled(service, began)).job.job_id == "job_1"
 
 
@@ -97,7 +106,7 @@ async def test_a_job_of_other_inputs_is_not_adopted(service, echo):
 
 async def test_a_job_that_the_ledger_knows_is_not_adopted(service):
     began = await lost(service)
-    assert (await settled(service, began, known={"job_1"})).job is None
+    assert (await settled(service, began, known={"job_1": {}})).job is None
 
 
 async def test_a_clock_that_is_behind_ours_hides_no_job(service):
@@ -114,24 +123,178 @@ async def test_silence_alone_is_not_believed_before_the_attempt_is_old(service):
     assert (await settled(service, began)).is_absent
 
 
-async def test_a_list_that_has_caught_up_is_believed_after_the_settle_time(service):
+async def test_a_list_that_shows_what_came_after_the_settle_time_is_believed(service):
+    """A request may be done late, and the list may lag: what came soon after the loss tells nothing of either."""
     service.job_s = 100_000
-    began = virtual_now()
-    await anyio.sleep(CLOCK_SKEW.total_seconds() + 10)
+    began, patience = virtual_now(), Patience(settle_s=600)
+    await anyio.sleep(590)
     service.add_job(OTHER)
-    patience = Patience(settle_s=600)
+    await anyio.sleep(20)
     assert not (await settled(service, began, patience=patience)).is_absent
-    await anyio.sleep(600)
+    service.add_job(OTHER)
     assert (await settled(service, began, patience=patience)).is_absent
 
 
-async def test_a_job_shortly_after_the_attempt_does_not_show_that_the_list_has_caught_up(service):
-    """The service's clock may be ahead of ours by so much."""
+async def test_a_job_of_ours_that_moves_then_shows_it_too(service):
+    service.add_job(OTHER)
+    began = virtual_now()
+    await anyio.sleep(service.job_s + 20)
+    assert not (await settled(service, began)).is_absent
+    assert (await settled(service, began, patience=Patience(settle_s=50))).is_absent
+
+
+async def test_a_list_that_shows_nothing_later_than_the_attempt_is_not_believed(service):
+    service.job_s = 100_000
+    service.add_job(OTHER)
+    await anyio.sleep(5)
+    began = virtual_now()
+    await anyio.sleep(900)
+    found = await settled(service, began)
+    assert not found.is_absent
+    assert "may lag" in found.why
+
+
+async def test_what_came_while_the_request_was_on_its_way_does_not_show_that_the_list_has_caught_up(service):
+    """The job may be made at the last moment of it."""
     service.job_s = 100_000
     began = virtual_now()
+    await anyio.sleep(60)
     service.add_job(OTHER)
+    await anyio.sleep(60)
+    lost = lost_one(began, lost_at=virtual_now())
+    await anyio.sleep(300)
+    assert not (await find(service, lost))["k"].is_absent
+
+
+class OffClock(SimulatedService):
+    """Its clock is ``off`` from ours; ``tells`` whether its answers have a Date."""
+
+    off = timedelta()
+    tells = True
+
+    def _seen(self, job_id):
+        job = super()._seen(job_id)
+        return replace(job, created_at=job.created_at + self.off, updated_at=job.updated_at + self.off)
+
+    async def jobs(self, **asked):
+        page = await super().jobs(**asked)
+        return replace(page, told_at=virtual_now() + self.off if self.tells else None)
+
+
+@pytest.mark.parametrize(
+    "off", [timedelta(days=-9), timedelta(hours=-20), timedelta(minutes=-4), timedelta(minutes=4), timedelta(days=9)]
+)
+async def test_a_clock_that_is_off_neither_hides_a_job_nor_makes_a_list_look_caught_up(off):
+    service = OffClock(job_s=100_000)
+    service.off = off
+    service.add_job(OTHER)
+    await anyio.sleep(30)
+    began = virtual_now()
+    await anyio.sleep(200)
+    assert not (await settled(service, began)).is_absent
+    service.add_job(OTHER)
+    await anyio.sleep(1)
+    assert (await settled(service, began)).is_absent
+    service.add_job(INPUTS)
+    assert (await settled(service, began)).job is not None
+
+
+async def test_a_service_that_does_not_tell_the_time_may_be_minutes_ahead():
+    service = OffClock(job_s=100_000)
+    service.off, service.tells = timedelta(minutes=4), False
+    service.add_job(OTHER)
+    began = virtual_now()
     await anyio.sleep(900)
     assert not (await settled(service, began)).is_absent
+    service.add_job(OTHER)
+    assert (await settled(service, began)).is_absent
+
+
+async def test_an_answer_that_dripped_for_minutes_tells_no_time():
+    """The Date was written long before we read it."""
+
+    class Dripping(SimulatedService):
+        async def jobs(self, **asked):
+            page = await super().jobs(**asked)
+            await anyio.sleep(170)
+            return page
+
+    service = Dripping(job_s=100_000)
+    await anyio.sleep(1)
+    began = virtual_now()
+    service.add_job(OTHER)
+    assert not (await settled(service, began, patience=Patience(settle_s=100))).is_absent
+
+
+async def test_equal_inputs_share_the_jobs_found_one_each(service):
+    began = virtual_now()
+    service.add_job(INPUTS)
+    found = await find(service, lost_one(began, key="a"), lost_one(began, key="b"))
+    assert [one.job.job_id if one.job else None for one in found.values()] == ["job_1", None]
+    service.add_job(INPUTS)
+    found = await find(service, lost_one(began, key="a"), lost_one(began, key="b"))
+    assert {one.job.job_id for one in found.values()} == {"job_1", "job_2"}
+
+
+async def test_the_list_is_read_once_for_all(service):
+    began = virtual_now()
+    lost = [lost_one(began, key=str(at), inputs={**INPUTS, "frontImage": f"asset_{at}"}) for at in range(50)]
+    for one in lost[::2]:
+        service.add_job(one.inputs)
+    found = await find(service, *lost)
+    assert sum(one.job is not None for one in found.values()) == 25
+    assert service.asked == ["jobs"]
+
+
+async def test_no_page_is_read_that_is_older_than_the_attempt(service):
+    service.page_size = 2
+    for _ in range(20):
+        service.add_job(OTHER)
+    await anyio.sleep(1_000)
+    began = virtual_now()
+    service.add_job(INPUTS)
+    assert (await settled(service, began)).job is not None
+    assert len(service.asked) <= 2
+
+
+def silent(service, job_id):
+    """The service shows no inputs of this job."""
+    job, ends_at = service._jobs[job_id]
+    service._jobs[job_id] = replace(job, echo={}), ends_at
+
+
+async def test_a_job_whose_inputs_are_not_shown_may_be_it_however_old_the_attempt(service):
+    began = virtual_now()
+    silent(service, service.add_job(INPUTS).job_id)
+    await anyio.sleep(86_000)
+    found = await settled(service, began)
+    assert not found.is_absent
+    assert "does not repeat the inputs of job_1" in found.why
+
+
+async def test_a_job_of_another_model_or_another_time_is_not_it(service):
+    silent(service, service.add_job(INPUTS).job_id)
+    await anyio.sleep(3_000)
+    began = virtual_now()
+    other = service.add_job(INPUTS).job_id
+    silent(service, other)
+    job, ends_at = service._jobs[other]
+    service._jobs[other] = replace(job, model_id="another"), ends_at
+    await anyio.sleep(4_000)
+    assert (await settled(service, began)).is_absent
+
+
+async def test_a_service_that_shows_inputs_otherwise_than_they_were_sent_proves_no_absence(service):
+    """As one of our own jobs shows: of a stranger's job it cannot be told whether it is the lost one."""
+    began = virtual_now()
+    service.add_job({"frontImage": "https://assets/1"})
+    service.add_job({"frontImage": "https://assets/2"})
+    await anyio.sleep(4_000)
+    assert (await settled(service, began)).is_absent, "strangers with other pictures are strangers"
+    found = await settled(service, began, known={"job_2": {"frontImage": "asset_2"}})
+    assert not found.is_absent
+    assert "may be it" in found.why
+    assert (await settled(service, began, known={"job_2": OTHER, "job_1": {}})).is_absent, "no stranger is left"
 
 
 async def test_under_policy_ask_absence_is_never_believed(service):
@@ -145,7 +308,7 @@ async def test_under_policy_ask_absence_is_never_believed(service):
 async def test_a_list_that_was_not_read_to_its_end_proves_nothing(service):
     class Endless(SimulatedService):
         async def jobs(self, **asked):
-            return replace(await super().jobs(created_after=asked["created_after"]), next_page="again")
+            return replace(await super().jobs(created_after=asked["created_after"]), jobs=(), next_page="again")
 
     began = virtual_now()
     await anyio.sleep(86_400)

@@ -1,5 +1,6 @@
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 
 import anyio
 import pytest
@@ -17,9 +18,12 @@ def anyio_backend():
     return virtual_time()
 
 
+DAY = timedelta(days=1)
+
+
 @asynccontextmanager
-async def watching(service, pace=None):
-    watcher = Watcher(service, now=virtual_now, pace=pace)
+async def watching(service, pace=None, durations_s=()):
+    watcher = Watcher(service, now=virtual_now, pace=pace, durations_s=durations_s)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(watcher.run)
         yield watcher
@@ -189,12 +193,53 @@ async def test_a_job_that_stays_unknown_is_gone():
 
 async def test_a_job_that_does_not_end_is_left_for_a_later_run():
     service = SimulatedService(job_s=10**9)
-    async with watching(service, Pace(deadline_s=3_600)) as watcher:
-        with pytest.raises(StageTimedOut, match="not final after 1 h"):
+    async with watching(service, Pace(longest_s=3_600)) as watcher:
+        with pytest.raises(StageTimedOut, match="not final after 60 min"):
             await watcher.wait(service.add_job(inputs(1)).job_id, tell=lambda _: None)
-        assert anyio.current_time() == 3_600
-        await anyio.sleep(1_000)
-    assert anyio.current_time() == 4_600
+        assert 3_600 <= anyio.current_time() < 3_610
+
+
+async def test_a_job_that_takes_far_longer_than_others_is_stuck():
+    service = SimulatedService(job_s=200)
+    async with watching(service) as watcher, anyio.create_task_group() as waits:
+        for at in range(3):
+            waits.start_soon(awaited, watcher, service.add_job(inputs(at)).job_id)
+        service.job_s = 10**9
+        with pytest.raises(StageTimedOut, match="not final after 17 min"):
+            await watcher.wait(service.add_job(inputs(9)).job_id, tell=lambda _: None)
+    assert 1_000 <= anyio.current_time() < 1_010
+    assert service.asked[-1] == "job_4", "it was looked up by itself before it was given up"
+
+
+async def test_what_earlier_runs_saw_is_known_and_short_jobs_are_given_time():
+    service = SimulatedService(job_s=800)
+    async with watching(service, durations_s=[5.0] * 3) as watcher:
+        assert (await awaited(watcher, service.add_job(inputs(1)).job_id)).status is JobStatus.SUCCESS
+
+
+async def test_a_job_that_was_stuck_in_an_earlier_run_is_looked_at_once():
+    service = SimulatedService(job_s=10**9)
+    job_id = service.add_job(inputs(1)).job_id
+    await anyio.sleep(8 * 3_600)
+    async with watching(service) as watcher:
+        with pytest.raises(StageTimedOut):
+            await watcher.wait(job_id, tell=lambda _: None)
+    assert anyio.current_time() < 8 * 3_600 + 60
+
+
+async def test_a_service_whose_clock_is_far_off_makes_no_job_look_stuck():
+    class Behind(SimulatedService):
+        def _seen(self, job_id):
+            job = super()._seen(job_id)
+            return replace(job, created_at=job.created_at - DAY, updated_at=job.updated_at - DAY)
+
+        async def jobs(self, **asked):
+            return replace(await super().jobs(**asked), told_at=virtual_now() - DAY)
+
+    service = Behind(job_s=100)
+    async with watching(service) as watcher:
+        assert (await awaited(watcher, service.add_job(inputs(1)).job_id)).status is JobStatus.SUCCESS
+    assert anyio.current_time() < 120
 
 
 async def test_progress_is_told_once_for_every_change():
