@@ -129,6 +129,9 @@ class LifeCycle(RuleBasedStateMachine):
     def having(self, *states: State) -> list[str]:
         return sorted(key for key in self._seen if self.record(key).state in states)
 
+    def known_jobs(self) -> set[str]:
+        return set(run(self._ledger.known_jobs([*(one.job_id for one in self._jobs), "job_never"])))
+
     def job_of(self, key: str) -> ServiceJob:
         job_id = self.record(key).job_id
         return next(one for one in self._jobs if one.job_id == job_id)
@@ -259,7 +262,7 @@ class LifeCycle(RuleBasedStateMachine):
 
     def reconcile(self, key: str) -> None:
         """The service's list is whole: a job that the ledger does not know is found, absence is true."""
-        known = run(self._ledger.known_jobs())
+        known = self.known_jobs()
         match [one for one in self._jobs if one.key == key and one.job_id not in known]:
             case [job]:
                 self.move(key, Event.SUBMISSION_FOUND, job_id=job.job_id)
@@ -371,7 +374,7 @@ class LifeCycle(RuleBasedStateMachine):
                 assert planned.may_spend
 
     def jobs_and_charges_are_never_forgotten(self) -> None:
-        known = run(self._ledger.known_jobs())
+        known = self.known_jobs()
         assert known <= {one.job_id for one in self._jobs}
         for key, seen in self._seen.items():
             record = self.record(key)
