@@ -32,9 +32,10 @@ def identity(set_id: str) -> str:
 
 def is_portable(name: str) -> bool:
     """Whether every system takes the name as it is, for a file or a folder."""
-    return bool(name) and not (
+    return not (
         _FORBIDDEN.search(name)
         or _RESERVED.fullmatch(name)
+        or not name.strip()
         or name != name.strip(" ").rstrip(".")
         or len(name.encode()) > PART_MAX_BYTES
     )
