@@ -176,8 +176,10 @@ class Batch:
         self, plan: Plan, scenario: Scenario, downloads: Downloads, budget: Budget, stop: anyio.Event
     ) -> None:
         pool = await self._pool(scenario, stop)
-        for refused in plan.refused_inside:
-            self._fail_fast(pool, refused.aliases[0].label)
+        if plan.refused_inside and pool.failed():
+            name = plan.refused_inside[0].aliases[0].label
+            message = f"{name} is refused, and --fail-fast stands: nothing is submitted"
+            self._observe(Noted(message=message, level="warning"))
         watcher = await self._watcher(scenario)
         journal, uploads = Journal(self._ledger, self._observe), self._uploads(scenario)
         submissions = self._submissions(scenario, journal=journal, uploads=uploads, pool=pool, budget=budget)
@@ -208,17 +210,10 @@ class Batch:
             background.start_soon(settling.run)
             async with anyio.create_task_group() as workers:
                 for _ in range(self._worker_count(pool)):
-                    workers.start_soon(self._work, flow, agenda, pool)
+                    workers.start_soon(_work, flow, agenda)
             background.cancel_scope.cancel()
         for one in agenda.uncertain:
             journal.warn(one.planned, f" stays uncertain: {submissions.why_uncertain(one.record.key)}")
-
-    async def _work(self, flow: Flow, agenda: Agenda, pool: Pool) -> None:
-        while (planned := await agenda.take()) is not None:
-            record = await flow.bring(planned)
-            if record.state in {State.FAILED, State.REFUSED}:
-                self._fail_fast(pool, planned.work.aliases[0].label)
-            agenda.put_back(planned, record)
 
     async def _sweep_staging(self, plan: Plan) -> None:
         """The folders that deliveries left empty; at the end alone, when nobody makes new ones beside them."""
@@ -256,21 +251,17 @@ class Batch:
             in_flight = (await scenario.team_limits()).parallel_jobs or UNKNOWN_CEILING
         until = None if limits.max_duration is None else anyio.current_time() + limits.max_duration
         return Pool(
-            in_flight=in_flight, downloads=limits.downloads, until=until, stop=stop, in_window=self._is_in_window
+            in_flight=in_flight,
+            downloads=limits.downloads,
+            until=until,
+            stop=stop,
+            in_window=self._is_in_window,
+            fail_fast=self._options.fail_fast,
         )
 
     def _is_in_window(self) -> bool:
         window = self._manifest.limits.window
         return window is None or window.is_open(local_time(self._now()))
-
-    def _fail_fast(self, pool: Pool, name: str) -> None:
-        if self._options.fail_fast and not pool.is_closed:
-            pool.close()
-            self._observe(
-                Noted(
-                    message=f"{name} cannot be made, and --fail-fast stands: nothing more is submitted", level="warning"
-                )
-            )
 
     def _placing(self) -> Placing:
         return Placing(self._terms, storage=self._storage, ledger=self._ledger, now=self._now)
@@ -304,6 +295,11 @@ class Batch:
         if self._after_publish is not None:
             await self._after_publish(rows)
         return rows
+
+
+async def _work(flow: Flow, agenda: Agenda) -> None:
+    while (planned := await agenda.take()) is not None:
+        agenda.put_back(planned, await flow.bring(planned))
 
 
 def _budget(plan: Plan, max_cu: float | None) -> Budget:

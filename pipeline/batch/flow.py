@@ -91,12 +91,20 @@ class Flow:
             try:
                 record = await self._step_by_step(planned, record)
             except FailItem as error:
+                self._failed(planned)  # before anything else is done: others may have its slot already
                 self._budget.release(record.key)
                 return await self._journal.fail(planned, record.key, error)
+            if record.state is State.FAILED:
+                self._failed(planned)
             if record.state not in self._goes_on_from():
                 return record
+        self._failed(planned)
         turned = StageTimedOut(f"went back {ROUNDS} times, last to {record.state}", mend="run again")
         return await self._journal.fail(planned, record.key, turned)
+
+    def _failed(self, planned: PlannedItem) -> None:
+        if self._pool.failed():
+            self._journal.warn(planned, " cannot be made, and --fail-fast stands: nothing more is submitted")
 
     def _goes_on_from(self) -> frozenset[State]:
         """Where an item may have gone back to and is taken up again at once."""

@@ -43,13 +43,17 @@ class Pool:
         until: float | None,
         stop: anyio.Event,
         in_window: Callable[[], bool] = lambda: True,
+        fail_fast: bool = False,
     ) -> None:
-        """Submissions begin before ``until`` (monotonic time; None: at any time) and while ``in_window``."""
+        """Submissions begin before ``until`` (monotonic time; None: at any time), while ``in_window``, and with
+        ``fail_fast`` as long as nothing has failed.
+        """
         self.slots = CapacityLimiter(in_flight)
         self.downloads = CapacityLimiter(downloads)
         self._most = in_flight
         self._until = until
         self._in_window = in_window
+        self._fail_fast = fail_fast
         self._stop = stop
         self._is_closed = False
         self._in_flight = 0
@@ -67,12 +71,14 @@ class Pool:
 
     @property
     def is_closed(self) -> bool:
-        """Whether nothing new is submitted any more: the run is being stopped, or ``close`` was called."""
+        """Whether nothing new is submitted any more: the run is being stopped, or one failure was enough."""
         return self._is_closed or self.is_stopping
 
-    def close(self) -> None:
-        """From now on what is paid is finished, and nothing new is submitted."""
-        self._is_closed = True
+    def failed(self) -> bool:
+        """Something cannot be made. True: from now on nothing new is submitted, and what is paid is finished."""
+        closes = self._fail_fast and not self.is_closed
+        self._is_closed = self._is_closed or closes
+        return closes
 
     @property
     def is_out_of_time(self) -> bool:

@@ -28,6 +28,9 @@ Connection = sqlite3.Connection
 Row = sqlite3.Row
 
 _LITTLE_ROOM_BYTES = 1 << 20
+_HEADER_BYTES = 100
+_USER_VERSION = slice(60, 64)
+"""Where it stands in the file's header (https://www.sqlite.org/fileformat.html)."""
 
 _IN_USE = 1
 """``PRAGMA user_version`` from the first write on, until the database is closed in peace; else 0."""
@@ -257,14 +260,22 @@ def _close(connection: Connection, path: Path) -> None:
     """The last to close takes the log away, so it says before that the log will not be missed. Where that cannot be
     written (the disk is full), an empty log stays.
     """
-    has_log, is_said = _log(path).exists(), False
+    is_said = False
     with suppress(sqlite3.Error):
         _take_back(connection)
         is_said = True
     connection.close()
-    if has_log and not is_said:
+    if not is_said:
         with suppress(OSError):
-            _log(path).touch()
+            _leave_log(path)
+
+
+def _leave_log(path: Path) -> None:
+    """The file still says that it has a log."""
+    with path.open("rb") as file:
+        header = file.read(_HEADER_BYTES)
+    if int.from_bytes(header[_USER_VERSION], "big") == _IN_USE:
+        _log(path).touch()
 
 
 def _take_back(connection: Connection) -> None:

@@ -150,6 +150,16 @@ async def test_after_the_first_failure_nothing_more_is_submitted_and_what_is_pai
     assert all(row.error is None for row in rows if row.state is not State.FAILED)
 
 
+async def test_a_job_that_fails_at_the_service_is_a_failure_too(runs: SimulatedRuns) -> None:
+    runs.service.failures = 10
+    runs.options = RunOptions(fail_fast=True)
+    outcome, rows = await runs.run()
+    assert (outcome.failed, outcome.unfinished) == (1, 3)
+    (failed,) = (row.attempts for row in rows if row.state is State.FAILED)
+    assert all(row.attempts < failed for row in rows if row.state is not State.FAILED)
+    assert sum(row.attempts for row in rows) == len(runs.service.submitted)
+
+
 async def test_a_refused_set_is_a_failure_too(runs: SimulatedRuns) -> None:
     runs.add("broken", left="no front")
     runs.options = RunOptions(fail_fast=True)

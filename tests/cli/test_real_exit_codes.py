@@ -18,6 +18,7 @@ from pipeline.cli.exit_codes import ExitCode
 from pipeline.ports.clock import local_time, utc_now
 
 posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+ONE_BY_ONE = {"in_flight": 1}
 ASK = {"policy": "ask", "settle": "0s", "believe_after": "1s"}
 
 
@@ -111,7 +112,7 @@ def test_4_nobody_answers(night: Night) -> None:
 
 
 def test_8_outside_the_window_nothing_is_submitted_and_what_is_paid_is_fetched(night: Night) -> None:
-    night.prepare(sets=2)
+    night.prepare(sets=2, limits=ONE_BY_ONE)
     assert night.run(Death(state="submitted", moment="after")) < 0
     night.options = CLOSED
     assert night.run() == ExitCode.OUT_OF_TIME
@@ -132,7 +133,7 @@ def test_9_the_budget_of_the_run_counts_and_is_told(night: Night) -> None:
 
 
 def test_10_an_answer_was_lost_and_a_person_is_to_say(night: Night) -> None:
-    night.prepare(sets=2, uncertain=ASK)
+    night.prepare(sets=2, uncertain=ASK, limits=ONE_BY_ONE)
     night.hurry = 20.0
     assert night.run(Death(state="submitting", moment="after")) < 0
     assert night.run() == ExitCode.UNCERTAIN
@@ -190,7 +191,7 @@ def hanging(night: Night) -> subprocess.Popen[bytes]:
 
 
 def test_10_counts_before_9_and_8_and_1(night: Night) -> None:
-    night.prepare(sets=3, uncertain=ASK)
+    night.prepare(sets=3, uncertain=ASK, limits=ONE_BY_ONE)
     night.hurry = 20.0
     refused_set(night)
     assert night.run(Death(state="submitting", moment="after")) < 0
