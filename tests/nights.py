@@ -284,7 +284,8 @@ class Night:
 
     def ready_pictures(self) -> list[str]:
         """The asset ids of the pictures of an item that is ready to be submitted, by the ledger."""
-        with closing(sqlite3.connect(self.output / ".mvmesh" / "ledger.sqlite3")) as ledger:
+        place = (self.output / ".mvmesh" / "ledger.sqlite3").as_uri()
+        with closing(sqlite3.connect(f"{place}?mode=ro", uri=True)) as ledger:  # which leaves its log alone
             (record,) = ledger.execute("SELECT record FROM items WHERE state = 'ready'").fetchone()
         return [str(value) for name, value in json.loads(record)["inputs"].items() if name.endswith("Image")]
 
@@ -351,7 +352,8 @@ class Night:
             raise Violation(f"credentials went to files, or a request to another host: {truth}")
 
     def _meshes(self) -> list[Path]:
-        return [*(self.output / "meshes").rglob("*.glb"), *(self.output / "held").rglob("*.glb")]
+        found = [*(self.output / "meshes").rglob("*.glb"), *(self.output / "held").rglob("*.glb")]
+        return [one for one in found if one.is_file()]
 
 
 def _label(row: dict[str, Any]) -> str:
