@@ -16,7 +16,7 @@ from pipeline.domain.views import View
 from pipeline.ports.interfaces import Ledger, Now, Scenario
 from pipeline.stages.submit import Patience, Settled, differences, find_submissions
 
-UNSETTLED = frozenset({State.SUBMITTING, State.UNCERTAIN})
+UNSETTLED = (State.SUBMITTING, State.UNCERTAIN)
 
 
 class Finding(StrEnum):

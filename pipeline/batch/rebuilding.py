@@ -1,5 +1,6 @@
 """Rebuilding: a ledger that was lost is filled again from what is left. Nothing is submitted, no file is touched."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,6 +22,8 @@ from pipeline.domain.views import View
 from pipeline.ports.interfaces import Delivery, Ledger, Now, Restoration, Scenario, Storage, UploadEntry
 from pipeline.stages.submit import CLOCK_SKEW, DATE_STEP
 from pipeline.stages.upload import submission
+
+_KEY = re.compile(r"[0-9a-f]{64}")
 
 NOT_KNOWN = "not known any more"
 """Stands for an asset among the inputs of an uncertain submission: no job echoes it."""
@@ -158,7 +161,7 @@ class Rebuilding:
 
     async def _gather(self, orders: Orders, last_change: datetime | None) -> _Remains:
         results = await read_results(self._terms.shelf.output, storage=self._storage)
-        rows = [row for row in results.rows if row.key and row.backend == self._backend]
+        rows = [row for row in results.rows if _KEY.fullmatch(row.key) and row.backend == self._backend]
         files = await standing_files(rows, self._terms.shelf.output, storage=self._storage)
         await self._let_settle(last_change)
         asked_at = self._now()

@@ -1,13 +1,14 @@
 """The names under which the ledger's work items were asked for, and finding an item by one of them."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 
 from pipeline.batch import shelf_name
 from pipeline.batch.remains import read_results
 from pipeline.domain.errors import UsageError
 from pipeline.domain.items import ItemRecord
+from pipeline.domain.lifecycle import State
 from pipeline.domain.manifest import Manifest
 from pipeline.domain.results import ResultRow
 from pipeline.ports.interfaces import Ledger
@@ -40,26 +41,29 @@ def name_of(key: str, labels: Labels) -> str:
     return ", ".join(labels.get(key, ())) or key[:_SHOWN_DIGITS]
 
 
-def item_named(name: str, candidates: Sequence[ItemRecord], labels: Labels, *, what: str) -> ItemRecord:
-    """The one item of this name.
+def item_named(name: str, states: Collection[State], records: Sequence[ItemRecord], labels: Labels) -> ItemRecord:
+    """The one item of this name in one of these states.
 
     Args:
         name: a set's name as `mvmesh status` shows it, or the beginning of a key.
-        candidates: the items that may be meant.
-        labels: the names of all items.
-        what: the candidates in one word, such as ``failed``.
+        states: those that are meant; the last of them says it in one word.
+        records: all items.
+        labels: their names.
 
     Raises:
         UsageError: there is none, or more than one.
     """
-    found = [one for one in candidates if _is_called(name, one.key, labels)]
+    what = list(states)[-1]
+    called = [one for one in records if _is_called(name, one.key, labels)]
+    found = [one for one in called if one.state in states]
     if len(found) == 1:
         return found[0]
     if found:
-        raise UsageError(
-            f"{name!r} may be any of {len(found)} {what} items", mend=f"name it by its key: {_keys(found)}"
-        )
-    known = [label for one in candidates for label in labels.get(one.key, (one.key[:_SHOWN_DIGITS],))]
+        keys = ", ".join(one.key[:_SHOWN_DIGITS] for one in found)
+        raise UsageError(f"{name!r} may be any of {len(found)} {what} items", mend=f"name it by its key: {keys}")
+    if called:
+        raise UsageError(f"{name!r} is {called[0].state}, not {what}", mend="mvmesh status tells of it")
+    known = [name_of(one.key, labels) for one in records if one.state in states]
     near = get_close_matches(name, known, n=1, cutoff=0.4)
     mend = f"did you mean {near[0]!r}?" if near else "mvmesh status shows them"
     raise UsageError(f"nothing that is {what} is called {name!r}", mend=mend)
@@ -67,7 +71,3 @@ def item_named(name: str, candidates: Sequence[ItemRecord], labels: Labels, *, w
 
 def _is_called(name: str, key: str, labels: Labels) -> bool:
     return name in labels.get(key, ()) or (len(name) >= _SHOWN_DIGITS and key.startswith(name))
-
-
-def _keys(records: Sequence[ItemRecord]) -> str:
-    return ", ".join(one.key[:_SHOWN_DIGITS] for one in records)

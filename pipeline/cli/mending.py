@@ -46,11 +46,9 @@ async def reconcile_items(
     with state_lock(manifest.state_folder):
         async with trusted_ledger(manifest) as ledger:
             labels = await labels_of(manifest, ledger)
-            records = [one for one in await _ours(manifest, ledger) if one.state in UNSETTLED]
-            named = {
-                name: item_named(name, records, labels, what="uncertain").key
-                for name in dict.fromkeys([*jobs, *absent])
-            }
+            ours = await _ours(manifest, ledger)
+            records = [one for one in ours if one.state in UNSETTLED]
+            named = {name: item_named(name, UNSETTLED, ours, labels).key for name in dict.fromkeys([*jobs, *absent])}
             if not records:
                 return [], labels
             async with connected(manifest, observe) as service:
@@ -87,13 +85,13 @@ async def retry_items(manifest: Manifest, names: Sequence[str]) -> tuple[list[Re
     with state_lock(manifest.state_folder):
         async with trusted_ledger(manifest) as ledger:
             labels = await labels_of(manifest, ledger)
-            failed = [one for one in await _ours(manifest, ledger) if one.state is State.FAILED]
+            ours = await _ours(manifest, ledger)
             if names:
-                chosen = {one.key: one for one in (item_named(name, failed, labels, what="failed") for name in names)}
+                chosen = [item_named(name, [State.FAILED], ours, labels) for name in dict.fromkeys(names)]
             else:
                 asked_for = {row.key for row in await published_rows(manifest)}
-                chosen = {one.key: one for one in failed if one.key in asked_for or not asked_for}
-            retried = await retry(list(chosen.values()), ledger=ledger)
+                chosen = [one for one in ours if one.state is State.FAILED and (one.key in asked_for or not asked_for)]
+            retried = await retry(list({one.key: one for one in chosen}.values()), ledger=ledger)
             return [Retried(record=one, cu=await _price(one, manifest, ledger)) for one in retried], labels
 
 

@@ -169,7 +169,8 @@ def _show_rebuilt(found: Rebuilt, kept: Sequence[Path], manifest: Path) -> None:
         say(printable(line))
     if (more := len(_remarks(found)) - _SHOWN) > 0:
         say(f"... and {more:,} more: see --json")
-    say(_what_remains(found))
+    if found.to_make:
+        say(_what_remains(found))
     say(f"next: mvmesh plan {as_argument(manifest)}")
 
 

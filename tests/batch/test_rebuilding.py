@@ -385,6 +385,16 @@ async def test_rows_of_another_service_are_left_alone(runs):
     assert set(states(found).values()) == {State.FINISHED}
 
 
+async def test_a_row_whose_key_is_none_is_nobodys(runs):
+    await runs.run()
+    path = runs.output / RESULTS
+    key = next(one.key for one in await runs.ledger.items())
+    runs.storage.put(path, runs.storage.get(path).replace(key.encode(), b"../" * 20))
+    found = await rebuilt(runs)
+    assert sorted(states(found).values()) == [State.DELIVERED, State.DELIVERED, State.FINISHED]
+    assert all(len(one.key) == 64 for one in found.records)
+
+
 async def test_a_list_that_is_too_long_is_said_to_be(runs):
     await runs.run()
     lose_results(runs)

@@ -127,6 +127,8 @@ def test_what_failed_is_tried_again_after_a_persons_word_at_a_known_price(tmp_pa
         code, document, _ = call(capsys, "retry", night.manifest, "set 1")
         assert code == ExitCode.USAGE
         assert "did you mean 'set 01'" in document["error"]["mend"]
+        code, document, _ = call(capsys, "reconcile", night.manifest, "--absent", "set 01")
+        assert (code, document["error"]["message"]) == (ExitCode.USAGE, "'set 01' is failed, not uncertain")
         code, document, _ = call(capsys, "retry", night.manifest, "set 01")
         assert (code, document["cu"], [one["names"] for one in document["items"]]) == (0, 7, [["set 01"]])
         assert run(["retry", str(night.manifest)]) == ExitCode.OK
