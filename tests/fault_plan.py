@@ -117,7 +117,7 @@ def possible(kind: Kind) -> tuple[Fault, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultPlan:
-    """Shares are of one; what they leave is no fault."""
+    """Shares are of one; what they leave is no fault. Seconds are the world's (``hurried_clock.py``)."""
 
     seed: int = 0
     requests: Mapping[Kind, Mapping[Fault, float]] = field(default_factory=dict)
@@ -126,9 +126,10 @@ class FaultPlan:
     """The job list tells what was true so long ago."""
     skew_s: float = 0.0
     """How far the service's clock is ahead."""
-    hang_s: float = 60.0
-    drip_s: float = 0.3
-    late_s: float = 1.0
+    hang_s: float = 300.0
+    """Longer than any client waits."""
+    drip_s: float = 10.0
+    late_s: float = 30.0
     """How long a job sticks, and its assets come late."""
 
     @classmethod

@@ -15,7 +15,7 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from random import Random
@@ -23,6 +23,7 @@ from typing import Any
 
 from aiohttp import web
 from fault_plan import Fate, Fault, FaultPlan, Kind
+from hurried_clock import HurriedClock
 from told_jobs import ToldJobs
 
 from pipeline.service import serve
@@ -33,17 +34,17 @@ _PAGE = "<!DOCTYPE html><html><body>The portal of a hotel</body></html>"
 _PIECES = 8
 
 
-def inject(plan: FaultPlan, log: Path) -> None:
-    """Put the layer in front of every service that ``serve`` starts from now on, and turn its clock."""
-    make, right_now = serve.application, serve.utc_now
+def inject(plan: FaultPlan, clock: HurriedClock, log: Path) -> None:
+    """Put the layer in front of every service that ``serve`` starts from now on, and give it this clock."""
+    make = serve.application
 
-    def ahead() -> Any:
-        return right_now() + timedelta(seconds=plan.skew_s)
+    def ahead() -> datetime:
+        return clock.now() + timedelta(seconds=plan.skew_s)
 
     def faulty(*, store: Any, **parts: Any) -> web.Application:
         jobs = ToldJobs(store, plan, ahead)
         app = make(store=jobs, **parts)
-        layer = FaultLayer(plan, jobs, Log(log))
+        layer = FaultLayer(plan, clock, jobs, Log(log))
         app.middlewares.insert(0, layer.middleware())
         app.cleanup_ctx.append(layer.other_host)
 
@@ -88,8 +89,9 @@ class Asked:
 class FaultLayer:
     """One method a fault, under its name."""
 
-    def __init__(self, plan: FaultPlan, jobs: ToldJobs, log: Log) -> None:
+    def __init__(self, plan: FaultPlan, clock: HurriedClock, jobs: ToldJobs, log: Log) -> None:
         self._plan = plan
+        self._clock = clock
         self._jobs = jobs
         self._log = log
         self._arranged: dict[Kind, deque[Fault]] = {}
@@ -186,7 +188,7 @@ class FaultLayer:
         return await self._conflict_before(asked)
 
     async def _hang_before(self, asked: Asked) -> web.StreamResponse:
-        await asyncio.sleep(self._plan.hang_s)
+        await asyncio.sleep(self._clock.real_s(self._plan.hang_s))
         return _reset(asked.request)
 
     async def _hang_after(self, asked: Asked) -> web.StreamResponse:
@@ -215,7 +217,7 @@ class FaultLayer:
         step = max(1, len(body) // _PIECES)
         for start in range(0, len(body), step):
             await slow.write(body[start : start + step])
-            await asyncio.sleep(self._plan.drip_s / _PIECES)
+            await asyncio.sleep(self._clock.real_s(self._plan.drip_s / _PIECES))
         await slow.write_eof()
         return slow
 

@@ -27,6 +27,7 @@ import httpx
 import toy_engine
 import yaml
 from fault_plan import Fate, Fault, FaultPlan
+from hurried_clock import HurriedClock
 from world import VIEWS, draw
 
 from pipeline.cli.exit_codes import ExitCode
@@ -58,21 +59,23 @@ class Death:
     """When a run dies; see ``dying.py``."""
 
     effect: int = 0
-    state: str = ""
     event: str = ""
     moment: Literal["before", "after"] = "after"
     delay_s: float = 0.0
 
 
 class Service:
-    """The local service in a process of its own: one address, one data folder, many lives. With a plan of faults it has
-    them, and tells the truth beside them.
+    """The local service in a process of its own: one address, one data folder, many lives.
+
+    With a plan of faults it has them, lives by a clock that may hurry, and tells the truth beside them.
     """
 
-    def __init__(self, folder: Path, *, faults: FaultPlan | None = None, **setup: Any) -> None:
+    def __init__(self, folder: Path, *, faults: FaultPlan | None = None, hurry: float = 1.0, **setup: Any) -> None:
         self._setup = {"data": str(folder), "credentials": (KEY, SECRET), "engine": "toy_engine:make", **setup}
+        self.clock = HurriedClock(times=hurry)
         if faults is not None:
-            self._setup["faults"] = {**asdict(faults), "log": str(folder.with_suffix(".log"))}
+            log = str(folder.with_suffix(".log"))
+            self._setup["faults"] = {"plan": asdict(faults), "clock": asdict(self.clock), "log": log}
         self.has_faults = faults is not None
         self._process: subprocess.Popen[str] | None = None
         self.url = ""
@@ -161,8 +164,6 @@ class Night:
     items: int = 0
     """How many meshes are to be paid."""
     runs: int = 0
-    hurry: float = 1.0
-    """How many times as fast time passes for a run; see ``dying.py``."""
     state: str = "delivered"
     """Where every item is to end: ``delivered`` or ``held``."""
     engine: Engine = toy_engine.make
@@ -199,9 +200,10 @@ class Night:
     def ask(self, **sections: Any) -> None:
         """Write the manifest.
 
-        An absence is believed after a second: unless its list lags, this service lists a job as soon as it has made it,
-        so a submission that is a second old and not in the list never arrived.
+        An absence is believed after a (real) second: unless its list lags, this service lists a job as soon as it has
+        made it, so a submission that is a second old and not in the list never arrived.
         """
+        settled = f"{self.service.clock.times:g}s"
         is_doubled = (self.folder / "doubled").exists()
         entries = [{"path": "sets/*"}, *([{"path": "doubled/*", "copies": 2}] if is_doubled else [])]
         said = {
@@ -211,7 +213,7 @@ class Night:
             "output": "out",
             "defaults": {"faceCount": FACE_COUNT},
             "sets": entries,
-            "uncertain": {"settle": "1s", "believe_after": "1s"},
+            "uncertain": {"settle": settled, "believe_after": settled},
             "previews": False,
             **sections,
         }
@@ -225,8 +227,9 @@ class Night:
     def started(self, death: Death | None = None) -> subprocess.Popen[bytes]:
         """One run; what it tells lies in ``run-NN.log``."""
         self.runs += 1
-        spec = {name: value for name, value in asdict(death).items() if value} if death else {}
-        spec["hurry"] = self.hurry
+        spec: dict[str, Any] = {name: value for name, value in asdict(death).items() if value} if death else {}
+        if self.service.has_faults:
+            spec["clock"] = asdict(self.service.clock)
         mvmesh = (sys.executable, "-W", "error", str(TESTS / "dying.py"), json.dumps(spec))
         with (self.folder / f"run-{self.runs:02}.log").open("wb") as log:
             return subprocess.Popen(
