@@ -166,6 +166,41 @@ def evenly(
     return shares
 
 
+_ORDINARY_API = {
+    Fault.RESET_BEFORE: 0.01,
+    Fault.RESET_AFTER: 0.015,
+    Fault.ERROR_BEFORE: 0.015,
+    Fault.ERROR_AFTER: 0.015,
+    Fault.CONFLICT_BEFORE: 0.005,
+    Fault.HANG_BEFORE: 0.005,
+    Fault.HANG_AFTER: 0.005,
+    Fault.HTML: 0.005,
+    Fault.CUT_JSON: 0.005,
+    Fault.CUT_OFF: 0.01,
+    Fault.DRIP: 0.01,
+    Fault.BUSY: 0.02,
+}
+_ORDINARY_FILE = {
+    Fault.RESET_BEFORE: 0.01,
+    Fault.ERROR_BEFORE: 0.02,
+    Fault.HTML: 0.01,
+    Fault.CUT_OFF: 0.02,
+    Fault.DRIP: 0.01,
+    Fault.BUSY: 0.01,
+    Fault.EXPIRED: 0.02,
+    Fault.REDIRECT: 0.02,
+    Fault.DAMAGED: 0.01,
+    Fault.TRUNCATED: 0.01,
+    Fault.MISNAMED: 0.01,
+}
+ORDINARY = FaultPlan(
+    requests={kind: _ORDINARY_FILE if kind is Kind.FILE else _ORDINARY_API for kind in Kind},
+    jobs={Fate.FAILS: 0.03, Fate.STICKS: 0.02, Fate.LATE_IDS: 0.02, Fate.LATE_ASSETS: 0.02},
+    lag_s=5.0,
+)
+"""The faults of a network and a service on an ordinary bad day."""
+
+
 def _drawn(shares: Mapping[T, float], chance: Random) -> T | None:
     point = chance.random()
     for one, share in shares.items():

@@ -94,7 +94,7 @@ class FaultLayer:
         self._clock = clock
         self._jobs = jobs
         self._log = log
-        self._arranged: dict[Kind, deque[Fault]] = {}
+        self._arranged: dict[Kind, deque[Fault | None]] = {}
         self._other_host = ""
 
     def middleware(self) -> Any:
@@ -201,24 +201,27 @@ class FaultLayer:
         return web.Response(text=_PAGE, content_type="text/html")
 
     async def _cut_json(self, asked: Asked) -> web.StreamResponse:
-        body = _body(await self._answered(asked))
-        return web.Response(body=body[: len(body) // 2], content_type="application/json")
+        answer = await self._answered(asked)
+        body = _body(answer)
+        return web.Response(status=answer.status, body=body[: len(body) // 2], content_type="application/json")
 
     async def _cut_off(self, asked: Asked) -> web.StreamResponse:
         body, cut = await self._whole(asked)
-        await cut.prepare(asked.request)
-        await cut.write(body[: max(1, len(body) // 2)])
+        with suppress(ConnectionError):  # the client has gone
+            await cut.prepare(asked.request)
+            await cut.write(body[: max(1, len(body) // 2)])
         _reset(asked.request)
         return cut
 
     async def _drip(self, asked: Asked) -> web.StreamResponse:
         body, slow = await self._whole(asked)
-        await slow.prepare(asked.request)
         step = max(1, len(body) // _PIECES)
-        for start in range(0, len(body), step):
-            await slow.write(body[start : start + step])
-            await asyncio.sleep(self._clock.real_s(self._plan.drip_s / _PIECES))
-        await slow.write_eof()
+        with suppress(ConnectionError):  # the client has gone
+            await slow.prepare(asked.request)
+            for start in range(0, len(body), step):
+                await slow.write(body[start : start + step])
+                await asyncio.sleep(self._clock.real_s(self._plan.drip_s / _PIECES))
+            await slow.write_eof()
         return slow
 
     async def _busy(self, asked: Asked) -> web.StreamResponse:
@@ -279,7 +282,10 @@ class FaultLayer:
 
     async def _arrange(self, said: dict[str, Any]) -> web.Response:
         await self._jobs.decide()
-        self._arranged = {Kind(kind): deque(Fault(one) for one in faults) for kind, faults in said["requests"].items()}
+        self._arranged = {
+            Kind(kind): deque(Fault(one) if one else None for one in faults)
+            for kind, faults in said["requests"].items()
+        }
         self._jobs.arranged = deque(Fate(one) for one in said["jobs"])
         return web.json_response({})
 

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -38,7 +39,6 @@ TESTS = Path(__file__).parent
 KEY, SECRET = "key", "s3cret"
 PRICE_CU = 7
 FACE_COUNT = 60_000
-LONGEST_RUN_S = 120.0
 MORNING_S = 180.0
 """How long undisturbed runs may go on: until absences may be believed, and through all faults."""
 
@@ -112,8 +112,10 @@ class Service:
         """What really happened, from a service with faults."""
         return httpx.get(self._beside("/truth"), timeout=20, verify=False).raise_for_status().json()
 
-    def arrange(self, *fates: Fate, **faults: Sequence[Fault]) -> None:
-        """What befalls the next requests of these kinds, and the next jobs, in place of what was arranged before."""
+    def arrange(self, *fates: Fate, **faults: Sequence[Fault | None]) -> None:
+        """What befalls the next requests of these kinds (None: nothing), and the next jobs, in place of what was
+        arranged before.
+        """
         said = {"requests": faults, "jobs": fates}
         httpx.post(self._beside("/arrange"), json=said, timeout=20, verify=False).raise_for_status()
 
@@ -168,6 +170,8 @@ class Night:
     """Where every item is to end: ``delivered`` or ``held``."""
     engine: Engine = toy_engine.make
     """What the service makes meshes with."""
+    views: Sequence[str] = VIEWS
+    longest_run_s: float = 120.0
 
     @property
     def manifest(self) -> Path:
@@ -220,8 +224,8 @@ class Night:
         self.manifest.write_text(yaml.safe_dump(said))
 
     def _draw(self, group: str, name: str, shade: int) -> None:
-        for at, view in enumerate(VIEWS):
-            draw(self.folder / group / name / f"{view}.png", shade * len(VIEWS) + at)
+        for at, view in enumerate(self.views):
+            draw(self.folder / group / name / f"{view}.png", shade * len(self.views) + at)
         self.labels[name] = self.folder / group / name
 
     def started(self, death: Death | None = None) -> subprocess.Popen[bytes]:
@@ -243,11 +247,11 @@ class Night:
     def ended(self, process: subprocess.Popen[bytes]) -> int:
         """How a run ended; what is visible then is whole."""
         try:
-            code = process.wait(LONGEST_RUN_S)
+            code = process.wait(self.longest_run_s)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            raise Violation(f"run {self.runs} was not over after {LONGEST_RUN_S:g} s") from None
+            raise Violation(f"run {self.runs} was not over after {self.longest_run_s:g} s") from None
         for path in self._meshes():
             if not _is_whole(path):
                 raise Violation(f"{path} is visible and not whole after run {self.runs}")
@@ -283,6 +287,10 @@ class Night:
     def has(self, row: dict[str, Any]) -> bool:
         return all((self.output / file["path"]).exists() for file in row["outputs"])
 
+    def picture(self, label: str) -> str:
+        """A view image in base64."""
+        return b64encode((self.labels[label] / f"{self.views[0]}.png").read_bytes()).decode()
+
     def ready_pictures(self) -> list[str]:
         """The asset ids of the pictures of an item that is ready to be submitted, by the ledger."""
         with closing(sqlite3.connect(self.output / ".mvmesh" / "ledger.sqlite3")) as ledger:
@@ -309,14 +317,15 @@ class Night:
         said = row["outputs"][0]
         if (said["bytes"], said["sha256"]) != (len(made), hashlib.sha256(made).hexdigest()):
             raise Violation(f"{label}: the file is not what its row says: {said}")
-        if made != self._ordered(self.labels[label]):
+        if made != self.ordered(label):
             raise Violation(f"{label}: this is another set's mesh")
 
-    def _ordered(self, folder: Path) -> bytes:
-        """What the cheap engine makes of these pictures."""
+    def ordered(self, label: str) -> bytes:
+        """What the cheap engine makes of the pictures that the label stands for."""
+        folder = self.labels[label]
         place = self.folder / "ordered"
         place.mkdir(exist_ok=True)
-        pictures = {View(view): folder / f"{view}.png" for view in VIEWS}
+        pictures = {View(view): folder / f"{view}.png" for view in self.views}
         task = EngineTask(
             pictures=pictures,
             face_count=FACE_COUNT,

@@ -150,13 +150,14 @@ def test_killed_as_it_holds_a_mesh(tmp_path: Path, moment: Literal["before", "af
         night.check()
 
 
-def test_a_service_with_every_fault_loses_nothing_and_is_paid_once(tmp_path: Path) -> None:
-    plan = FaultPlan(seed=5, requests=evenly(0.25), jobs=dict.fromkeys(UNLUCKY, 0.1), skew_s=-90.0)
-    with serving(tmp_path / "service", faults=plan, hurry=30.0) as service:
+@pytest.mark.parametrize(("lag_s", "skew_s"), [(0.0, -90.0), (100.0, 4000.0)])
+def test_a_service_with_every_fault_loses_nothing_and_is_paid_once(tmp_path: Path, lag_s: float, skew_s: float) -> None:
+    plan = FaultPlan(seed=5, requests=evenly(0.2), jobs=dict.fromkeys(UNLUCKY, 0.1), lag_s=lag_s, skew_s=skew_s)
+    with serving(tmp_path / "service", faults=plan, hurry=60.0) as service:
         night = Night(folder=tmp_path, service=service)
-        night.prepare(sets=8, twins=1, doubled=1)
+        night.prepare(sets=6, twins=1, doubled=1, uncertain={"settle": "30s", "believe_after": "300s"})
         seeded = random.Random(5)
-        for _ in range(4):
+        for _ in range(3):
             assert (
                 night.run(Death(effect=seeded.randint(30, 120), delay_s=seeded.uniform(0, 0.1))) in TROUBLED | DISTURBED
             )
