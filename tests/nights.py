@@ -168,6 +168,8 @@ class Night:
     runs: int = 0
     state: str = "delivered"
     """Where every item is to end: ``delivered`` or ``held``."""
+    options: Sequence[str] = ()
+    """What a run is told beside its manifest."""
     engine: Engine = toy_engine.make
     """What the service makes meshes with."""
     views: Sequence[str] = VIEWS
@@ -237,7 +239,7 @@ class Night:
         mvmesh = (sys.executable, "-W", "error", str(TESTS / "dying.py"), json.dumps(spec))
         with (self.folder / f"run-{self.runs:02}.log").open("wb") as log:
             return subprocess.Popen(
-                [*mvmesh, "run", str(self.manifest), "--yes"],
+                [*mvmesh, "run", str(self.manifest), "--yes", *self.options],
                 env={**os.environ, "SCENARIO_SDK_API_KEY": KEY, "SCENARIO_SDK_API_SECRET": SECRET},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -3,37 +3,31 @@
 
 import hashlib
 import json
-import sqlite3
 import struct
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import anyio
 from anyio.lowlevel import checkpoint
-from trio.testing import MockClock
+from simulation.clock import BEGIN, virtual_now, virtual_time
+from simulation.database import MortalDatabase, empty_ledger_file
+from simulation.disk import Disk, DiskStorage
+from simulation.process import immortal
 
-from pipeline.domain.errors import LocalIoError, RequestRefused
+from pipeline.domain.errors import AssetGone, CeilingReached, MeshDamaged, RequestRefused
 from pipeline.domain.items import Picture
 from pipeline.domain.jobs import Asset, Job, JobPage, JobStatus, Quote, TeamLimits
-from pipeline.domain.model import PUBLISHED_SCHEMA
+from pipeline.domain.model import MODEL_ID, PUBLISHED_SCHEMA
 from pipeline.domain.outputs import GLB_TYPE
+from pipeline.domain.views import View
+from pipeline.ports.gate import Gate
 from pipeline.ports.interfaces import Downloaded
-from pipeline.ports.ledger import MIGRATIONS, SqliteLedger
+from pipeline.ports.ledger import SqliteLedger
 
-
-def virtual_time() -> tuple[str, dict[str, MockClock]]:
-    """An ``anyio_backend`` in which the clock jumps to what comes next whenever all tasks wait."""
-    return "trio", {"clock": MockClock(autojump_threshold=0)}
-
-
-BEGIN = datetime(2031, 5, 1, 20, 0, tzinfo=UTC)
-
-
-def virtual_now() -> datetime:
-    return BEGIN + timedelta(seconds=anyio.current_time())
+__all__ = ["virtual_time"]
 
 
 def sha256(data: bytes) -> str:
@@ -56,99 +50,30 @@ def glb(document: Mapping | None = None, binary: bytes | None = None, *, faces: 
     return struct.pack("<3I", 0x46546C67, 2, 12 + len(chunks)) + chunks
 
 
-class InlineDatabase:
-    """``Database`` without its thread: the ledger's own SQL in virtual time."""
-
-    def __init__(self) -> None:
-        self._connection = sqlite3.connect(":memory:", isolation_level=None)
-        self._connection.row_factory = sqlite3.Row
-        for migration in MIGRATIONS:
-            self._connection.executescript(migration.script)
-
-    async def write(self, work):
-        await checkpoint()
-        self._connection.execute("BEGIN")
-        try:
-            result = work(self._connection)
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
-        return result
-
-    async def read(self, work):
-        await checkpoint()
-        return work(self._connection)
-
-    async def close(self) -> None:
-        self._connection.close()
-
-
 def simulated_ledger() -> SqliteLedger:
-    return SqliteLedger(InlineDatabase(), virtual_now)
+    """The ledger's own code in virtual time."""
+    return SqliteLedger(MortalDatabase(empty_ledger_file(), immortal(), committed=_unheard), virtual_now)
 
 
-class SimulatedStorage:
+def _unheard(*_: Any) -> None:
+    """These ports are watched by nobody."""
+
+
+class SimulatedStorage(DiskStorage):
     """Files in memory; with ``folded``, on a file system that ignores case."""
 
     def __init__(self, *, folded: bool = False) -> None:
-        self._files: dict[str, bytes] = {}
-        self._folded = folded
-
-    def _key(self, path: Path) -> str:
-        return str(path).lower() if self._folded else str(path)
+        self.disk = Disk(watch=_unheard, folded=folded)
+        super().__init__(self.disk, immortal())
 
     def names(self, below: Path) -> list[str]:
-        start = f"{self._key(below)}/"
-        return sorted(name.removeprefix(start) for name in self._files if name.startswith(start))
+        return self.disk.names(below)
 
     def put(self, path: Path, data: bytes) -> None:
-        self._files[self._key(path)] = data
+        self.disk.put(path, data)
 
     def get(self, path: Path) -> bytes | None:
-        return self._files.get(self._key(path))
-
-    async def publish(self, source: Path, target: Path) -> None:
-        await self.copy(source, target)
-        del self._files[self._key(source)]
-
-    async def copy(self, source: Path, target: Path) -> None:
-        self.put(target, await self.read(source))
-
-    async def write(self, target: Path, data: bytes) -> None:
-        await checkpoint()
-        self.put(target, data)
-
-    async def read(self, path: Path) -> bytes:
-        await checkpoint()
-        data = self.get(path)
-        if data is None:
-            raise LocalIoError(f"{path} is not there")
-        return data
-
-    async def sizes(self, paths: Sequence[Path]) -> list[int | None]:
-        await checkpoint()
-        found = [self.get(path) for path in paths]
-        return [None if data is None else len(data) for data in found]
-
-    async def read_part(self, path: Path, start: int, length: int) -> bytes:
-        return (await self.read(path))[start : start + length]
-
-    async def digest(self, path: Path) -> str | None:
-        await checkpoint()
-        data = self.get(path)
-        return None if data is None else sha256(data)
-
-    async def retire(self, path: Path, into: Path) -> None:
-        await self.publish(path, into / f"{path.name}.replaced")
-
-    async def remove(self, paths: Iterable[Path]) -> None:
-        await checkpoint()
-        for path in paths:
-            self._files.pop(self._key(path), None)
-
-    async def remove_empty(self, folders: Iterable[Path]) -> None:
-        await checkpoint()  # folders are but names here
+        return self.disk.get(path)
 
 
 class SimulatedImages:
@@ -174,6 +99,7 @@ class SimulatedService:
         self.job_s = job_s
         self.cu = 10.0
         self.page_size = 100
+        self.ceiling: int | None = None
         self.troubles: list[Exception] = []
         self.lost_answers: list[Exception] = []
         self.failures = 0
@@ -182,13 +108,12 @@ class SimulatedService:
         self.asked: list[str] = []
         self.in_flight_at_most = 0
         self.contents: dict[str, bytes] = {}
+        self._gate = Gate()
         self._assets: dict[str, Asset] = {}
         self._jobs: dict[str, tuple[Job, float]] = {}
 
-    @asynccontextmanager
-    async def turn(self):
-        await checkpoint()
-        yield
+    def turn(self):
+        return self._gate.turn()
 
     async def create_asset(self, *, name, data, media_type, gallery) -> str:
         await anyio.sleep(1)
@@ -197,12 +122,16 @@ class SimulatedService:
 
     async def quote(self, *, model, inputs) -> Quote:
         await anyio.sleep(1)
+        self._require_pictures(inputs)
         return Quote(cu=self.cu)
 
     async def generate(self, *, model, inputs) -> Job:
         await anyio.sleep(1)
         if self.troubles:
             raise self.troubles.pop(0)
+        self._require_pictures(inputs)
+        if self.ceiling is not None and self._running() >= self.ceiling:
+            raise CeilingReached("429", ceiling=self.ceiling, retry_after_s=5)
         job = self.add_job(inputs)
         if self.lost_answers:
             raise self.lost_answers.pop(0)
@@ -212,11 +141,23 @@ class SimulatedService:
         self.submitted.append(inputs)
         job_id = f"job_{len(self.submitted)}"
         now = virtual_now()
-        job = Job(job_id=job_id, status=JobStatus.QUEUED, created_at=now, updated_at=now, echo=inputs)
+        job = Job(
+            job_id=job_id, status=JobStatus.QUEUED, model_id=MODEL_ID, created_at=now, updated_at=now, echo=inputs
+        )
         self._jobs[job_id] = job, anyio.current_time() + self.job_s
-        running = sum(not self._seen(one).status.is_final for one in self._jobs)
-        self.in_flight_at_most = max(self.in_flight_at_most, running)
+        self.in_flight_at_most = max(self.in_flight_at_most, self._running())
         return job
+
+    def _running(self) -> int:
+        return sum(not self._seen(one).status.is_final for one in self._jobs)
+
+    def _require_pictures(self, inputs: Mapping) -> None:
+        """Tests that upload nothing may name any picture."""
+        if not self.uploads:
+            return
+        known = {f"asset_{number}" for number, _ in enumerate(self.uploads, start=1)}
+        if gone := [inputs[view.field] for view in View if view.field in inputs and inputs[view.field] not in known]:
+            raise AssetGone(f"not found: {', '.join(gone)}", asset_ids=gone)
 
     def forget_job(self, job_id: str) -> None:
         del self._jobs[job_id]
@@ -258,6 +199,8 @@ class SimulatedService:
         return self._seen(job_id)
 
     async def jobs(self, *, updated_after=None, created_after=None, page=None) -> JobPage:
+        if updated_after and created_after:
+            raise ValueError("the service filters by one of updated_after and created_after, not by both")
         await anyio.sleep(0.1)
         self.asked.append("jobs")
         listed = [self._seen(one) for one in self._jobs]
@@ -274,13 +217,14 @@ class SimulatedService:
 
     async def assets(self, asset_ids: Sequence[str]) -> list[Asset]:
         await anyio.sleep(0.1)
-        return [self._assets[one] for one in asset_ids if one in self._assets]
+        return [self._assets[one] for one in dict.fromkeys(asset_ids) if one in self._assets]
 
     async def model_schema(self, model):
         return PUBLISHED_SCHEMA
 
     async def team_limits(self) -> TeamLimits:
-        return TeamLimits()
+        async with self._gate.turn():
+            return TeamLimits(parallel_jobs=self.ceiling)
 
 
 class SimulatedDownloads:
@@ -299,4 +243,6 @@ class SimulatedDownloads:
             raise self.troubles.pop(0)
         data = self._service.contents[url]
         self._storage.put(target, data)
+        if expected_bytes is not None and len(data) != expected_bytes:
+            raise MeshDamaged(f"the file has {len(data)} bytes, expected {expected_bytes}")
         return Downloaded(size_bytes=len(data), sha256=sha256(data), media_type=GLB_TYPE)

@@ -21,6 +21,7 @@ from pipeline.domain.items import ItemRecord
 from pipeline.domain.manifest import load_manifest
 from pipeline.domain.planning import Plan
 from pipeline.domain.results import ResultRow
+from pipeline.domain.run_options import AS_THE_MANIFEST_SAYS
 
 
 class Died(Exception):
@@ -38,6 +39,7 @@ class SimulatedRuns:
         self.ledger = simulated_ledger()
         self.observed: list[RunEvent] = []
         self.sections: dict[str, Any] = {}
+        self.options = AS_THE_MANIFEST_SAYS
         self._moves_left: int | None = None
 
     def add(self, set_id: str, **pictures: str) -> None:
@@ -65,6 +67,7 @@ class SimulatedRuns:
             compute=None,
             now=virtual_now,
             observe=self._hear,
+            options=self.options,
         )
 
     def _hear(self, event: RunEvent) -> None:

@@ -8,7 +8,7 @@ delivered mesh, ``submissions`` the paid step of it; ``pool`` bounds how many ar
 """
 
 from pipeline.batch.batch import Batch
-from pipeline.batch.outcome import Outcome
+from pipeline.batch.outcome import Outcome, rows_inside
 from pipeline.batch.terms import EMBEDDED, shelf_name
 
-__all__ = ["EMBEDDED", "Batch", "Outcome", "shelf_name"]
+__all__ = ["EMBEDDED", "Batch", "Outcome", "rows_inside", "shelf_name"]

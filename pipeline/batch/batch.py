@@ -7,7 +7,7 @@ import anyio
 from pipeline.batch.agenda import Agenda
 from pipeline.batch.flow import Flow
 from pipeline.batch.journal import Journal
-from pipeline.batch.outcome import Outcome, outcome_of
+from pipeline.batch.outcome import Outcome, outcome_of, rows_inside
 from pipeline.batch.placing import Placing
 from pipeline.batch.pool import Pool
 from pipeline.batch.pricing import Pricing
@@ -25,7 +25,9 @@ from pipeline.domain.manifest import Manifest
 from pipeline.domain.model import ModelSchema, schema_known_of
 from pipeline.domain.planning import Action, Plan, PlannedItem
 from pipeline.domain.results import ResultRow, refused_rows, row_of
+from pipeline.domain.run_options import AS_THE_MANIFEST_SAYS, RunOptions
 from pipeline.domain.views import View
+from pipeline.ports.clock import local_time
 from pipeline.ports.interfaces import Compute, Downloads, Images, Ledger, Now, Scenario, Storage
 from pipeline.stages.deliver import publish
 from pipeline.stages.watch import DURATIONS_MAX, Watcher
@@ -54,12 +56,14 @@ class Batch:
         now: Now,
         observe: Observer,
         after_publish: AfterPublish | None = None,
+        options: RunOptions = AS_THE_MANIFEST_SAYS,
     ) -> None:
         """``service`` is the service's identity, a part of every content key: ``scenario``, ``local`` or its base URL.
         ``compute`` draws the previews; None: there are none. ``after_publish`` hears the rows whenever the results
-        manifest was published (the report is drawn there).
+        manifest was published (the report is drawn there). ``options`` stand over the manifest.
         """
-        self._manifest = manifest
+        self._manifest = options.over(manifest)
+        self._options = options
         self._images = images
         self._storage = storage
         self._ledger = ledger
@@ -74,6 +78,7 @@ class Batch:
         plan = await survey(
             self._manifest, self._terms, images=self._images, storage=self._storage, ledger=self._ledger
         )
+        plan = self._options.selection.of(plan)
         return await self._pricing(schema_known_of(self._manifest.model)).known(plan)
 
     async def price(self, plan: Plan, scenario: Scenario) -> Plan:
@@ -102,9 +107,7 @@ class Batch:
                 results are published first.
         """
         budget = _budget(plan, self._manifest.budget.max_cu)
-        self._observe(
-            RunStarted(total=len(plan.to_do), already_done=len(plan.items) - len(plan.to_do), quoted_cu=plan.cu)
-        )
+        self._observe(RunStarted(total=len(plan.to_do), already_done=plan.done, quoted_cu=plan.cu))
         try:
             await self._place_known(plan, stop)
             if scenario is not None and downloads is not None:
@@ -113,7 +116,7 @@ class Batch:
         finally:
             with anyio.CancelScope(shield=True):
                 rows = await self._publish(plan)
-        outcome = outcome_of(rows, interrupted=stop.is_set(), charged_cu=budget.spent_cu)
+        outcome = outcome_of(rows_inside(rows, plan), interrupted=stop.is_set(), charged_cu=budget.spent_cu)
         self._observe(
             RunEnded(
                 delivered=outcome.delivered,
@@ -173,6 +176,8 @@ class Batch:
         self, plan: Plan, scenario: Scenario, downloads: Downloads, budget: Budget, stop: anyio.Event
     ) -> None:
         pool = await self._pool(scenario, stop)
+        for refused in plan.refused_inside:
+            self._fail_fast(pool, refused.aliases[0].label)
         watcher = await self._watcher(scenario)
         journal, uploads = Journal(self._ledger, self._observe), self._uploads(scenario)
         submissions = self._submissions(scenario, journal=journal, uploads=uploads, pool=pool, budget=budget)
@@ -198,14 +203,21 @@ class Batch:
         async with anyio.create_task_group() as background:
             background.start_soon(pool.stop_when_told, background.cancel_scope)
             background.start_soon(watcher.run)
-            background.start_soon(self._publish_now_and_then, plan)
+            background.start_soon(self._publish_now_and_then, plan, journal)
             background.start_soon(settling.run)
             async with anyio.create_task_group() as workers:
                 for _ in range(self._worker_count(pool)):
-                    workers.start_soon(_work, flow, agenda)
+                    workers.start_soon(self._work, flow, agenda, pool)
             background.cancel_scope.cancel()
         for one in agenda.uncertain:
             journal.warn(one.planned, f" stays uncertain: {submissions.why_uncertain(one.record.key)}")
+
+    async def _work(self, flow: Flow, agenda: Agenda, pool: Pool) -> None:
+        while (planned := await agenda.take()) is not None:
+            record = await flow.bring(planned)
+            if record.state in {State.FAILED, State.REFUSED}:
+                self._fail_fast(pool, planned.work.aliases[0].label)
+            agenda.put_back(planned, record)
 
     async def _sweep_staging(self, plan: Plan) -> None:
         """The folders that deliveries left empty; at the end alone, when nobody makes new ones beside them."""
@@ -242,7 +254,22 @@ class Batch:
         if in_flight == "auto":
             in_flight = (await scenario.team_limits()).parallel_jobs or UNKNOWN_CEILING
         until = None if limits.max_duration is None else anyio.current_time() + limits.max_duration
-        return Pool(in_flight=in_flight, downloads=limits.downloads, until=until, stop=stop)
+        return Pool(
+            in_flight=in_flight, downloads=limits.downloads, until=until, stop=stop, in_window=self._is_in_window
+        )
+
+    def _is_in_window(self) -> bool:
+        window = self._manifest.limits.window
+        return window is None or window.is_open(local_time(self._now()))
+
+    def _fail_fast(self, pool: Pool, name: str) -> None:
+        if self._options.fail_fast and not pool.is_closed:
+            pool.close()
+            self._observe(
+                Noted(
+                    message=f"{name} cannot be made, and --fail-fast stands: nothing more is submitted", level="warning"
+                )
+            )
 
     def _placing(self) -> Placing:
         return Placing(self._terms, storage=self._storage, ledger=self._ledger, now=self._now)
@@ -261,10 +288,13 @@ class Batch:
     def _pricing(self, schema: ModelSchema) -> Pricing:
         return Pricing(self._terms, schema, ledger=self._ledger)
 
-    async def _publish_now_and_then(self, plan: Plan) -> None:
+    async def _publish_now_and_then(self, plan: Plan, journal: Journal) -> None:
+        published = -1
         while True:
-            with anyio.CancelScope(shield=True):
-                await self._publish(plan)
+            if journal.moves != published:
+                published = journal.moves
+                with anyio.CancelScope(shield=True):
+                    await self._publish(plan)
             await anyio.sleep(PUBLISH_EVERY_S)
 
     async def _publish(self, plan: Plan) -> list[ResultRow]:
@@ -273,11 +303,6 @@ class Batch:
         if self._after_publish is not None:
             await self._after_publish(rows)
         return rows
-
-
-async def _work(flow: Flow, agenda: Agenda) -> None:
-    while (planned := await agenda.take()) is not None:
-        agenda.put_back(planned, await flow.bring(planned))
 
 
 def _budget(plan: Plan, max_cu: float | None) -> Budget:

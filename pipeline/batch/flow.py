@@ -91,10 +91,16 @@ class Flow:
             except FailItem as error:
                 self._budget.release(record.key)
                 return await self._journal.fail(planned, record.key, error)
-            if record.state not in {State.PLANNED, State.FINISHED} or self._pool.is_stopping:
+            if record.state not in self._goes_on_from():
                 return record
         turned = StageTimedOut(f"went back {ROUNDS} times, last to {record.state}", mend="run again")
         return await self._journal.fail(planned, record.key, turned)
+
+    def _goes_on_from(self) -> frozenset[State]:
+        """Where an item may have gone back to and is taken up again at once."""
+        if self._pool.is_stopping:
+            return frozenset()
+        return frozenset({State.FINISHED} if self._pool.is_closed else {State.PLANNED, State.FINISHED})
 
     async def _step_by_step(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
         record = await self._upload(planned, record)
@@ -104,6 +110,8 @@ class Flow:
 
     async def _take_up(self, planned: PlannedItem) -> ItemRecord:
         record = await self._ledger.open_item(_new_record(planned, self._terms))
+        if planned.action is Action.GENERATE and self._pool.is_closed:
+            return record
         changes: Mapping[str, Any]
         match record.state:
             case State.FAILED if record.asset_ids:
@@ -126,7 +134,7 @@ class Flow:
         return await self._journal.move(planned, record, event, **changes)
 
     async def _upload(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
-        if record.state is not State.PLANNED or self._pool.is_stopping or self._pool.is_out_of_time:
+        if record.state is not State.PLANNED or self._pool.is_closed or self._pool.is_out_of_time:
             return record
         began = anyio.current_time()
         record = await self._journal.move(planned, record, Event.UPLOAD)
@@ -145,7 +153,7 @@ class Flow:
             async with self._pool.slots:
                 record = await self._submissions.submit(planned, record)
                 record = await self._watch(planned, record)
-            if record.state is not State.READY or self._pool.is_stopping:
+            if record.state is not State.READY or self._pool.is_closed:
                 break
         return record
 

@@ -18,6 +18,8 @@ class Journal:
     def __init__(self, ledger: Ledger, observe: Observer) -> None:
         self._ledger = ledger
         self._observe = observe
+        self.moves = 0
+        """So many were committed."""
 
     async def move(
         self, planned: PlannedItem, record: ItemRecord, event: Event, *, detail: str = "", **changes: Any
@@ -29,6 +31,7 @@ class Journal:
         """
         with CancelScope(shield=True):
             after = await self._ledger.advance(record.key, event, detail=detail, **changes)
+        self.moves += 1
         self._observe(
             ItemMoved(
                 key=record.key,

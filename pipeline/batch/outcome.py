@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.batch.submissions import OUT_OF_TIME
+from pipeline.domain.items import Alias
 from pipeline.domain.lifecycle import State
+from pipeline.domain.planning import Plan
 from pipeline.domain.results import ResultRow
 
 
@@ -24,6 +26,15 @@ class Outcome:
     interrupted: bool = False
     charged_cu: float = 0.0
     """In this run."""
+
+
+def rows_inside(rows: Sequence[ResultRow], plan: Plan) -> list[ResultRow]:
+    """The rows that the plan's run is about: those of its selection."""
+
+    def name(row: ResultRow) -> Alias:
+        return Alias(set_id=row.set, variant=row.variant, copy=row.copy_number)
+
+    return [row for row in rows if name(row) not in plan.outside]
 
 
 def outcome_of(rows: Sequence[ResultRow], *, interrupted: bool, charged_cu: float) -> Outcome:

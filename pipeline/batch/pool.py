@@ -1,6 +1,6 @@
 """The worker pool's limits: how many jobs may be in flight, until when submissions begin, and how a run is stopped."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import anyio
@@ -35,12 +35,23 @@ class Pool:
     flight; it grows again one slot at a time. Never above what it was made with, nor above the ceiling told.
     """
 
-    def __init__(self, *, in_flight: int, downloads: int, until: float | None, stop: anyio.Event) -> None:
+    def __init__(
+        self,
+        *,
+        in_flight: int,
+        downloads: int,
+        until: float | None,
+        stop: anyio.Event,
+        in_window: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Submissions begin before ``until`` (monotonic time; None: at any time) and while ``in_window``."""
         self.slots = CapacityLimiter(in_flight)
         self.downloads = CapacityLimiter(downloads)
         self._most = in_flight
         self._until = until
+        self._in_window = in_window
         self._stop = stop
+        self._is_closed = False
         self._in_flight = 0
         self._submissions: set[CancelScope] = set()
         self._hold_s = FIRST_HOLD_S
@@ -55,9 +66,19 @@ class Pool:
         return self._stop.is_set()
 
     @property
+    def is_closed(self) -> bool:
+        """Whether nothing new is submitted any more: the run is being stopped, or ``close`` was called."""
+        return self._is_closed or self.is_stopping
+
+    def close(self) -> None:
+        """From now on what is paid is finished, and nothing new is submitted."""
+        self._is_closed = True
+
+    @property
     def is_out_of_time(self) -> bool:
-        """Whether the run's window is over: what is in flight is finished, nothing new is submitted."""
-        return self._until is not None and anyio.current_time() >= self._until
+        """Whether this is no time for submissions: what is in flight is finished, what is not is deferred."""
+        is_over = self._until is not None and anyio.current_time() >= self._until
+        return is_over or not self._in_window()
 
     @property
     def is_shut(self) -> bool:

@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import anyio
 
@@ -81,15 +82,9 @@ class Submissions:
 
     async def lost(self, planned: PlannedItem, record: ItemRecord, why: str) -> ItemRecord:
         """The answer to a submission is lost: the item is uncertain until the service's list has told."""
-        error = SubmissionUncertain(
-            f"{why}; whether the job was made, and charged, is not known",
-            mend="run again: the service's job list is searched before anything is sent anew",
-        )
         self._losses[record.key] += 1
-        assert record.submitting_at is not None  # committed with the intent
-        ended_by = record.submitting_at + timedelta(seconds=ANSWER_WITHIN_S)
         return await self._journal.move(
-            planned, record, Event.ANSWER_LOST, detail=why, lost_at=min(self._now(), ended_by), **told(error)
+            planned, record, Event.ANSWER_LOST, detail=why, **loss_of(record, why, self._now())
         )
 
     async def settle(self, uncertain: Sequence[Uncertain]) -> list[Uncertain]:
@@ -128,7 +123,7 @@ class Submissions:
 
     async def submit(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
         """The item submitted, deferred or uncertain; planned again when the service lacks one of its pictures; as it
-        was when the run is being stopped, or when the team's ceiling has no room: give the slot back, then try again.
+        was when nothing more is to be submitted, or when the ceiling has no room: give the slot back, then try again.
 
         Raises:
             RequestRefused: the service says no for good.
@@ -141,7 +136,7 @@ class Submissions:
                 return stays
             try:
                 async with self._scenario.turn():
-                    if not self._pool.is_out_of_time:  # the pause may have been long
+                    if not (self._pool.is_out_of_time or self._pool.is_closed):  # the pause may have been long
                         return await self._submit_once(planned, record)
             except (NeverSent, CeilingReached, Throttled, AssetGone, CredentialsError) as error:
                 record = await self._turned_away(planned, record, error)
@@ -157,8 +152,8 @@ class Submissions:
         aside.
         """
         if record.state in {State.PLANNED, State.READY} and self._pool.is_out_of_time:
-            return await self._defer(planned, record, OUT_OF_TIME, "the time window is over")
-        if record.state is not State.READY or self._pool.is_stopping:
+            return await self._defer(planned, record, OUT_OF_TIME, "the time for submissions is over")
+        if record.state is not State.READY or self._pool.is_closed:
             return record
         if self._pool.is_shut or anyio.current_time() - began > TURNED_AWAY_S:
             return await self._defer(planned, record, OUT_OF_TIME, "the service was busy for an hour")
@@ -234,6 +229,16 @@ def lost_submission(record: ItemRecord) -> LostSubmission:
         submitting_at=record.submitting_at,
         lost_at=record.lost_at or record.submitting_at + timedelta(seconds=ANSWER_WITHIN_S),
     )
+
+
+def loss_of(record: ItemRecord, why: str, now: datetime) -> dict[str, Any]:
+    """What a record says once the answer to its submission is lost."""
+    error = SubmissionUncertain(
+        f"{why}; whether the job was made, and charged, is not known",
+        mend="run again, or `mvmesh reconcile`: the service's job list is searched before anything is sent anew",
+    )
+    assert record.submitting_at is not None  # committed with the intent
+    return {"lost_at": min(now, record.submitting_at + timedelta(seconds=ANSWER_WITHIN_S)), **told(error)}
 
 
 def _check_goes_on(error: MvmeshError, unsent: int) -> None:

@@ -10,13 +10,15 @@ from urllib.parse import urlsplit
 
 import anyio
 
-from pipeline.batch import EMBEDDED, Batch, Outcome
+from pipeline.batch import EMBEDDED, Batch, Outcome, rows_inside
+from pipeline.batch.remains import RESULTS, read_results
 from pipeline.domain.errors import CredentialsError, LocalIoError, ServiceUnreachable, UsageError
 from pipeline.domain.events import Noted, Observer
 from pipeline.domain.manifest import Manifest, load_manifest
 from pipeline.domain.model import PUBLISHED_SCHEMA, without_ranges
 from pipeline.domain.planning import Plan
 from pipeline.domain.results import ResultRow
+from pipeline.domain.run_options import AS_THE_MANIFEST_SAYS, RunOptions
 from pipeline.ports import engine_extra
 from pipeline.ports.addresses import is_loopback
 from pipeline.ports.clock import utc_now
@@ -25,6 +27,7 @@ from pipeline.ports.credentials import Credentials, from_environment
 from pipeline.ports.images import PillowImages
 from pipeline.ports.interfaces import Compute, Downloads, Scenario
 from pipeline.ports.ledger import LEDGER_FILE, SqliteLedger
+from pipeline.ports.ledger_files import is_missing, set_aside_before
 from pipeline.ports.lock import state_lock
 from pipeline.ports.storage import LocalStorage
 
@@ -83,9 +86,60 @@ async def opened_ledger(manifest: Manifest) -> AsyncIterator[SqliteLedger]:
 
 
 @asynccontextmanager
-async def opened_batch(manifest: Manifest, observe: Observer) -> AsyncIterator[Batch]:
+async def trusted_ledger(manifest: Manifest) -> AsyncIterator[SqliteLedger]:
+    """The ledger, once it is certain that it can be read whole and that it is the one which the output folder's results
+    were made with: a run on another would pay once more for all that they tell of.
+
+    Raises:
+        LocalIoError: it is missing, damaged, or does not know what the results tell.
+    """
+    paid = await told_to_be_paid(manifest)
+    async with opened_ledger(manifest) as ledger:
+        await ledger.check()
+        known = await ledger.known_jobs([row.job_id for row in paid])
+        if unknown := [row for row in paid if row.job_id not in known]:
+            raise _lost(manifest, f"does not know {_told(unknown)}")
+        yield ledger
+
+
+async def told_to_be_paid(manifest: Manifest) -> list[ResultRow]:
+    """The rows of the last run's results that tell of jobs which may have cost money.
+
+    Raises:
+        LocalIoError: there are some, or there may be, and no ledger that could know of them.
+    """
+    path = manifest.state_folder / LEDGER_FILE
+    results = await read_results(manifest.output_folder, storage=LocalStorage())
+    if await is_missing(path):
+        if results.paid:
+            raise _lost(manifest, f"is missing, and with it {_told(results.paid)}")
+        if results.unread and manifest.backend != EMBEDDED:
+            raise _lost(manifest, f"is missing, and {RESULTS} cannot be read")
+        if await set_aside_before(path):
+            raise _lost(manifest, "is missing, and a damaged one was set aside there")
+    return results.paid
+
+
+def _lost(manifest: Manifest, what: str) -> LocalIoError:
+    return LocalIoError(
+        f"the ledger {manifest.state_folder / LEDGER_FILE} {what}: what is paid would be paid again",
+        mend="`mvmesh reconcile MANIFEST --rebuild` makes it anew from the files and the service's job list; to begin "
+        f"anew instead, move {RESULTS} and all that is called {LEDGER_FILE}* out of their folders",
+    )
+
+
+def _told(paid: Sequence[ResultRow]) -> str:
+    count, first = len({row.job_id for row in paid}), paid[0]
+    jobs = "1 paid job" if count == 1 else f"{count:,} paid jobs"
+    return f"{jobs} that {RESULTS} tells of ({first.label}: {first.job_id}{', ...' if count > 1 else ''})"
+
+
+@asynccontextmanager
+async def opened_batch(
+    manifest: Manifest, observe: Observer, options: RunOptions = AS_THE_MANIFEST_SAYS
+) -> AsyncIterator[Batch]:
     """The batch on its ledger; the lock of the state folder is the caller's business."""
-    async with opened_ledger(manifest) as ledger, _preview_workers() as compute:
+    async with trusted_ledger(manifest) as ledger, _preview_workers() as compute:
         storage = LocalStorage()
         yield Batch(
             manifest,
@@ -97,6 +151,7 @@ async def opened_batch(manifest: Manifest, observe: Observer) -> AsyncIterator[B
             now=utc_now,
             observe=observe,
             after_publish=_report_writer(manifest, storage),
+            options=options,
         )
 
 
@@ -201,20 +256,26 @@ def _remote(manifest: Manifest) -> tuple[str, Credentials]:
     return base_url, credentials
 
 
-async def plan_batch(manifest_path: Path, *, observe: Observer) -> Plan:
+async def plan_batch(manifest_path: Path, options: RunOptions, *, observe: Observer) -> Plan:
     """What a run would do, with prices as last known; no request leaves the machine."""
     manifest = read_manifest(manifest_path)
-    async with opened_batch(manifest, observe) as batch:
+    async with opened_batch(manifest, observe, options) as batch:
         return await batch.plan()
 
 
 async def run_batch(
-    manifest_path: Path, *, confirm: Callable[[Plan], bool], observe: Observer, stop: anyio.Event
+    manifest_path: Path,
+    options: RunOptions,
+    *,
+    confirm: Callable[[Plan], bool],
+    observe: Observer,
+    stop: anyio.Event,
 ) -> tuple[Outcome, list[ResultRow]]:
-    """One run, from the manifest to the published results.
+    """One run, from the manifest to the published results; how it ended, and the rows of its selection.
 
     Args:
         manifest_path: the manifest.
+        options: what this run is told beyond the manifest.
         confirm: sees the priced plan before anything is spent, and may decline it.
         observe: hears of every change.
         stop: once set, the run ends in seconds.
@@ -226,11 +287,13 @@ async def run_batch(
     manifest = read_manifest(manifest_path)
     _make_output(manifest.output_folder)
     with state_lock(manifest.state_folder):
-        async with opened_batch(manifest, observe) as batch:
+        for line in options.told_over(manifest):
+            observe(Noted(message=line))
+        async with opened_batch(manifest, observe, options) as batch:
             plan = await batch.plan()
             if not plan.needs_service:
                 outcome = await batch.carry_out(plan, scenario=None, downloads=None, stop=stop)
-                return outcome, await batch.rows(plan)
+                return outcome, rows_inside(await batch.rows(plan), plan)
             async with connected(manifest, observe) as service:
                 plan = await batch.price(plan, service.scenario)
                 if not confirm(plan):
@@ -240,7 +303,7 @@ async def run_batch(
                 outcome = await batch.carry_out(plan, scenario=service.scenario, downloads=service.downloads, stop=stop)
             if manifest.backend == EMBEDDED:
                 await _clear_embedded(manifest, batch, plan)
-            return outcome, await batch.rows(plan)
+            return outcome, rows_inside(await batch.rows(plan), plan)
 
 
 async def _clear_embedded(manifest: Manifest, batch: Batch, plan: Plan) -> None:

@@ -25,6 +25,10 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "status": "Tell what the ledger knows; also while a run is going.",
         "verify": "Compare the files on disk with the results manifest.",
     },
+    "Mend": {
+        "reconcile": "Find what became of lost submissions, or of a lost ledger.",
+        "retry": "Let the next run try failed items again.",
+    },
     "Service": {
         "serve": "Run the local generation service on its own.",
     },

@@ -1,6 +1,7 @@
 """``mvmesh plan``: what a run would do, and what it costs."""
 
 from pathlib import Path
+from typing import Any
 
 import anyio
 import click
@@ -8,6 +9,7 @@ import click
 from pipeline.cli.command import Command, json_option, manifest_argument
 from pipeline.cli.composition import plan_batch, read_manifest
 from pipeline.cli.exit_codes import ExitCode
+from pipeline.cli.options import run_options, selection_arguments, selection_options
 from pipeline.cli.plan_table import plan_document, plan_table, plan_totals
 from pipeline.cli.progress import progress
 from pipeline.cli.tables import show
@@ -21,18 +23,21 @@ from pipeline.domain.planning import Plan
     examples=(
         ("what is to be done, what is done, what it costs", "mvmesh plan mvmesh.yaml"),
         ("the price alone (null: not known before a run asks)", "mvmesh plan mvmesh.yaml --json | jq .cu"),
+        ("some sets alone, with the options of a run", "mvmesh plan mvmesh.yaml --only 'hero/*' --exclude '*@pbr'"),
     ),
 )
 @manifest_argument
+@selection_options
 @json_option
-def command(manifest: Path, *, as_json: bool) -> ExitCode:
+def command(manifest: Path, *, as_json: bool, **options: Any) -> ExitCode:
     """Show what a run of MANIFEST would do, and what it costs. Sends nothing.
 
     Prices are those the service quoted last; a run asks for the rest before it spends anything.
     """
+    chosen = run_options(**options)
 
     async def planned(observe: Observer) -> Plan:
-        return await plan_batch(manifest, observe=observe)
+        return await plan_batch(manifest, chosen, observe=observe)
 
     with progress(manifest.stem) as observe:
         plan = anyio.run(planned, observe)
@@ -41,7 +46,7 @@ def command(manifest: Path, *, as_json: bool) -> ExitCode:
     else:
         _show(plan, read_manifest(manifest).budget.max_cu)
         if plan.to_do:
-            say(f"next: mvmesh run {as_argument(manifest)}")
+            say(f"next: mvmesh run {as_argument(manifest)}{selection_arguments(chosen.selection)}")
     return ExitCode.OK
 
 

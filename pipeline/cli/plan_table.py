@@ -1,15 +1,18 @@
 """A plan to read: what would be done about which set, and what it costs."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from rich.table import Table
 
 from pipeline.cli.tables import cell, elastic, fixed, new_table
 from pipeline.cli.tally import label_of
+from pipeline.domain.manifest import Manifest
 from pipeline.domain.model import PUBLISHED_SCHEMA
 from pipeline.domain.planning import Action, Plan, PlannedItem
+from pipeline.domain.run_options import RunOptions
 
 ROWS_SHOWN = 30
 """Of a longer plan the rest is told as counts."""
@@ -21,6 +24,7 @@ MEANINGS: Mapping[Action, str] = {
     Action.PLACE: "copy or move what is here",
     Action.LEAVE: "left to a person",
     Action.NOTHING: "done",
+    Action.SKIP: "outside the selection",
 }
 """Every action in the order of a plan's rows."""
 
@@ -45,8 +49,9 @@ _STYLES = {"generate": "cyan", "refused": "red", "leave": "magenta", "nothing": 
 
 def _rows(plan: Plan) -> list[tuple[str, str, str, str]]:
     order = list(MEANINGS)
-    items = sorted(plan.items, key=lambda one: order.index(one.action))
-    refused = [(label_of(one.aliases), "refused", one.findings[0].kind, "") for one in plan.refused]
+    inside = [one for one in plan.items if one.action is not Action.SKIP]
+    items = sorted(inside, key=lambda one: order.index(one.action))
+    refused = [(label_of(one.aliases), "refused", one.findings[0].kind, "") for one in plan.refused_inside]
     return [(label_of(one.work.aliases), one.action.value, _params(one), _cu(one)) for one in items] + refused
 
 
@@ -74,14 +79,24 @@ def plan_totals(plan: Plan, *, max_cu: float | None) -> list[str]:
     """The sums below the table: a line an action that occurs, then the price, then the budget if it may not do."""
     counts = Counter(one.action for one in plan.items)
     lines = [f"{counts[action]:>7,} {action:<9} {MEANINGS[action]}" for action in MEANINGS if counts[action]]
-    if plan.refused:
-        lines.append(f"{len(plan.refused):>7,} {'refused':<9} see mvmesh check")
+    if plan.refused_inside:
+        lines.append(f"{len(plan.refused_inside):>7,} {'refused':<9} see mvmesh check")
     if not plan.items and not plan.refused:
         lines.append("no image set found")
     lines.append(f"cost: {price_of(plan)}")
     if max_cu is not None and (plan.cu is None or plan.cu > max_cu):
         lines.append(f"budget: {max_cu:g} CU; what is over it is left for a later run")
     return lines
+
+
+def foreseen(plan: Plan, manifest: Manifest, options: RunOptions, *, local: datetime) -> Iterator[str]:
+    """What a person who is asked to pay should know: the run would submit nothing, or not what the manifest says."""
+    yield from options.told_over(manifest)
+    window = manifest.limits.window
+    if window is not None and not window.is_open(local):
+        yield f"window: {window}, and it is {local:%H:%M}: nothing is submitted now, all of it is left for later"
+    if options.fail_fast and plan.refused_inside:
+        yield "a set is refused, and --fail-fast stands: nothing is submitted"
 
 
 def price_of(plan: Plan) -> str:
@@ -108,7 +123,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
                 "names": [alias.label for alias in one.aliases],
                 "findings": [{"kind": it.kind, "message": it.message, "mend": it.mend} for it in one.findings],
             }
-            for one in plan.refused
+            for one in plan.refused_inside
         ],
         "notes": [
             {"set": alias.set_id, "kind": one.kind, "verdict": one.verdict, "message": one.message}

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 import click
@@ -13,15 +14,19 @@ from pipeline.cli.command import Command, json_option, manifest_argument
 from pipeline.cli.composition import read_manifest, run_batch
 from pipeline.cli.exit_codes import ExitCode, exit_code_of
 from pipeline.cli.interruption import interruption
-from pipeline.cli.plan_table import plan_table, plan_totals, price_of
+from pipeline.cli.options import run_options, selection_options, stop_options
+from pipeline.cli.plan_table import foreseen, plan_table, plan_totals, price_of
 from pipeline.cli.progress import Display, progress
 from pipeline.cli.summary import run_document, show_summary
 from pipeline.cli.tables import show
 from pipeline.cli.terminal import is_terminal, say_json, tell
 from pipeline.domain.errors import UsageError
 from pipeline.domain.events import RunEvent, RunStarted
+from pipeline.domain.manifest import Manifest
 from pipeline.domain.planning import Plan
 from pipeline.domain.results import ResultRow
+from pipeline.domain.run_options import RunOptions
+from pipeline.ports.clock import local_time, utc_now
 
 
 @click.command(
@@ -30,21 +35,28 @@ from pipeline.domain.results import ResultRow
         ("shows the plan and its cost, and asks before it spends", "mvmesh run mvmesh.yaml"),
         ("for scripts and schedulers: nobody is asked", "mvmesh run mvmesh.yaml --yes"),
         ("every result as JSON, the progress in a log", "mvmesh run mvmesh.yaml --yes --json > run.json 2> run.log"),
+        (
+            "two heroes to begin with, for 100 CU at most",
+            "mvmesh run mvmesh.yaml --only 'hero/*' --limit 2 --max-cu 100",
+        ),
     ),
 )
 @manifest_argument
 @click.option("--yes", is_flag=True, help="Spend what the plan says without asking.")
+@selection_options
+@stop_options
 @json_option
-def command(manifest: Path, *, yes: bool, as_json: bool) -> ExitCode:
+def command(manifest: Path, *, yes: bool, as_json: bool, **options: Any) -> ExitCode:
     """Turn the image sets of MANIFEST into meshes.
 
     Running again carries on where the last run ended: what is delivered is not done again, what is paid is not paid
     again. Ctrl-C stops within seconds with everything recorded; a second one stops at once.
     """
-    loaded = read_manifest(manifest)
+    chosen = run_options(**options)
+    loaded = chosen.over(read_manifest(manifest))
     with progress(loaded.name) as display:
-        ask = None if yes else partial(_asked, max_cu=loaded.budget.max_cu)
-        outcome, rows = anyio.run(_run, manifest, display, ask)
+        ask = None if yes else partial(_asked, manifest=loaded, options=chosen)
+        outcome, rows = anyio.run(_run, manifest, chosen, display, ask)
     if as_json:
         say_json(run_document(outcome, rows, loaded.output_folder))
     else:
@@ -52,7 +64,9 @@ def command(manifest: Path, *, yes: bool, as_json: bool) -> ExitCode:
     return exit_code_of(outcome)
 
 
-async def _run(manifest: Path, display: Display, ask: Callable[[Plan], bool] | None) -> tuple[Outcome, list[ResultRow]]:
+async def _run(
+    manifest: Path, options: RunOptions, display: Display, ask: Callable[[Plan], bool] | None
+) -> tuple[Outcome, list[ResultRow]]:
     async with interruption() as signals:
 
         def observe(event: RunEvent) -> None:
@@ -68,7 +82,7 @@ async def _run(manifest: Path, display: Display, ask: Callable[[Plan], bool] | N
                 with signals.asking():
                     return ask(plan)
 
-        return await run_batch(manifest, confirm=confirm, observe=observe, stop=signals.stop)
+        return await run_batch(manifest, options, confirm=confirm, observe=observe, stop=signals.stop)
 
 
 def _check_somebody_is_there(plan: Plan) -> None:
@@ -79,10 +93,12 @@ def _check_somebody_is_there(plan: Plan) -> None:
         )
 
 
-def _asked(plan: Plan, *, max_cu: float | None) -> bool:
+def _asked(plan: Plan, *, manifest: Manifest, options: RunOptions) -> bool:
     show(plan_table(plan), stream=sys.stderr)
     tell()
-    for line in plan_totals(plan, max_cu=max_cu):
+    for line in plan_totals(plan, max_cu=manifest.budget.max_cu):
+        tell(line)
+    for line in foreseen(plan, manifest, options, local=local_time(utc_now())):
         tell(line)
     try:
         return click.confirm("Go on?", err=True)

@@ -1,7 +1,6 @@
 """``mvmesh status``: where a batch stands, from the ledger alone."""
 
 import sys
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,23 +8,17 @@ from typing import Any
 import anyio
 import click
 
-from pipeline.batch import shelf_name
 from pipeline.cli.command import Command, json_option, manifest_argument
-from pipeline.cli.composition import opened_ledger, read_manifest
+from pipeline.cli.composition import opened_ledger, read_manifest, told_to_be_paid
 from pipeline.cli.exit_codes import ExitCode
+from pipeline.cli.labels import Labels, labels_of, name_of, published_rows
 from pipeline.cli.tables import cell, elastic, fixed, new_table, show
 from pipeline.cli.terminal import as_argument, folded, printable, say, say_json, shortest
-from pipeline.domain.errors import UsageError
 from pipeline.domain.items import ItemRecord
 from pipeline.domain.lifecycle import State
 from pipeline.domain.manifest import Manifest
 from pipeline.ports.ledger import LEDGER_FILE
-from pipeline.ports.storage import LocalStorage
 from pipeline.report.standing import Standing, standing
-from pipeline.report.verification import read_rows
-
-Labels = Mapping[str, Sequence[str]]
-"""By content key: the names under which a mesh was asked for."""
 
 MEANINGS: Mapping[State, str] = {
     State.PLANNED: "waiting",
@@ -69,34 +62,12 @@ def command(manifest: Path, *, as_json: bool) -> ExitCode:
 
 
 async def _read(manifest: Manifest) -> tuple[Standing, Labels]:
+    await told_to_be_paid(manifest)
     if not (manifest.state_folder / LEDGER_FILE).exists():
         return standing([]), {}
     async with opened_ledger(manifest) as ledger:
-        published = await _published(manifest.output_folder)
-        # What the last run was about; the ledger may hold earlier parameters and other manifests' items, too.
-        records = await ledger.items(list(dict(published)) or None)
-        delivered = [(one.key, one.alias.label) for one in await ledger.deliveries(shelf_name(manifest))]
-    return standing(records), _gathered([*delivered, *published])
-
-
-async def _published(output: Path) -> list[tuple[str, str]]:
-    """The ledger knows items by key; what is not delivered yet has its name in the results that a run publishes."""
-    try:
-        rows = await read_rows(output / "results.jsonl", storage=LocalStorage())
-    except UsageError:
-        return []
-    return [(row.key, row.label) for row in rows if row.key]
-
-
-def _gathered(names: Sequence[tuple[str, str]]) -> Labels:
-    found: dict[str, list[str]] = defaultdict(list)
-    for key, label in dict.fromkeys(names):
-        found[key].append(label)
-    return found
-
-
-def _name(record: ItemRecord, labels: Labels) -> str:
-    return ", ".join(labels.get(record.key, ())) or record.key[:12]
+        keys = [row.key for row in await published_rows(manifest)]
+        return standing(await ledger.items(keys or None)), await labels_of(manifest, ledger)
 
 
 def _document(found: Standing, labels: Labels, ledger: Path) -> dict[str, Any]:
@@ -131,9 +102,9 @@ def _show(found: Standing, labels: Labels, ledger: Path, manifest: Path) -> None
         say(f"next: mvmesh plan {as_argument(manifest)}")
         return
     _show_counts(found)
-    _show_items("uncertain", [(_name(one, labels), _since(one), "") for one in found.uncertain])
-    _show_items("failed", [(_name(one, labels), one.error, one.mend) for one in found.failed])
-    _show_items("held", [(_name(one, labels), _reasons(one), "") for one in found.held])
+    _show_items("uncertain", [(name_of(one.key, labels), _since(one), "") for one in found.uncertain])
+    _show_items("failed", [(name_of(one.key, labels), one.error, one.mend) for one in found.failed])
+    _show_items("held", [(name_of(one.key, labels), _reasons(one), "") for one in found.held])
     say(f"\n{found.total - found.left} of {found.total} done, {found.left} left; {_price(found)}")
     if found.updated_at:
         say(f"last change {found.updated_at:%Y-%m-%d %H:%M:%S} UTC")

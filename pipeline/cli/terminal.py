@@ -36,7 +36,12 @@ def _escaped(sign: str) -> str:
 
 def as_argument(path: Path) -> str:
     """A path as a person may paste it into a shell."""
-    text = printable(shortest(path))
+    return quoted(shortest(path))
+
+
+def quoted(text: str) -> str:
+    """A word as a person may paste it into a shell."""
+    text = printable(text)
     return f'"{text}"' if os.name == "nt" else shlex.quote(text)
 
 

@@ -58,6 +58,8 @@ class Asset:
 
     asset_id: str
     url: str
+    name: str = ""
+    """As it was called when it was uploaded; empty where the service does not say."""
     kind: str = ""
     media_type: str = ""
     source: str = ""

@@ -29,6 +29,7 @@ from pipeline.domain.manifest_problems import explain
 from pipeline.domain.manifest_text import UNREADABLE, Document, Loc, Problem, key_path, read_document
 from pipeline.domain.manifest_values import (
     Backend,
+    ClockWindow,
     FileName,
     InFlight,
     LongDuration,
@@ -197,6 +198,11 @@ class Limits(Section):
     downloads: int = Field(default=4, ge=1, le=64, description="Downloads at once.")
     max_duration: LongDuration | None = Field(
         default=None, description="After this time nothing more is submitted; what is left is deferred to the next run."
+    )
+    window: ClockWindow | None = Field(
+        default=None,
+        description="The hours, by this machine's clock, in which submissions may begin, such as 22:00-06:00; what is "
+        "paid is fetched at any hour.",
     )
 
 

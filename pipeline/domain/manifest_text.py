@@ -18,6 +18,9 @@ TEXT_MAX_CHARACTERS = 16 * 1024 * 1024
 DEPTH_MAX = 32
 NODES_MAX = 1_000_000
 """Values in a whole manifest, each alias counted as often as it is used."""
+KEY_MAX_CHARACTERS = 80
+MESSAGE_MAX_CHARACTERS = 600
+"""Of a key and of what is said of it: a line stays one that a person can read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -38,7 +41,9 @@ class Problem:
 
     def __str__(self) -> str:
         where = f"{self.place.line}:{self.place.column}: "
-        return where + (f"{key_path(self.loc)}: " if self.loc else "") + self.message
+        return (
+            where + (f"{key_path(self.loc)}: " if self.loc else "") + _shortened(self.message, MESSAGE_MAX_CHARACTERS)
+        )
 
 
 class Unreadable:
@@ -79,11 +84,18 @@ class Document:
 
 
 def key_path(loc: Loc) -> str:
-    """``sets[0].params.faceCount``."""
+    """``sets[0].params.faceCount``; what no key is as long as is shortened."""
     text = ""
     for step in loc:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+        if isinstance(step, int):
+            text += f"[{step}]"
+        else:
+            text += ("." if text else "") + _shortened(step, KEY_MAX_CHARACTERS)
     return text
+
+
+def _shortened(text: str, most_characters: int) -> str:
+    return text if len(text) <= most_characters else text[: most_characters - 3] + "..."
 
 
 def read_document(text: str, *, environ: Mapping[str, str]) -> Document:
@@ -308,7 +320,9 @@ def _resolve(text: str) -> str | int | float | bool | None:
     return float(text) if _FLOAT.fullmatch(text) else text
 
 
-_VARIABLE = re.compile(r"(?P<escaped>\$\$\{)|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\})?")
+_VARIABLE = re.compile(
+    r"(?P<escaped>\$\$\{)|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>(?:[^}$]|\$(?!\{))*))?\})?"
+)
 _CREDENTIALS = frozenset({"SCENARIO_SDK_API_KEY", "SCENARIO_SDK_API_SECRET"})
 
 

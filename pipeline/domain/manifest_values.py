@@ -11,11 +11,12 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from pipeline.domain.manifest_text import Loc
 from pipeline.domain.naming import is_portable
+from pipeline.domain.window import Window, window_of
 
 IN_FLIGHT_MAX = 1000
 NAME_MAX_BYTES = 64
@@ -61,9 +62,11 @@ def did_you_mean(word: str, names: Sequence[str]) -> str:
 
 
 _DURATION = re.compile(
-    r"(?:(?P<d>\d+(?:\.\d+)?) *(?:d|days?))? *(?:(?P<h>\d+(?:\.\d+)?) *(?:h|hours?))?"
-    r" *(?:(?P<m>\d+(?:\.\d+)?) *(?:m|min|minutes?))? *(?:(?P<s>\d+(?:\.\d+)?) *(?:s|sec|seconds?))?"
+    r"(?:(?P<d>\d+(?:\.\d+)?) *(?:d|days?) *)?(?:(?P<h>\d+(?:\.\d+)?) *(?:h|hours?) *)?"
+    r"(?:(?P<m>\d+(?:\.\d+)?) *(?:m|min|minutes?) *)?(?:(?P<s>\d+(?:\.\d+)?) *(?:s|sec|seconds?))?",
+    re.ASCII,
 )
+"""Every space has one place where it can be taken: a text that is no duration is refused in linear time."""
 _SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 DAY_S = 86_400.0
 
@@ -81,7 +84,9 @@ def duration_s(text: str) -> float:
 
 
 def _duration(at_least_s: float, at_most_s: float) -> Callable[[Any], Any]:
-    expected = f"expected a duration from {_spelled(at_least_s)} to {_spelled(at_most_s)}, such as 90s, 1h30m, 2d"
+    expected = (
+        f"expected a duration from {duration_text(at_least_s)} to {duration_text(at_most_s)}, such as 90s, 1h30m, 2d"
+    )
 
     def check(value: Any) -> Any:
         if isinstance(value, int | float) and not isinstance(value, bool):
@@ -99,11 +104,13 @@ def _duration(at_least_s: float, at_most_s: float) -> Callable[[Any], Any]:
     return check
 
 
-def _spelled(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
+    """``90s``, ``2h``: what ``duration_s`` reads."""
     unit = next((unit for unit, size in _SECONDS.items() if seconds >= size and seconds % size == 0), "s")
     return f"{seconds / _SECONDS[unit]:g}{unit}"
 
 
+_WINDOW_PATTERN = r"^ *([01]?\d|2[0-3]):[0-5]\d *- *(([01]?\d|2[0-3]):[0-5]\d|24:00) *$"
 _DURATION_SCHEMA = WithJsonSchema(
     {
         "type": "string",
@@ -111,8 +118,28 @@ _DURATION_SCHEMA = WithJsonSchema(
         "examples": ["90s", "1h30m", "2d"],
     }
 )
+long_duration_s = _duration(1.0, 30 * DAY_S)
+"""Seconds of a duration's text, from a second to 30 days; a ValueError otherwise."""
+
 ShortDuration = Annotated[float, BeforeValidator(_duration(0.0, 3600.0)), _DURATION_SCHEMA]
-LongDuration = Annotated[float, BeforeValidator(_duration(1.0, 30 * DAY_S)), _DURATION_SCHEMA]
+LongDuration = Annotated[float, BeforeValidator(long_duration_s), _DURATION_SCHEMA]
+
+
+def clock_window(value: Any) -> Window:
+    """The window of a text; a ValueError otherwise."""
+    expected = "expected times of day in which submissions may begin, such as 22:00-06:00"
+    try:
+        return window_of(value if isinstance(value, str) else "")
+    except ValueError as error:
+        why = "" if "no window" in str(error) else f" ({error})"
+        raise ValueError(f"found {shown(value)}{why}, {expected}") from None
+
+
+ClockWindow = Annotated[
+    Window,
+    PlainValidator(clock_window),
+    WithJsonSchema({"type": "string", "pattern": _WINDOW_PATTERN, "examples": ["22:00-06:00"]}),
+]
 
 
 def _clean(text: str, expected: str) -> str:

@@ -35,6 +35,8 @@ class Action(StrEnum):
     NOTHING = "nothing"
     LEAVE = "leave"
     """A person has to decide first (held, failed too often), or has decided (dropped)."""
+    SKIP = "skip"
+    """Outside the selection of this run: it stays as the ledger has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +72,25 @@ class Plan:
     notes: tuple[tuple[Alias, Finding], ...] = ()
     """Warnings about sets that are sent all the same, and pictures that are re-encoded."""
 
+    outside: frozenset[Alias] = frozenset()
+    """Names outside the selection of this run: their rows are published as the ledger has them, and decide nothing."""
+
     def having(self, *actions: Action) -> list[PlannedItem]:
         return [one for one in self.items if one.action in actions]
 
     @property
     def to_do(self) -> list[PlannedItem]:
         return self.having(Action.GENERATE, Action.RESUME, Action.FETCH, Action.PLACE)
+
+    @property
+    def done(self) -> int:
+        """How many items need nothing more."""
+        return len(self.items) - len(self.to_do) - len(self.having(Action.SKIP))
+
+    @property
+    def refused_inside(self) -> list[RefusedSet]:
+        """The refused sets that this run is about."""
+        return [one for one in self.refused if not self.outside.issuperset(one.aliases)]
 
     @property
     def needs_service(self) -> bool:

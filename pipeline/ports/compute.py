@@ -104,9 +104,10 @@ class _Worker:
         stderr = tempfile.TemporaryFile("a+b")  # noqa: SIM115 - open for as long as the process lives
         try:
             command = [sys.executable, "-P", worker.__file__]
-            process = await anyio.open_process(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, **_isolation()
-            )
+            with anyio.CancelScope(shield=True):  # cut off in the middle, nobody would wait for the process
+                process = await anyio.open_process(
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, **_isolation()
+                )
         except BaseException:
             stderr.close()
             raise

@@ -2,21 +2,18 @@
 
 import os
 import re
-import sys
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from fnmatch import translate
 from pathlib import Path, PurePath
 
 from pipeline.domain.errors import UsageError
 from pipeline.domain.grouping import is_picture
+from pipeline.domain.patterns import matcher
 
 FOLDERS_MAX = 1_000_000
 DEPTH_MAX = 64
 
 _WILDCARD = re.compile(r"[*?\[]")
-_CASE = re.IGNORECASE if sys.platform == "win32" else re.NOFLAG
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,18 +176,6 @@ class _Walk:
 
 def _below(folder: str, name: str) -> str:
     return os.path.join(folder, name)  # noqa: PTH118 - a Path for each of 100,000 folders costs seconds
-
-
-def matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
-    """Whether a name fits one of the patterns; ``é`` is one letter however it is stored."""
-    if not patterns:
-        return lambda _name: False
-    whole = re.compile("|".join(translate(unicodedata.normalize("NFC", one)) for one in patterns), _CASE)
-
-    def fits(name: str) -> bool:
-        return whole.match(name if name.isascii() else unicodedata.normalize("NFC", name)) is not None
-
-    return fits
 
 
 def existing(folder: Path, names: Sequence[str]) -> list[str]:

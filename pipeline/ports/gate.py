@@ -1,7 +1,8 @@
 """One pause for all: whoever is turned away by a host that is busy (429, 503) closes the gate for everybody.
 
-When the pause is over, one request goes first; the others follow when it was answered. So a host that says "too many
-requests" is asked by one, never by a storm of workers that each wait for themselves.
+When the pause is over, one request goes first. Every answer lets two more go, until so many have been answered that the
+gate stands open again. So a host that says "too many requests" is asked by one, never by a storm of workers that each
+wait for themselves, and a host that takes few requests a second is not met by all of them with its first good answer.
 """
 
 import random
@@ -23,7 +24,19 @@ class Pauses:
     longest_wish_s: float = 300.0
     """The longest pause that is granted to a host which asks for one."""
     scout_s: float = 10.0
-    """How long the others wait for the answer to the one who goes first."""
+    """How long the others wait for the answer to one that went ahead."""
+    open_from: int = 32
+    """After so many answers in a row nobody waits for anybody."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Turn:
+    """One request within the gate: known by itself."""
+
+    closings: int
+    """How often the gate had closed before it."""
+    late_at: float
+    """From then on nobody waits for its answer."""
 
 
 class Gate:
@@ -34,7 +47,8 @@ class Gate:
         self._opens_at = 0.0
         self._refusals = 0
         self._closings = 0
-        self._scouts = 0
+        self._answers = self._pauses.open_from
+        self._ahead: set[_Turn] = set()
         self._changed = anyio.Event()
 
     @property
@@ -45,55 +59,69 @@ class Gate:
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """Wait for the gate; what the block raises decides whether it closes."""
-        await self._passed()
-        closings = self._closings
+        turn = await self._passed()
         try:
             yield
         except Throttled as error:
-            self._close(error.retry_after_s, closings)
-            raise
-        except BaseException:  # a connection that broke tells nothing of the host's load: the next one goes first
-            self._tell_others()
+            self._close(turn, error.retry_after_s)
             raise
         else:
-            self._open(closings)
+            self._answered(turn)
+        finally:  # a connection that broke tells nothing of the host's load: the next one goes in its place
+            self._ahead.discard(turn)
+            self._tell_others()
 
-    async def _passed(self) -> None:
-        while self._refusals:
-            now = anyio.current_time()
-            if now < self._opens_at:
-                await anyio.sleep(self._opens_at - now)
-            elif not self._scouts:
-                self._scouts += 1
-                return
-            else:
-                changed = self._changed
-                with anyio.move_on_after(self._pauses.scout_s) as waited:
-                    await changed.wait()
-                if waited.cancelled_caught:  # no answer: one more goes
-                    self._scouts = 0
+    async def _passed(self) -> _Turn:
+        while (until := self._shut_until()) is not None:
+            changed = self._changed
+            with anyio.CancelScope(deadline=until):
+                await changed.wait()
+        turn = _Turn(closings=self._closings, late_at=anyio.current_time() + self._pauses.scout_s)
+        if self._is_careful:
+            self._ahead.add(turn)
+        return turn
 
-    def _open(self, closings: int) -> None:
-        """Answers to what was sent before the last refusal say nothing about now."""
-        if closings == self._closings:
+    @property
+    def _is_careful(self) -> bool:
+        return self._answers < self._pauses.open_from
+
+    def _shut_until(self) -> float | None:
+        """When to look again; None: one more may go. There is room for one more than have been answered."""
+        now = anyio.current_time()
+        if self._refusals and now < self._opens_at:
+            return self._opens_at
+        awaited = [one.late_at for one in self._ahead if now < one.late_at]
+        return min(awaited) if self._is_careful and len(awaited) > self._answers else None
+
+    def _answered(self, turn: _Turn) -> None:
+        """An answer to what was sent before the last refusal says nothing about now, nor does one that came within a
+        pause which somebody sent before has been told to make.
+        """
+        if turn.closings == self._closings and anyio.current_time() >= self._opens_at:
             self._refusals = 0
-        self._tell_others()
+            self._answers += 1
 
-    def _close(self, wish_s: float | None, closings: int) -> None:
-        """Refusals of what was sent together count once; the longest wish stands."""
-        if closings == self._closings:
+    def _close(self, turn: _Turn, wish_s: float | None) -> None:
+        """Refusals of what was sent together count once; the longest wish stands. What is heard of them after an answer
+        is old news.
+        """
+        if turn.closings == self._closings:
             self._refusals += 1
             self._closings += 1
+            self._answers = 0
+            self._ahead.clear()
+        elif not self._refusals:
+            return
         self._opens_at = max(self._opens_at, anyio.current_time() + self._pause_s(wish_s))
-        self._tell_others()
 
     def _pause_s(self, wish_s: float | None) -> float:
-        if wish_s is not None:
-            return min(wish_s, self._pauses.longest_wish_s)
-        return full_jitter_s(self._refusals - 1, first_s=self._pauses.first_s, longest_s=self._pauses.longest_s)
+        """A wish for hardly any pause, made again and again, is no leave to ask without one."""
+        own_s = full_jitter_s(self._refusals - 1, first_s=self._pauses.first_s, longest_s=self._pauses.longest_s)
+        if wish_s is None:
+            return own_s
+        return min(max(wish_s, 0.0 if wish_s >= self._pauses.first_s else own_s), self._pauses.longest_wish_s)
 
     def _tell_others(self) -> None:
-        self._scouts = 0
         self._changed.set()
         self._changed = anyio.Event()
 

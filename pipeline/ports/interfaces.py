@@ -6,7 +6,7 @@ Every method may be repeated safely, but for ``Scenario.generate``. Foreign exce
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, TypeVarTuple
@@ -194,6 +194,31 @@ class Delivery:
     delivered_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadEntry:
+    """A picture that a service has."""
+
+    sha256: str
+    copy: int
+    asset_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restoration:
+    """What a rebuild found out; put into a ledger as one."""
+
+    service: str
+    project: str
+    items: Sequence[ItemRecord] = ()
+    """They take the place of what the ledger has under their keys."""
+    jobs: Mapping[str, str] = field(default_factory=dict)
+    """By job id: the key of the item that it was made for."""
+    deliveries: Sequence[Delivery] = ()
+    uploads: Sequence[UploadEntry] = ()
+    detail: str = ""
+    """For the items' histories: where it comes from."""
+
+
 class Ledger(Protocol):
     """The durable record of every intent and outcome. A method returns when its row is committed."""
 
@@ -229,6 +254,10 @@ class Ledger(Protocol):
 
     async def record_upload(self, *, service: str, project: str, sha256: str, copy: int, asset_id: str) -> None: ...
 
+    async def other_copy(self, *, service: str, project: str, sha256: str, copy: int, asset_id: str) -> int | None:
+        """The number of another copy of this picture for which the asset stands already; None when there is none."""
+        ...
+
     async def forget_uploads(self, *, service: str, project: str, asset_ids: Sequence[str]) -> None: ...
 
     async def quote(self, *, service: str, project: str, model: str, params: Mapping[str, Any]) -> Quote | None:
@@ -248,6 +277,18 @@ class Ledger(Protocol):
         ...
 
     async def forget_delivery(self, output: str, alias: Alias) -> None: ...
+
+    async def restore(self, found: Restoration) -> None:
+        """Put in what a rebuild found: all of it or nothing. Jobs, deliveries and uploads that are there stay."""
+        ...
+
+    async def check(self) -> None:
+        """Read all of it.
+
+        Raises:
+            DatabaseDamaged: it cannot be read whole (``pipeline.ports.sqlite``).
+        """
+        ...
 
     async def picture(self, path: Path, *, size_bytes: int, mtime_ns: int, inode: int) -> Picture | None:
         """What an earlier probe found, if the file is unchanged since."""

@@ -10,14 +10,21 @@ from typing import Any, Self
 
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline.domain.errors import LocalIoError
 from pipeline.domain.items import Alias, ItemRecord, OutputFile, Picture
 from pipeline.domain.jobs import Quote
 from pipeline.domain.lifecycle import Event, State, advance
-from pipeline.ports.interfaces import Delivery, Now
-from pipeline.ports.sqlite import Connection, Database, Migration, Row
+from pipeline.ports.interfaces import Delivery, Now, Restoration
+from pipeline.ports.sqlite import Connection, Database, DatabaseDamaged, Migration, Row
 
 LEDGER_FILE = "ledger.sqlite3"
+
+REBUILD = (
+    "`mvmesh reconcile MANIFEST --rebuild` makes it anew, from the delivered files and the service's job list; "
+    "what is damaged is kept"
+)
+
+RESTORED = "restored"
+"""In an item's history, where no event of the life cycle led to a state but a rebuild."""
 
 MIGRATIONS = (
     Migration(
@@ -103,9 +110,10 @@ class SqliteLedger:
         """Open or create the ledger file.
 
         Raises:
-            LocalIoError: not to be opened, damaged, or written by a newer version.
+            DatabaseDamaged: no SQLite file, or not a whole one.
+            LocalIoError: not to be opened, or written by a newer version.
         """
-        return cls(await Database.open(path, MIGRATIONS), now)
+        return cls(await Database.open(path, MIGRATIONS, mend=REBUILD), now)
 
     async def close(self) -> None:
         await self._database.close()
@@ -127,7 +135,7 @@ class SqliteLedger:
 
     async def items(self, keys: Sequence[str] | None = None) -> list[ItemRecord]:
         if keys is None:
-            return await self._database.read(lambda it: [_load(row) for row in it.execute("SELECT record FROM items")])
+            return await self._database.read(lambda it: [_load(row) for row in _all(it, "SELECT record FROM items")])
         return await self._database.read(lambda connection: _by_keys(connection, keys))
 
     async def advance(self, key: str, event: Event, *, detail: str = "", **changes: Any) -> ItemRecord:
@@ -162,7 +170,7 @@ class SqliteLedger:
         )
 
         def work(connection: Connection) -> dict[str, Mapping[str, Any]]:
-            found = {row["job_id"]: _load(row) for row in connection.execute(query, (json.dumps(list(job_ids)),))}
+            found = {row["job_id"]: _load(row) for row in _all(connection, query, (json.dumps(list(job_ids)),))}
             return {job_id: one.inputs if one.job_id == job_id else {} for job_id, one in found.items()}
 
         return await self._database.read(work)
@@ -184,6 +192,13 @@ class SqliteLedger:
         await self._execute(
             "INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?, ?)", (service, project, sha256, copy, asset_id)
         )
+
+    async def other_copy(self, *, service: str, project: str, sha256: str, copy: int, asset_id: str) -> int | None:
+        query = (
+            "SELECT copy FROM uploads WHERE service = ? AND project = ? AND sha256 = ? AND asset_id = ? AND copy != ?"
+        )
+        row = await self._first(query, (service, project, sha256, asset_id, copy))
+        return row["copy"] if row else None
 
     async def forget_uploads(self, *, service: str, project: str, asset_ids: Sequence[str]) -> None:
         def work(connection: Connection) -> None:
@@ -209,7 +224,7 @@ class SqliteLedger:
 
     async def deliveries(self, output: str) -> list[Delivery]:
         query = "SELECT * FROM deliveries WHERE output = ? ORDER BY set_id, variant, copy"
-        return await self._database.read(lambda it: [_delivery(row) for row in it.execute(query, (output,))])
+        return await self._database.read(lambda it: [_delivery(row) for row in _all(it, query, (output,))])
 
     async def delivery(self, output: str, alias: Alias) -> Delivery | None:
         query = "SELECT * FROM deliveries WHERE output = ? AND set_id = ? AND variant = ? AND copy = ?"
@@ -217,26 +232,40 @@ class SqliteLedger:
         return _delivery(row) if row else None
 
     async def record_delivery(self, delivery: Delivery) -> None:
-        alias = delivery.alias
-        await self._execute(
-            "INSERT OR REPLACE INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                delivery.output,
-                alias.set_id,
-                alias.variant,
-                alias.copy,
-                delivery.key,
-                delivery.held,
-                _FILES.dump_json(tuple(delivery.files)).decode(),
-                delivery.delivered_at.isoformat(),
-            ),
-        )
+        await self._execute("INSERT OR REPLACE INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", _columns(delivery))
 
     async def forget_delivery(self, output: str, alias: Alias) -> None:
         await self._execute(
             "DELETE FROM deliveries WHERE output = ? AND set_id = ? AND variant = ? AND copy = ?",
             (output, alias.set_id, alias.variant, alias.copy),
         )
+
+    async def restore(self, found: Restoration) -> None:
+        at = self._now()
+
+        def work(connection: Connection) -> None:
+            for record in found.items:
+                _replace(connection, _changed(record, {"updated_at": at}), found.detail)
+            connection.executemany("INSERT OR IGNORE INTO jobs (job_id, key) VALUES (?, ?)", found.jobs.items())
+            connection.executemany(
+                "INSERT OR IGNORE INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", map(_columns, found.deliveries)
+            )
+            connection.executemany(
+                "INSERT OR IGNORE INTO uploads VALUES (?, ?, ?, ?, ?)",
+                [(found.service, found.project, one.sha256, one.copy, one.asset_id) for one in found.uploads],
+            )
+
+        await self._database.write(work)
+
+    async def check(self) -> None:
+        await self._database.check()
+        try:
+            await self.items()
+            await self._database.read(lambda it: [_delivery(row) for row in _all(it, "SELECT * FROM deliveries")])
+        except ValueError as error:
+            raise DatabaseDamaged(
+                f"{self._database.path} is damaged: a row in it cannot be read", mend=REBUILD
+            ) from error
 
     async def picture(self, path: Path, *, size_bytes: int, mtime_ns: int, inode: int) -> Picture | None:
         query = "SELECT picture FROM pictures WHERE path = ? AND size_bytes = ? AND mtime_ns = ? AND inode = ?"
@@ -269,10 +298,38 @@ def _load(row: Row) -> ItemRecord:
     try:
         return _RECORD.validate_json(row["record"])
     except ValidationError as error:
-        raise LocalIoError(
+        raise DatabaseDamaged(
             f"the ledger is damaged: a record in it cannot be read ({error.errors()[0]['msg']}: {row['record'][:80]})",
-            mend="restore it from a backup; move it away only knowingly",
+            mend=REBUILD,
         ) from error
+
+
+def _replace(connection: Connection, record: ItemRecord, detail: str) -> None:
+    """Put a record in the place of what stands under its key."""
+    found = _by_keys(connection, [record.key])
+    before = found[0].state if found else State.PLANNED
+    connection.execute(
+        "INSERT INTO items VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state, record = excluded.record",
+        (record.key, record.state, _dump(record)),
+    )
+    connection.execute(
+        "INSERT INTO history (key, before, event, after, detail, at) VALUES (?, ?, ?, ?, ?, ?)",
+        (record.key, before, RESTORED, record.state, detail, str(record.updated_at)),
+    )
+
+
+def _columns(delivery: Delivery) -> tuple[Any, ...]:
+    alias = delivery.alias
+    return (
+        delivery.output,
+        alias.set_id,
+        alias.variant,
+        alias.copy,
+        delivery.key,
+        delivery.held,
+        _FILES.dump_json(tuple(delivery.files)).decode(),
+        delivery.delivered_at.isoformat(),
+    )
 
 
 def _changed(record: ItemRecord, changes: Mapping[str, Any]) -> ItemRecord:
@@ -285,13 +342,19 @@ def _one(connection: Connection, key: str) -> Row:
     return row
 
 
+def _all(connection: Connection, query: str, values: Sequence[Any] = ()) -> list[Row]:
+    """All rows at once: a query that an unreadable row breaks off would hold the file open."""
+    with closing(connection.execute(query, tuple(values))) as rows:
+        return rows.fetchall()
+
+
 def _by_keys(connection: Connection, keys: Sequence[str]) -> list[ItemRecord]:
     found = []
     for start in range(0, len(keys), _KEYS_A_QUERY):
         some = keys[start : start + _KEYS_A_QUERY]
         marks = ", ".join("?" * len(some))
         query = f"SELECT record FROM items WHERE key IN ({marks})"  # noqa: S608 - only question marks are put in
-        found += [_load(row) for row in connection.execute(query, some)]
+        found += [_load(row) for row in _all(connection, query, some)]
     return found
 
 

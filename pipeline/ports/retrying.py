@@ -6,6 +6,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
+import anyio
 import stamina
 from stamina.instrumentation import set_on_retry_hooks
 
@@ -29,16 +30,20 @@ class Tries:
     tell: Callable[[TryAgain], None] = lambda _: None
     """Hears of every failed try that another one follows."""
 
-    def wait(self, error: Exception, tried: int) -> bool | float:
+    def wait(self, error: Exception, tried: int, *, elapsed_s: float) -> bool | float:
         """How long to wait after ``error`` ended try number ``tried``; False: it is not tried again."""
-        if not isinstance(error, _REPEATED):
+        if not isinstance(error, _REPEATED) or tried >= self.attempts:
             return False
-        if error.retry_after_s is not None and error.retry_after_s > self.total_s:
+        pause_s = self._pause_s(error.retry_after_s, tried)
+        if elapsed_s + pause_s > self.total_s:
             return False
         self.tell(error)
-        if error.retry_after_s is not None:
-            return error.retry_after_s + full_jitter_s(0, first_s=self.first_wait_s, longest_s=self.longest_wait_s)
-        return full_jitter_s(tried - 1, first_s=self.first_wait_s, longest_s=self.longest_wait_s)
+        return pause_s
+
+    def _pause_s(self, wish_s: float | None, tried: int) -> float:
+        """The other side's wish and a little more, for it told others the same."""
+        jitter_s = full_jitter_s(0 if wish_s else tried - 1, first_s=self.first_wait_s, longest_s=self.longest_wait_s)
+        return (wish_s or 0.0) + jitter_s
 
 
 PATIENT = Tries()
@@ -51,13 +56,15 @@ set_on_retry_hooks(())
 async def persist(what: str, call: Callable[[], Awaitable[T]], tries: Tries) -> T:
     """The result of ``call``, which is tried again after ConnectionLost, NeverSent, Throttled and ServiceFault.
 
+    The bounds are held here: stamina's own ask the machine's clock, not the flow's, and begin a try after them.
+
     Raises:
         ServiceUnreachable: the last try failed, too, or the other side wishes a longer pause than all tries may take.
     """
+    began, tried = anyio.current_time(), 0
     attempts = stamina.retry_context(
-        on=lambda error: tries.wait(error, tried), attempts=tries.attempts, timeout=tries.total_s
+        on=lambda error: tries.wait(error, tried, elapsed_s=anyio.current_time() - began), attempts=None, timeout=None
     )
-    tried = 0
     try:
         async for attempt in attempts:
             tried = attempt.num

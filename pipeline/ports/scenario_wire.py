@@ -154,9 +154,14 @@ class _AssetProperties(Wire):
     face_count: float | None = None
 
 
+class _AssetMetadata(Wire):
+    name: str | None = None
+
+
 class _Asset(Wire):
     id: Id
     url: str
+    metadata: _AssetMetadata | None = None
     kind: str | None = None
     mime_type: str | None = None
     source: str | None = None
@@ -167,6 +172,7 @@ class _Asset(Wire):
         return Asset(
             asset_id=self.id,
             url=self.url,
+            name=(self.metadata.name or "") if self.metadata else "",
             kind=self.kind or "",
             media_type=self.mime_type or "",
             source=self.source or "",

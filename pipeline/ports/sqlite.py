@@ -1,12 +1,17 @@
 """SQLite, once for the ledger and the service's job store: one connection, group commit, ordered migrations.
 
 The only importer of sqlite3. Durability: WAL with synchronous=FULL, so a method that returned has its rows on the disk.
+
+A file that stands at its path is a whole database: it is made under another name. While somebody may have committed to
+the log beside it (``NAME-wal``), the file says so in its header (``_IN_USE``); one that says so without a log has lost
+its last commits, and SQLite alone would not notice.
 """
 
 import errno
+import secrets
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
@@ -15,10 +20,18 @@ import anyio
 from anyio import CancelScope, to_thread
 
 from pipeline.domain.errors import LocalIoError
+from pipeline.ports.storage import sync_folder
 
 T = TypeVar("T")
 Connection = sqlite3.Connection
 Row = sqlite3.Row
+
+_IN_USE = 1
+"""``PRAGMA user_version`` from the first write on, until the database is closed in peace; else 0."""
+
+
+class DatabaseDamaged(LocalIoError):
+    """The file is no database, or no whole one any more: opening it again will not help."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,20 +55,28 @@ class _Request(Generic[T]):
 class Database:
     """One SQLite file. Writes that arrive while another commits share the next transaction (group commit)."""
 
-    def __init__(self, path: Path, connection: Connection) -> None:
+    def __init__(self, path: Path, connection: Connection, *, mend: str) -> None:
         self.path = path
+        self._mend = mend
         self._connection = connection
         self._gate = anyio.Lock()
         self._waiting: list[_Request[Any]] = []
 
     @classmethod
-    async def open(cls, path: Path, migrations: Sequence[Migration]) -> Self:
-        """Open or create the file and bring its schema up to date.
+    async def open(
+        cls,
+        path: Path,
+        migrations: Sequence[Migration],
+        *,
+        mend: str = "restore it from a backup; move it away only knowingly",
+    ) -> Self:
+        """Open or create the file and bring its schema up to date. ``mend`` is what to do should it be damaged.
 
         Raises:
-            LocalIoError: not to be opened or written, damaged, or written by a newer version.
+            DatabaseDamaged: no SQLite file, or not a whole one.
+            LocalIoError: not to be opened or written, or written by a newer version.
         """
-        return cls(path, await to_thread.run_sync(_open, path, tuple(migrations)))
+        return cls(path, await to_thread.run_sync(_open, path, tuple(migrations), mend), mend=mend)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` in a transaction; returns when it is committed. An error in it undoes its own part alone."""
@@ -79,10 +100,20 @@ class Database:
                 result = await to_thread.run_sync(self._translated, work)
         return result
 
+    async def check(self) -> None:
+        """Look at every page of the file.
+
+        Raises:
+            DatabaseDamaged: what SQLite has against it.
+        """
+        complaint = await self.read(_first_complaint)
+        if complaint:
+            raise DatabaseDamaged(f"{self.path} is damaged ({complaint})", mend=self._mend)
+
     async def close(self) -> None:
         with CancelScope(shield=True):
             async with self._gate:
-                await to_thread.run_sync(self._connection.close)
+                await to_thread.run_sync(_close, self._connection)
 
     async def _commit_waiting(self) -> None:
         batch, self._waiting = self._waiting, []
@@ -94,9 +125,12 @@ class Database:
     def _commit(self, batch: list[_Request[Any]]) -> None:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
+            is_first = _marked_in_use(self._connection)
             for request in batch:
                 self._attempt(request)
             self._connection.execute("COMMIT")
+            if is_first:
+                _bring_to_file(self._connection)
         except Exception as error:  # noqa: BLE001 - handed to everyone whose work was in the transaction
             self._abandon(batch, error)
         finally:
@@ -111,12 +145,12 @@ class Database:
             if not self._connection.in_transaction:  # the disk is full: SQLite has rolled back everything
                 raise
             self._connection.execute("ROLLBACK TO one")
-            request.error = _translate(error, self.path) if isinstance(error, sqlite3.Error) else error
+            request.error = _translate(error, self.path, self._mend) if isinstance(error, sqlite3.Error) else error
         self._connection.execute("RELEASE one")
 
     def _abandon(self, batch: list[_Request[Any]], error: Exception) -> None:
         for request in batch:
-            request.error = _translate(error, self.path) if isinstance(error, sqlite3.Error) else error
+            request.error = _translate(error, self.path, self._mend) if isinstance(error, sqlite3.Error) else error
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 
@@ -124,27 +158,102 @@ class Database:
         try:
             return work(self._connection)
         except sqlite3.Error as error:
-            raise _translate(error, self.path) from error
+            raise _translate(error, self.path, self._mend) from error
 
 
-def _open(path: Path, migrations: tuple[Migration, ...]) -> Connection:
+def _open(path: Path, migrations: tuple[Migration, ...], mend: str) -> Connection:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+        if not path.exists():
+            _create(path, migrations)
+        if path.stat().st_size == 0:
+            raise DatabaseDamaged(f"{path} is empty, expected a database", mend=mend)
+        connection = _connected(path) or _connected(path)  # looked at twice: its user may just have come, or left
+        if connection is None:
+            raise DatabaseDamaged(f"{path} has lost {_log(path).name}: what was committed last is missing", mend=mend)
     except (OSError, sqlite3.Error) as error:
-        raise _translate(error, path) from error
+        raise _translate(error, path, mend) from error
     try:
-        connection.row_factory = sqlite3.Row
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
         _migrate(connection, path, migrations)
     except sqlite3.Error as error:
         connection.close()
-        raise _translate(error, path) from error
+        raise _translate(error, path, mend) from error
     except LocalIoError:
         connection.close()
         raise
     return connection
+
+
+def _create(path: Path, migrations: tuple[Migration, ...]) -> None:
+    """Make the file, unless somebody else has made it meanwhile: theirs stands."""
+    new = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
+    try:
+        with closing(sqlite3.connect(new, isolation_level=None)) as connection:
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA journal_mode=MEMORY")  # what a crash leaves here is never read
+            _migrate(connection, new, migrations)
+        _place(new, path)
+    finally:
+        new.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def _place(new: Path, path: Path) -> None:
+    """Give the file its name, never over another. Where there are no hard links (FAT), a look has to do."""
+    try:
+        path.hardlink_to(new)
+    except OSError:
+        if not path.exists():
+            new.rename(path)
+
+
+def _connected(path: Path) -> Connection | None:
+    """A connection; None when the file's last commits are gone with its log."""
+    has_log = _log(path).exists()
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+    try:
+        connection.row_factory = sqlite3.Row
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+        if has_log or not _is_in_use(connection):
+            return connection
+    except BaseException:
+        connection.close()
+        raise
+    connection.close()
+    return None
+
+
+def _log(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
+def _is_in_use(connection: Connection) -> bool:
+    return bool(connection.execute("PRAGMA user_version").fetchone()[0] == _IN_USE)
+
+
+def _marked_in_use(connection: Connection) -> bool:
+    """Mark the database within the transaction; whether it was not marked before."""
+    if _is_in_use(connection):
+        return False
+    connection.execute(f"PRAGMA user_version = {_IN_USE}")
+    return True
+
+
+def _bring_to_file(connection: Connection) -> None:
+    """Bring the mark from the log to the file. What was committed is safe either way."""
+    with suppress(sqlite3.Error):
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+
+def _close(connection: Connection) -> None:
+    """The last to close takes the log away, and says before that it is not missed. On a disk that cannot be written the
+    log stays.
+    """
+    with suppress(sqlite3.Error):
+        if _is_in_use(connection):
+            connection.execute("PRAGMA user_version = 0")
+    connection.close()
 
 
 def _migrate(connection: Connection, path: Path, migrations: tuple[Migration, ...]) -> None:
@@ -177,13 +286,23 @@ def _apply(connection: Connection, migration: Migration) -> None:
         raise
 
 
-def _translate(error: OSError | sqlite3.Error, path: Path) -> LocalIoError:
-    if isinstance(error, sqlite3.DatabaseError) and "malformed" in str(error):
-        return LocalIoError(
-            f"{path} is damaged ({error})", mend="restore it from a backup; move it away only knowingly"
-        )
-    if isinstance(error, sqlite3.DatabaseError) and "not a database" in str(error):
-        return LocalIoError(f"{path} is no SQLite file ({error})", mend="name another state folder, or move it away")
+def _first_complaint(connection: Connection) -> str:
+    with closing(connection.execute("PRAGMA quick_check(1)")) as rows:
+        said = str(rows.fetchone()[0])
+    return "" if said == "ok" else " ".join(said.split())
+
+
+_DAMAGES = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_NOTADB})
+_CODE_MASK = 0xFF
+"""The primary part of an extended result code (https://www.sqlite.org/rescode.html)."""
+
+
+def _translate(error: OSError | sqlite3.Error, path: Path, mend: str) -> LocalIoError:
+    code = getattr(error, "sqlite_errorcode", 0) & _CODE_MASK
+    if code == sqlite3.SQLITE_NOTADB:
+        return DatabaseDamaged(f"{path} is no SQLite file ({error})", mend=mend)
+    if code in _DAMAGES or "unsupported file format" in str(error):
+        return DatabaseDamaged(f"{path} is damaged ({error})", mend=mend)
     if "disk is full" in str(error) or getattr(error, "errno", None) == errno.ENOSPC:
         return LocalIoError(f"the disk that holds {path} is full", mend="make room, then run the same command again")
     return LocalIoError(f"{path} cannot be used: {error}", mend="check that the folder exists and may be written")

@@ -25,6 +25,9 @@ _WINDOWS_PATH_MAX = 259
 _WINDOWS_LOCKED = (32, 33)
 """ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION."""
 
+_NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EACCES})
+"""How some network file systems say that they do not sync folders."""
+
 _MENDS = {
     errno.ENOSPC: "free some space on that disk, then run again: what is finished stays",
     errno.EDQUOT: "your quota on that disk is used up; free some space, then run again",
@@ -34,6 +37,7 @@ _MENDS = {
     errno.EISDIR: "a folder stands where a file is expected; move it away",
     errno.ENOTDIR: "a file stands where a folder is expected; move it away",
     errno.EEXIST: "something else stands where a folder is expected; move it away",
+    errno.ELOOP: "symbolic links lead in a circle; remove them",
     errno.ENAMETOOLONG: "choose shorter folder names, or an `id` for the set",
     errno.ENOENT: "something else removed it; let no other program work in the output folder",
 }
@@ -177,8 +181,9 @@ def _reserved(folder: Path, name: str) -> Path:
 def _remove(paths: tuple[Path, ...]) -> None:
     for path in paths:
         with local_errors("removed", path):
-            with suppress(NotADirectoryError):
-                path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError, NotADirectoryError):
+                path.unlink()
+                sync_folder(path.parent)  # what the ledger forgets next must not come back with a power cut
             _remove_empty(path.parent)
 
 
@@ -209,8 +214,8 @@ def _move(source: Path, target: Path) -> None:
             shutil.copyfileobj(original, file)
         source.unlink()
     else:
-        _sync_folder(target.parent)
-    _sync_folder(source.parent)
+        sync_folder(target.parent)
+    sync_folder(source.parent)
 
 
 @contextmanager
@@ -231,7 +236,7 @@ def _new_file(target: Path) -> Iterator[BinaryIO]:
         with suppress(OSError):
             part.unlink(missing_ok=True)
         raise
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
 def _make_folder(folder: Path) -> None:
@@ -239,7 +244,7 @@ def _make_folder(folder: Path) -> None:
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for one in reversed(missing):
-        _sync_folder(one.parent)
+        sync_folder(one.parent)
 
 
 def _sync_file(path: Path) -> None:
@@ -247,13 +252,15 @@ def _sync_file(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in this folder outlast a power cut, where the system can."""
+def sync_folder(folder: Path) -> None:
+    """Make a rename in this folder outlast a power cut, where the system can. That the disk failed is an error."""
     if os.name == "nt":
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
-        with suppress(OSError):  # some network file systems refuse to sync folders
-            os.fsync(handle)
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
     finally:
         os.close(handle)

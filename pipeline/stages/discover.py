@@ -19,12 +19,12 @@ from pipeline.domain.grouping import Grouped, group_flat, group_folder, group_ma
 from pipeline.domain.items import Finding, ImageSet
 from pipeline.domain.manifest import Manifest, SetEntry
 from pipeline.domain.naming import identity
+from pipeline.domain.patterns import matcher
 from pipeline.ports.folders import (
     Glob,
     Listing,
     existing,
     list_folder,
-    matcher,
     matching_folders,
     nearest_folder,
     read_glob,

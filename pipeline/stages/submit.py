@@ -17,7 +17,7 @@ CLOCK_SKEW = timedelta(minutes=5)
 LOOK_BACK = timedelta(days=1)
 """How far before the attempt the list is asked for: however wrong a clock is, the echo tells jobs apart."""
 
-_DATE_STEP = timedelta(seconds=1)
+DATE_STEP = timedelta(seconds=1)
 """An HTTP date has whole seconds."""
 
 _PAGES = 200
@@ -127,7 +127,7 @@ class _Seen:
         """The service said the time at some moment between our question and its answer."""
         if page.told_at is not None:
             self.behind = answered_at - page.told_at
-            self.ahead = page.told_at + _DATE_STEP - asked_at
+            self.ahead = page.told_at + DATE_STEP - asked_at
 
     def hear_jobs(self, jobs: Iterable[Job], known: Mapping[str, Mapping[str, Any]]) -> None:
         for job in jobs:
@@ -211,6 +211,16 @@ def _may_be(job: Job, one: LostSubmission, seen: _Seen, patience: Patience) -> b
     first = one.submitting_at - seen.behind - CLOCK_SKEW
     last = one.lost_at + seen.ahead + CLOCK_SKEW + timedelta(seconds=patience.settle_s)
     return job.created_at is None or first <= job.created_at <= last
+
+
+def differences(echo: Mapping[str, Any], inputs: Mapping[str, Any]) -> list[str]:
+    """In words, what a job's echo has other than these inputs; empty where it echoes them."""
+    further = {view.field: None for view in View if echo.get(view.field) and view.field not in inputs}
+    return [
+        f"{name} is {echo.get(name, 'not told')}, was sent as {'nothing' if value is None else value}"
+        for name, value in {**inputs, **further}.items()
+        if echo.get(name) != value
+    ]
 
 
 def _echoes(echo: Mapping[str, Any], inputs: Mapping[str, Any]) -> bool:

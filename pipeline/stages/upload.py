@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.domain.asset_names import asset_name
 from pipeline.domain.items import Picture
 from pipeline.domain.views import View
 from pipeline.ports.interfaces import Gallery, Images, Scenario
 
 
-async def upload(picture: Picture, view: View, *, images: Images, scenario: Scenario, gallery: Gallery) -> str:
+async def upload(
+    picture: Picture, view: View, *, copy: int, images: Images, scenario: Scenario, gallery: Gallery
+) -> str:
     """Send one picture and return its asset id. Repeating it costs nothing but a second asset.
 
     Raises:
@@ -17,10 +20,7 @@ async def upload(picture: Picture, view: View, *, images: Images, scenario: Scen
     """
     data, media_type = await images.prepare(picture)
     return await scenario.create_asset(
-        name=f"{view.value}-{picture.sha256[:12]}",
-        data=data,
-        media_type=media_type,
-        gallery=gallery,
+        name=asset_name(view, picture, copy), data=data, media_type=media_type, gallery=gallery
     )
 
 

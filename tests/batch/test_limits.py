@@ -158,11 +158,11 @@ async def test_refused_credentials_end_the_run_and_nothing_is_charged_or_lost(wo
 async def test_a_front_that_the_service_refuses_stops_nobody_else(world: World) -> None:
     for set_id in "abc":
         world.add(set_id)
-    bad = hashlib.sha256((world.folder / "sets/a/front.png").read_bytes()).hexdigest()[:12]
+    bad = hashlib.sha256((world.folder / "sets/a/front.png").read_bytes()).hexdigest()[:32]
 
     class RefusesOne(Wrapped):
         async def create_asset(self, *, name: str, **rest: Any) -> str:
-            if name == f"front-{bad}":
+            if name == f"front-{bad}-1":
                 raise RequestRefused("400: no such picture")
             return await self._scenario.create_asset(name=name, **rest)
 

@@ -300,3 +300,16 @@ def loaded_or_refused(text: str) -> None:
         return
     assert told
     assert all(line.startswith(f"{FILE}:") for line in told)
+
+
+@pytest.mark.parametrize("said", ["22:00-06:00", '"22:00-06:00"', "9:00 - 17:30"])
+def test_a_window_may_stand_in_the_manifest(said: str) -> None:
+    window = load(HEAD + SETS + f"limits: {{window: {said}}}\n").limits.window
+    assert str(window) in {"22:00-06:00", "09:00-17:30"}
+
+
+@pytest.mark.parametrize("said", ["22-6", "7", "[1]", '"24:00-06:00"', '"05:00-05:00"'])
+def test_what_is_no_window(said: str) -> None:
+    (line,) = problems(HEAD + SETS + f"limits: {{window: {said}}}\n")
+    assert "limits.window: found" in line
+    assert "such as 22:00-06:00" in line

@@ -19,7 +19,7 @@ sets:
   - {path: assets/flat, pattern: "{set}_{view}"}
   - {path: helmet, id: hero, params: {faceCount: 1200000}, copies: 2, views: {front: F.png}}
 variants: [{name: pbr, params: {enablePbr: true}}]
-limits: {in_flight: auto, uploads: 8, max_duration: 6h}
+limits: {in_flight: auto, uploads: 8, max_duration: 6h, window: "22:00-06:00"}
 budget: {max_cu: 5000}
 uncertain: {policy: reconcile, settle: 60s, believe_after: 1h30m}
 previews: true

@@ -154,6 +154,7 @@ class Service:
             "mimeType": "model/gltf-binary",
             "source": "img23d",
             "properties": {"size": 1234, "faceCount": 40000.0, "new": None},
+            "metadata": {"kind": "3d", "name": f"{asset_id}.glb"},
             "status": "success",
         }
 

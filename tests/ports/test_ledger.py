@@ -10,8 +10,9 @@ from pipeline.domain.items import Alias, ItemRecord, MeshFacts, OutputFile, Pict
 from pipeline.domain.jobs import Quote
 from pipeline.domain.lifecycle import Event, IllegalTransition, State
 from pipeline.domain.views import View
-from pipeline.ports.interfaces import Delivery
+from pipeline.ports.interfaces import Delivery, Restoration, UploadEntry
 from pipeline.ports.ledger import SqliteLedger
+from pipeline.ports.sqlite import DatabaseDamaged
 
 pytestmark = pytest.mark.anyio
 
@@ -213,9 +214,61 @@ async def test_a_picture_is_known_as_long_as_its_file_is_the_same(ledger):
 async def test_a_record_that_cannot_be_read_is_a_damaged_ledger(ledger):
     await ledger.open_item(record())
     await ledger._database.write(lambda it: it.execute("UPDATE items SET record = '{\"key\": 1}'") and None)
-    with pytest.raises(LocalIoError, match="ledger is damaged") as raised:
-        await ledger.items()
-    assert "backup" in raised.value.mend
+    for read in (ledger.items, ledger.check):
+        with pytest.raises(DatabaseDamaged, match="ledger is damaged") as raised:
+            await read()
+        assert "--rebuild" in raised.value.mend
+
+
+async def test_a_delivery_that_cannot_be_read_is_a_damaged_ledger(ledger):
+    await ledger.open_item(record())
+    await ledger.record_delivery(delivery())
+    await ledger.check()
+    await ledger._database.write(lambda it: it.execute("UPDATE deliveries SET files = '{'") and None)
+    with pytest.raises(DatabaseDamaged, match="damaged"):
+        await ledger.check()
+
+
+async def test_what_a_rebuild_found_goes_in_as_one_and_leaves_what_is_there(ledger):
+    await ledger.open_item(record())
+    await moved(ledger, Event.UPLOAD, Event.UPLOADED, Event.INTEND)
+    await ledger.record_upload(**WHERE, sha256="s", copy=1, asset_id="asset_1")
+    found = Restoration(
+        **WHERE,
+        items=[record(state=State.SUBMITTED, job_id="job_1"), record(key="new", state=State.DELIVERED)],
+        jobs={"job_1": "k", "job_0": "k"},
+        deliveries=[delivery(key="new")],
+        uploads=[
+            UploadEntry(sha256="s", copy=1, asset_id="asset_9"),
+            UploadEntry(sha256="s", copy=2, asset_id="asset_2"),
+        ],
+        detail="from the list",
+    )
+    for _ in range(2):
+        await ledger.restore(found)
+        assert (await ledger.item("k")).state is State.SUBMITTED
+        assert await ledger.known_jobs(["job_0", "job_1", "job_2"]) == {"job_0": {}, "job_1": {}}
+        assert [one.key for one in await ledger.deliveries("/out")] == ["new"]
+        assert await ledger.upload(**WHERE, sha256="s", copy=1) == "asset_1"
+        assert await ledger.upload(**WHERE, sha256="s", copy=2) == "asset_2"
+    assert (await ledger.history("k"))[3] == ("restored", "submitted", "from the list")
+    after = await ledger.advance("k", Event.JOB_SUCCEEDED)
+    assert after.state is State.FINISHED
+
+
+async def test_a_restoration_that_cannot_be_made_leaves_nothing_of_itself(ledger):
+    found = Restoration(**WHERE, items=[record()], jobs={"job_1": "an item that is not there"})
+    with pytest.raises(LocalIoError):
+        await ledger.restore(found)
+    assert await ledger.items() == []
+
+
+async def test_an_asset_may_stand_for_one_copy_of_a_picture_alone(ledger):
+    await ledger.record_upload(**WHERE, sha256="s", copy=1, asset_id="asset_1")
+    asked = {**WHERE, "asset_id": "asset_1"}
+    assert await ledger.other_copy(**asked, sha256="s", copy=2) == 1
+    assert await ledger.other_copy(**asked, sha256="s", copy=1) is None
+    assert await ledger.other_copy(**asked, sha256="t", copy=2) is None
 
 
 async def test_many_items_move_at_once(ledger):

@@ -71,3 +71,33 @@ def test_a_file_in_the_place_of_the_folder_is_a_local_error(tmp_path):
     with pytest.raises(LocalIoError, match="cannot be used") as raised, state_lock(tmp_path / "state"):
         pass
     assert "state:" in raised.value.mend
+
+
+WITHOUT_LOCKS = """
+import errno, fcntl, os, sys
+from pathlib import Path
+
+def flock(fd, operation):
+    raise OSError(getattr(errno, sys.argv[2]), os.strerror(getattr(errno, sys.argv[2])))
+
+fcntl.flock = flock
+from pipeline.domain.errors import LocalIoError
+from pipeline.ports.lock import state_lock
+
+try:
+    with state_lock(Path(sys.argv[1])):
+        sys.exit("held")
+except LocalIoError as error:
+    print(error, error.mend)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows locks in another way")
+@pytest.mark.parametrize("answer", ["ENOSYS", "ENOLCK", "EOPNOTSUPP"])
+def test_a_file_system_without_locks_is_refused(tmp_path, answer):
+    """A lock that is no more than a file would outlive a killed run, and a broken one would let two runs pay."""
+    command = [sys.executable, "-W", "error", "-c", WITHOUT_LOCKS, str(tmp_path), answer]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "keeps no locks" in done.stdout
+    assert "`state:`" in done.stdout
+    assert not done.stderr

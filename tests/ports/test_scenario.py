@@ -84,7 +84,7 @@ async def test_assets_come_in_bulk_in_the_order_of_asking(service, connect):
     assert [one.asset_id for one in found] == ["asset_3", "asset_1"]
     first = found[0]
     assert (first.kind, first.media_type, first.source) == ("3d", "model/gltf-binary", "img23d")
-    assert (first.size_bytes, first.face_count) == (1234, 40000)
+    assert (first.name, first.size_bytes, first.face_count) == ("asset_3.glb", 1234, 40000)
     assert len(many) == 450
     assert service.count("get-bulk") == 1 + 3
 

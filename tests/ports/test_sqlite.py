@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from pipeline.domain.errors import LocalIoError
-from pipeline.ports.sqlite import Database, Migration
+from pipeline.ports.sqlite import Database, DatabaseDamaged, Migration
 
 pytestmark = pytest.mark.anyio
 
@@ -171,9 +171,12 @@ async def test_a_migration_that_fails_leaves_the_schema_before_it(tmp_path):
     broken = Migration(name="0002 broken", script="CREATE TABLE more (x);\nINSERT INTO nowhere VALUES (1);\n")
     with pytest.raises(LocalIoError, match="nowhere"):
         await Database.open(path, (FIRST, broken))
+    async with opened(path, FIRST) as database:  # the version before it goes on
+        await database.write(insert("old"))
     async with opened(path, FIRST, SECOND) as database:
         tables = await database.read(lambda it: [row[0] for row in it.execute("SELECT name FROM sqlite_master")])
         assert "more" not in tables
+        assert await database.read(texts) == ["old"]
 
 
 async def test_a_file_of_a_newer_version_is_left_alone(tmp_path):
@@ -189,9 +192,9 @@ async def test_a_file_that_is_no_database_is_named_and_kept(tmp_path):
     path = tmp_path / "x.sqlite3"
     path.write_bytes(b"These are my notes, not yours. " * 100)
     before = path.read_bytes()
-    with pytest.raises(LocalIoError, match="no SQLite file") as raised:
-        await Database.open(path, (FIRST,))
-    assert raised.value.mend
+    with pytest.raises(DatabaseDamaged, match="no SQLite file") as raised:
+        await Database.open(path, (FIRST,), mend="write your notes elsewhere")
+    assert raised.value.mend == "write your notes elsewhere"
     assert path.read_bytes() == before
 
 
@@ -202,10 +205,122 @@ async def test_a_damaged_file_is_named_with_its_mend(tmp_path):
     with path.open("r+b") as file:
         file.seek(4096)
         file.write(b"\xff" * (path.stat().st_size - 4096))
-    with pytest.raises(LocalIoError, match="damaged") as raised:
+    with pytest.raises(DatabaseDamaged, match="damaged") as raised:
         async with opened(path) as database:
             await database.read(texts)
     assert "backup" in raised.value.mend
+
+
+async def test_an_empty_file_is_a_damaged_one(tmp_path):
+    """Not a new one: all that was in it would be made, and paid, again."""
+    path = tmp_path / "x.sqlite3"
+    async with opened(path) as database:
+        await database.write(insert("a"))
+    path.write_bytes(b"")
+    with pytest.raises(DatabaseDamaged, match="is empty"):
+        await Database.open(path, (FIRST,))
+    assert path.read_bytes() == b""
+
+
+@pytest.mark.parametrize("keeps", [100, 4096, 5000, 3 * 4096])
+async def test_a_file_that_was_cut_is_found_out_by_a_look_at_every_page(tmp_path, keeps):
+    path = tmp_path / "x.sqlite3"
+    async with opened(path) as database:
+        await database.write(lambda it: [insert(f"{at:05}" * 100)(it) for at in range(400)] and None)
+    with path.open("r+b") as file:
+        file.truncate(keeps)
+    with pytest.raises(DatabaseDamaged):
+        async with opened(path) as database:
+            await database.check()
+
+
+async def test_a_page_of_rubbish_is_found_out_by_a_look_at_every_page(tmp_path):
+    path = tmp_path / "x.sqlite3"
+    async with opened(path) as database:
+        await database.write(lambda it: [insert(f"{at:05}" * 100)(it) for at in range(400)] and None)
+    with path.open("r+b") as file:
+        file.seek(20 * 4096)
+        file.write(b"\xff" * 4096)
+    async with opened(path) as database:
+        with pytest.raises(DatabaseDamaged, match="is damaged"):
+            await database.check()
+
+
+async def test_a_check_finds_the_damage_that_nobody_has_read_yet(tmp_path):
+    path = tmp_path / "x.sqlite3"
+    async with opened(path) as database:
+        await database.write(lambda it: [insert(f"{at:05}" * 100)(it) for at in range(400)] and None)
+        await database.check()
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size - 4096)
+        file.write(b"\x5a" * 4096)
+    async with opened(path) as database:
+        with pytest.raises(DatabaseDamaged, match="is damaged"):
+            await database.check()
+
+
+def killed_while_open(path, count=3):
+    """A process that wrote and was killed: what it committed last is in the log alone."""
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True) as process:
+        for _ in range(count):
+            process.stdout.readline()
+        process.kill()
+
+
+async def test_a_file_whose_log_is_gone_is_damaged(tmp_path):
+    path = tmp_path / "x.sqlite3"
+    killed_while_open(path)
+    log = path.with_name("x.sqlite3-wal")
+    lost = log.read_bytes()
+    log.unlink()
+    for _ in range(2):  # and stays so
+        with pytest.raises(DatabaseDamaged, match="has lost"):
+            await Database.open(path, (FIRST,))
+    log.write_bytes(lost)
+    async with opened(path) as database:
+        assert len(await database.read(texts)) >= 3
+
+
+async def test_a_copy_of_a_closed_file_needs_no_log(tmp_path):
+    path = tmp_path / "x.sqlite3"
+    killed_while_open(path)
+    async with opened(path) as database:  # a reader comes first: SQLite takes the log in, and away
+        kept = await database.read(texts)
+    assert not path.with_name("x.sqlite3-wal").exists()
+    (tmp_path / "copy.sqlite3").write_bytes(path.read_bytes())
+    async with opened(tmp_path / "copy.sqlite3") as database:
+        assert await database.read(texts) == kept
+        await database.write(insert("more"))
+    async with opened(tmp_path / "copy.sqlite3") as database:
+        assert "more" in await database.read(texts)
+
+
+async def test_a_reader_that_leaves_does_not_unmark_what_is_written_after_it(tmp_path):
+    path = tmp_path / "x.sqlite3"
+    async with opened(path) as database:
+        await database.write(insert("before"))
+        async with opened(path) as reader:
+            assert await reader.read(texts) == ["before"]
+        await database.write(insert("after"))
+        copy = tmp_path / "copy.sqlite3"
+        copy.write_bytes(path.read_bytes())  # as a backup takes it that forgets the log
+        with pytest.raises(DatabaseDamaged, match="has lost"):
+            await Database.open(copy, (FIRST,))
+
+
+async def test_the_file_appears_whole_and_is_never_made_over_another(tmp_path):
+    path = tmp_path / "state" / "x.sqlite3"
+    async with anyio.create_task_group() as tasks:
+
+        async def use(text):
+            async with opened(path) as database:
+                await database.write(insert(text))
+
+        for text in "abcd":
+            tasks.start_soon(use, text)
+    async with opened(path) as database:
+        assert await database.read(texts) == list("abcd")
+    assert [one.name for one in path.parent.iterdir()] == ["x.sqlite3"]
 
 
 async def test_a_place_that_cannot_be_used_is_a_local_error(tmp_path):

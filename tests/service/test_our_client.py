@@ -57,6 +57,7 @@ async def test_a_large_picture_goes_in_parts(service, picture) -> None:
         asset_id = await sent(client, large := picture(size=(1300, 1300), compress_level=0))
         (asset,) = await client.assets([asset_id])
     assert asset.size_bytes == len(large) > 5 * 1024 * 1024
+    assert asset.name == "front.png"
 
 
 async def test_schema_and_limits_are_those_that_are_held_to(service) -> None:

@@ -35,11 +35,16 @@ class Asked(SimulatedService):
 async def test_a_picture_becomes_an_asset_under_a_name_that_tells_nothing_of_the_disk():
     service = Asked()
     asset_id = await upload(
-        FRONT, View.FRONT, images=SimulatedImages(), scenario=service, gallery=Gallery(hide=True, collections=("c",))
+        FRONT,
+        View.FRONT,
+        copy=2,
+        images=SimulatedImages(),
+        scenario=service,
+        gallery=Gallery(hide=True, collections=("c",)),
     )
     assert asset_id == "asset_1"
     assert service.asked_for == {
-        "name": "front-ffffffffffff",
+        "name": f"front-{'f' * 32}-2",
         "data": FRONT.sha256.encode(),
         "media_type": "image/png",
         "gallery": Gallery(collections=("c",)),
@@ -53,7 +58,7 @@ async def test_a_picture_that_changed_since_preflight_is_not_sent():
 
     service = SimulatedService()
     with pytest.raises(PictureRefused):
-        await upload(FRONT, View.FRONT, images=Changed(), scenario=service, gallery=Gallery())
+        await upload(FRONT, View.FRONT, copy=1, images=Changed(), scenario=service, gallery=Gallery())
     assert service.uploads == []
 
 
