@@ -108,9 +108,9 @@ def possible(kind: Kind) -> tuple[Fault, ...]:
         case Kind.FILE:
             return ANY_FILE
         case Kind.GENERATE:
-            return (*ANY_API, Fault.CEILING)
+            return (Fault.CEILING, *ANY_API)
         case Kind.FEED | Kind.LIST:
-            return (*ANY_API, Fault.SHORT)
+            return (Fault.SHORT, *ANY_API)
         case _:
             return ANY_API
 

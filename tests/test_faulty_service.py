@@ -12,7 +12,7 @@ from nights import KEY, SECRET, Night, Service, serving
 
 from pipeline.cli.exit_codes import ExitCode
 
-HURRY = 30.0
+HURRY = 60.0
 LOST = (httpx.RemoteProtocolError, httpx.ReadError, httpx.ReadTimeout)
 
 
@@ -92,7 +92,7 @@ def test_every_fault_is_survived_within_one_run(tmp_path: Path) -> None:
     """One after the other, each followed by a request that goes well."""
     with serving(tmp_path / "service", faults=FaultPlan(), hurry=HURRY, ceiling=8) as service:
         night = Night(folder=tmp_path, service=service)
-        night.prepare(sets=16)
+        night.prepare(sets=20)
         service.arrange(**{kind: [one for fault in survived(kind) for one in (fault, None)] for kind in Kind})
         assert night.run() == ExitCode.OK
         assert set(service.truth()["faults"]) == {fault for kind in Kind for fault in survived(kind)}
