@@ -71,6 +71,8 @@ class Fate(StrEnum):
 UNLUCKY = (Fate.FAILS, Fate.STICKS, Fate.LATE_IDS, Fate.LATE_ASSETS)
 """Fates after which an item can still be delivered, and is to be paid once."""
 
+FAILURES_MAX = 2
+
 ANY_API: tuple[Fault, ...] = (
     Fault.RESET_BEFORE,
     Fault.RESET_AFTER,
@@ -147,8 +149,9 @@ class FaultPlan:
         return _drawn(self.requests.get(kind, {}), chance), chance
 
     def fate(self, content: str, nth: int) -> Fate:
-        """What becomes of the ``nth`` job with these inputs."""
-        return _drawn(self.jobs, self._chance("fate", content, nth)) or Fate.FINE
+        """What becomes of the ``nth`` job with these inputs. Two may fail, not more: the tries of an item are bounded."""
+        fate = _drawn(self.jobs, self._chance("fate", content, nth)) or Fate.FINE
+        return Fate.FINE if fate is Fate.FAILS and nth >= FAILURES_MAX else fate
 
     def _chance(self, *what: object) -> Random:
         return Random(" ".join(map(str, (self.seed, *what))))

@@ -87,7 +87,7 @@ class Service:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(TESTS)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])},
         )
         assert self._process.stdout is not None
         self.url = self._process.stdout.readline().strip()
@@ -295,7 +295,7 @@ class Night:
 
     def ready_pictures(self) -> list[str]:
         """The asset ids of the pictures of an item that is ready to be submitted, by the ledger."""
-        with closing(sqlite3.connect(self.output / ".mvmesh" / "ledger.sqlite3")) as ledger:
+        with closing(sqlite3.connect(f"file:{self.output}/.mvmesh/ledger.sqlite3?mode=ro", uri=True)) as ledger:
             (record,) = ledger.execute("SELECT record FROM items WHERE state = 'ready'").fetchone()
         return [str(value) for name, value in json.loads(record)["inputs"].items() if name.endswith("Image")]
 

@@ -176,6 +176,17 @@ def test_a_job_that_is_never_listed_is_not_paid_twice_where_a_person_decides(tmp
         assert len(service.kept_jobs()) == night.items
 
 
+def test_a_failure_that_is_not_refunded_is_not_paid_again_by_itself(tmp_path: Path) -> None:
+    with serving(tmp_path / "service", **HURRIED) as service:
+        night = Night(folder=tmp_path, service=service)
+        night.prepare(sets=1)
+        service.arrange(Fate.FAILS_KEPT)
+        for _ in range(2):
+            assert night.run() == ExitCode.INCOMPLETE
+        assert [row["cu_charged"] for row in night.rows()] == [PRICE_CU]
+        assert len(service.truth()["jobs"]) == 1
+
+
 def _die(night: Night, death: Death) -> None:
     """A run to its death; what must wait for a second to pass may need another run."""
     for _ in range(3):
