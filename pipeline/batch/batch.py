@@ -195,6 +195,7 @@ class Batch:
             pool=pool,
             budget=budget,
             journal=journal,
+            now=self._now,
             observe=self._observe,
         )
         # What is paid already comes first; PLACE was done before.

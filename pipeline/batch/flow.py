@@ -22,7 +22,7 @@ from pipeline.domain.lifecycle import Event, State
 from pipeline.domain.outputs import MESH
 from pipeline.domain.planning import FAILED_JOBS_MAX, Action, PlannedItem
 from pipeline.domain.views import View
-from pipeline.ports.interfaces import Compute, Downloads, Ledger, Scenario, Storage
+from pipeline.ports.interfaces import Compute, Downloads, Ledger, Now, Scenario, Storage
 from pipeline.stages.accept import accept
 from pipeline.stages.deliver import Source, SourceGone, draw_preview
 from pipeline.stages.download import Fetched, ResultGone, download
@@ -61,6 +61,7 @@ class Flow:
         pool: Pool,
         budget: Budget,
         journal: Journal,
+        now: Now,
         observe: Observer,
     ) -> None:
         self._terms = terms
@@ -76,6 +77,7 @@ class Flow:
         self._pool = pool
         self._budget = budget
         self._journal = journal
+        self._now = now
         self._observe = observe
 
     async def bring(self, planned: PlannedItem) -> ItemRecord:
@@ -221,6 +223,8 @@ class Flow:
                     folder,
                     scenario=self._scenario,
                     downloads=self._downloads,
+                    storage=self._storage,
+                    now=self._now,
                     is_new=planned.action is not Action.FETCH,
                 )
             except ResultGone as error:

@@ -197,8 +197,8 @@ class Rebuilding:
         """
         if last_change is None:
             return True
-        latest = found.listed.latest
-        has_caught_up = latest is not None and latest > last_change + found.ahead
+        latest, settle = found.listed.latest, timedelta(seconds=self._terms.patience.settle_s)
+        has_caught_up = latest is not None and latest > last_change + settle + found.ahead
         return has_caught_up or self._now() >= self._believed_at(last_change)
 
     def _believed_at(self, last_change: datetime) -> datetime:

@@ -316,9 +316,15 @@ async def _clear_embedded(manifest: Manifest, batch: Batch, plan: Plan) -> None:
 
 
 def _make_output(folder: Path) -> None:
+    """The folder is there and may be written: nothing is paid for what could not be kept."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise LocalIoError(
             f"the output folder {folder} cannot be made: {error.strerror}", mend="name another one under `output:`"
         ) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise LocalIoError(
+            f"the output folder {folder} may not be written",
+            mend="give yourself the right to, or name another one under `output:`",
+        )

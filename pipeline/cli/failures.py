@@ -23,7 +23,8 @@ def tell_failure(error: BaseException, *, as_json: bool) -> ExitCode:
     if code is ExitCode.INTERRUPTED:
         tell(INTERRUPTED)
     elif code is ExitCode.BUG:
-        tell(_hidden("".join(traceback.format_exception(error))))
+        for line in _hidden("".join(traceback.format_exception(error))).splitlines():
+            tell(printable(line))
         tell(_mend_line(BUG_MEND))
     else:
         _tell_known(_known(error))
@@ -81,4 +82,4 @@ def _hidden(text: str) -> str:
         credentials = from_environment(os.environ)
     except CredentialsError:
         return text
-    return credentials.redact(text.encode()).decode() if credentials else text
+    return credentials.redact(text.encode(errors="backslashreplace")).decode() if credentials else text

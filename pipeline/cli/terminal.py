@@ -6,32 +6,21 @@ import shlex
 import shutil
 import sys
 import textwrap
-import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 import click
 
+from pipeline.domain.texts import visible
+
 SCHEMA = 1
 """The version of every ``--json`` document."""
-
-_OBEYED = frozenset({"Cc", "Cs", "Zl", "Zp"})
-_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that turn the direction of writing: a name with them reads as another one."""
 
 
 def printable(text: object) -> str:
     """The text with control characters escaped: names from disks and services cannot move the cursor."""
-    return "".join(_escaped(sign) if _is_obeyed(sign) else sign for sign in str(text))
-
-
-def _is_obeyed(sign: str) -> bool:
-    return unicodedata.category(sign) in _OBEYED or sign in _TURNING
-
-
-def _escaped(sign: str) -> str:
-    return sign.encode("unicode_escape").decode()
+    return visible(str(text))
 
 
 def as_argument(path: Path) -> str:

@@ -8,12 +8,15 @@ from typing import Any
 
 from pipeline.domain.errors import MeshDamaged
 from pipeline.domain.items import MeshFacts
+from pipeline.domain.texts import one_line
 
 PREFIX_BYTES = 20
 """The file header (magic, version, length) and the header of the first chunk (length, type)."""
 
-JSON_MAX_BYTES = 64 * 1024 * 1024
-"""Of the JSON chunk, which is read into memory whole. Meshes of a million faces have a few kilobytes of it."""
+JSON_MAX_BYTES = 16 * 1024 * 1024
+"""Of the JSON chunk, which is read into memory whole, where it may take twenty times as much. Meshes of a million faces
+have a few kilobytes of it.
+"""
 
 _MAGIC, _JSON, _BIN = 0x46546C67, 0x4E4F534A, 0x004E4942
 _CHUNK_HEADER = struct.Struct("<2I")
@@ -61,7 +64,7 @@ def glb_facts(text: bytes, rest: bytes, size_bytes: int) -> MeshFacts:
         _check_views(document, binary_bytes)
         return _facts(document)
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
-        raise MeshDamaged(f"the mesh file's JSON chunk cannot be understood: {error!r}") from error
+        raise MeshDamaged(f"the mesh file's JSON chunk cannot be understood: {one_line(repr(error))}") from error
 
 
 def _refuse_constant(name: str) -> None:
@@ -86,7 +89,10 @@ def _check_views(document: Mapping[str, Any], binary_bytes: int) -> None:
     for at, view in enumerate(views):
         if "uri" in document["buffers"][view["buffer"]]:
             raise MeshDamaged(f"bufferView {at} lies in another file: a delivered mesh must stand alone")
-        if view.get("byteOffset", 0) + view["byteLength"] > binary_bytes and not _is_compressed(view):
+        start, length = view.get("byteOffset", 0), view["byteLength"]
+        if start < 0 or length < 0:
+            raise MeshDamaged(f"bufferView {at} has {length} bytes from byte {start} on")
+        if start + length > binary_bytes and not _is_compressed(view):
             raise MeshDamaged(f"bufferView {at} ends beyond the binary chunk of {binary_bytes:,} bytes")
     for at, accessor in enumerate(document.get("accessors", ())):
         if accessor["count"] < 1:
@@ -100,9 +106,12 @@ def _is_compressed(view: Mapping[str, Any]) -> bool:
 
 
 def _check_accessor(at: int, accessor: Mapping[str, Any], view: Mapping[str, Any]) -> None:
+    start = accessor.get("byteOffset", 0)
+    if start < 0:
+        raise MeshDamaged(f"accessor {at} begins at byte {start}")
     element = _COMPONENT_BYTES[accessor["componentType"]] * _COMPONENTS[accessor["type"]]
     stride = view.get("byteStride", element)
-    end = accessor.get("byteOffset", 0) + stride * (accessor["count"] - 1) + element
+    end = start + stride * (accessor["count"] - 1) + element
     if end > view["byteLength"]:
         raise MeshDamaged(f"accessor {at} needs {end:,} bytes of a bufferView of {view['byteLength']:,}")
 

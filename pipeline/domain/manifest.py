@@ -254,7 +254,10 @@ class Uncertain(Section):
         default="reconcile", description="reconcile: absence is believed after a while; ask: a person decides."
     )
     settle: ShortDuration = Field(
-        default=60.0, description="How long the service's list may lag.", json_schema_extra={"default": "60s"}
+        default=60.0,
+        description="How long after a lost answer its job may still be made; its absence is believed once the list "
+        "shows what came later.",
+        json_schema_extra={"default": "60s"},
     )
     believe_after: LongDuration = Field(
         default=3600.0,
@@ -300,6 +303,14 @@ class Manifest(Section):
 
     _file: Path = PrivateAttr(default=Path("manifest.yaml"))
     _document: Document | None = PrivateAttr(default=None)
+
+    @field_validator("version", mode="before")
+    @classmethod
+    def _is_a_number(cls, version: Any) -> Any:
+        """To Python, ``true`` is 1."""
+        if isinstance(version, bool):
+            raise ValueError(f"found {shown(version)}, expected 1")  # noqa: TRY004 - pydantic takes ValueError
+        return version
 
     @property
     def folder(self) -> Path:

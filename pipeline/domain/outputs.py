@@ -8,6 +8,7 @@ from pipeline.domain.errors import MeshDamaged
 from pipeline.domain.items import Alias
 from pipeline.domain.jobs import Asset
 from pipeline.domain.naming import mesh_name, portable_path
+from pipeline.domain.texts import one_line
 
 MESH = "mesh"
 PREVIEW = "preview"
@@ -46,7 +47,7 @@ def wanted(assets: Sequence[Asset]) -> list[WantedAsset]:
             found.setdefault(role, WantedAsset(role=role, asset=asset, suffix=_SUFFIXES.get(asset.media_type, ".bin")))
     if MESH not in found:
         kinds = ", ".join(sorted({one.media_type or one.kind or "unknown" for one in assets})) or "nothing"
-        raise MeshDamaged(f"the job made no GLB mesh but {kinds}", mend="look at the job at the service")
+        raise MeshDamaged(one_line(f"the job made no GLB mesh but {kinds}"), mend="look at the job at the service")
     return list(found.values())
 
 

@@ -2,6 +2,8 @@
 
 import csv
 import io
+import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -10,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipeline.domain.items import Alias, Finding, ItemRecord, MeshFacts, OutputFile, WorkItem
 from pipeline.domain.lifecycle import State
 from pipeline.domain.planning import RefusedSet
+from pipeline.domain.texts import is_shown, visible
 
 
 class _Row(BaseModel):
@@ -167,7 +170,12 @@ def results_schema() -> dict[str, Any]:
 
 
 def as_jsonl(rows: Iterable[ResultRow]) -> str:
-    return "".join(row.model_dump_json(by_alias=True) + "\n" for row in rows)
+    """One line a row. Signs that a terminal obeys, or that cannot be seen, are written as JSON's escapes."""
+    return "".join(_escaped(row.model_dump_json(by_alias=True)) + "\n" for row in rows)
+
+
+def _escaped(text: str) -> str:
+    return text if text.isprintable() else "".join(sign if is_shown(sign) else json.dumps(sign)[1:-1] for sign in text)
 
 
 def as_csv(rows: Iterable[ResultRow]) -> str:
@@ -216,12 +224,15 @@ def _flat(row: ResultRow) -> dict[str, Any]:
     }
 
 
-_FORMULA_STARTS = frozenset("=+-@\t＝＋－＠")  # noqa: RUF001 - the full-width forms start formulas, too
+_FORMULA_START = re.compile(r'(^|;)([\s"]*)(?=[=+\-@＝＋－＠])')  # noqa: RUF001 - the full-width forms start formulas, too
+"""At the beginning of a cell, or after the sign that separates cells where commas stand in numbers."""
 
 
 def _inert(value: Any) -> Any:
-    """A text on one line; one that begins like a formula gets an apostrophe before it (OWASP, CSV injection)."""
+    """A text on one line, without signs that cannot be seen; what begins like a formula gets an apostrophe before it
+    (OWASP, CSV injection).
+    """
     if not isinstance(value, str):
         return value
-    line = " ".join(value.splitlines())
-    return f"'{line}" if line.lstrip(" ")[:1] in _FORMULA_STARTS else line
+    line = visible(" ".join(value.splitlines()).replace("\t", " "))
+    return _FORMULA_START.sub(r"\1'\2", line)

@@ -1,6 +1,7 @@
 """What a URL points at: its origin, whether that is this machine or a private network, and the proxy on the way."""
 
 import ipaddress
+import re
 import urllib.request
 from dataclasses import dataclass
 from typing import Self
@@ -9,6 +10,11 @@ from urllib.parse import urlsplit
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_OPEN_IPV6 = ipaddress.IPv6Network("2000::/3")
+"""All that IANA has given out for the open internet."""
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +60,14 @@ def literal(host: str) -> Address | None:
     return mapped or address
 
 
+def is_disguised(host: str) -> bool:
+    """Whether a host is an IPv4 address in a spelling of old (2130706433, 0x7f.1, 0177.0.0.1, 127.1), which a resolver
+    or a proxy would take. No name ends in a number (WHATWG URL, 3.5).
+    """
+    last = host.rpartition(".")[2]
+    return literal(host) is None and re.fullmatch(r"[0-9]+|0x[0-9a-f]*", last, re.IGNORECASE) is not None
+
+
 def is_loopback(host: str) -> bool:
     """127.0.0.0/8, ::1 or the name ``localhost``."""
     address = literal(host)
@@ -61,8 +75,22 @@ def is_loopback(host: str) -> bool:
 
 
 def is_public(address: Address) -> bool:
-    """Whether the address is of the open internet: neither loopback nor private, link-local, reserved, multicast."""
+    """Whether the address is of the open internet: neither loopback nor private, link-local, shared (CGNAT), reserved,
+    multicast; and if it is an IPv6 way to an IPv4 address (mapped, 6to4, NAT64), whether that one is.
+    """
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = _carried(address)
+        if inner is not None:
+            return is_public(inner)
+        if address not in _OPEN_IPV6 or address.teredo is not None:
+            return False
     return address.is_global and not address.is_multicast
+
+
+def _carried(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour
 
 
 def proxy_for(url: str) -> str | None:

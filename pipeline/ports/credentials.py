@@ -1,9 +1,12 @@
 """The key and secret of the service: where they come from, and where they may go."""
 
 import base64
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 from pipeline.domain.errors import CredentialsError
 from pipeline.ports.addresses import Origin, is_loopback
@@ -26,11 +29,22 @@ class Credentials:
         """The value of the header, by HTTP Basic (RFC 7617)."""
         return "Basic " + base64.b64encode(f"{self.key}:{self.secret}".encode()).decode()
 
-    def redact(self, body: bytes) -> bytes:
-        """Bytes that a service sent, without these credentials in case that it repeats them."""
-        for hidden in (self.authorization.removeprefix("Basic "), self.secret, self.key):
-            body = body.replace(hidden.encode(), b"[hidden]")
-        return body
+    def redact(self, said: bytes, *, shortest: int = 1) -> bytes:
+        """Bytes that a service sent, without these credentials in case that it repeats them, be it as JSON or a URL
+        spells them. Credentials of fewer characters than ``shortest`` stay.
+        """
+        hidden = (self.authorization.removeprefix("Basic "), self.secret, self.key)
+        spelled = {form for one in hidden if len(one) >= shortest for form in _spellings(one)}
+        for form in sorted(spelled, key=len, reverse=True):
+            said = said.replace(form, b"[hidden]")
+        return said
+
+
+def _spellings(text: str) -> set[bytes]:
+    as_json = {json.dumps(text, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False)}
+    in_urls = {quote(text), quote(text, safe=""), quote_plus(text)}
+    forms = {text, *as_json, *(one.replace("/", "\\/") for one in as_json), *in_urls, escape(text)}
+    return {one.encode() for one in forms}
 
 
 def from_environment(environ: Mapping[str, str]) -> Credentials | None:

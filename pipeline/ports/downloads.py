@@ -1,8 +1,9 @@
 """Downloads: files from signed URLs to the disk, hashed on the way, resumed after a break."""
 
 import hashlib
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,11 +11,13 @@ import aiofiles
 import aiofiles.os
 import anyio
 
+from pipeline.domain.checksums import declared_checksums
 from pipeline.domain.errors import MeshDamaged, MvmeshError, ServiceFault, Throttled, UrlExpired
 from pipeline.ports.addresses import Origin
+from pipeline.ports.gate import Gate
 from pipeline.ports.http import Incoming, Timeouts, TransferSession
 from pipeline.ports.interfaces import Downloaded
-from pipeline.ports.retrying import wished_pause_s
+from pipeline.ports.retrying import moment, wished_pause_s
 from pipeline.ports.storage import local_errors
 
 DOWNLOAD_MAX_BYTES = 4 * 1024**3
@@ -28,17 +31,39 @@ _BEGUN = frozenset({200, 206, 416})
 
 _HTML = (b"<!doctype html", b"<html")
 
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-([0-9]+)/([0-9]+)")
+
+_SETTLED_S = 1.0
+"""A file whose last change is at least so much older than the answer has not changed twice within one tick of
+``Last-Modified`` (RFC 9110, 8.8.2.2).
+"""
+
 
 @dataclass(slots=True, kw_only=True)
 class _Received:
-    """What has come of one file, and the validator under which the host gave it (empty: not to be resumed).
+    """What has come of one file, and what its host said of the whole of it.
 
     Kept in memory alone: after a crash of the machine, bytes on the disk may be other than those that were hashed.
     """
 
     validator: str = ""
+    """Under which the host gave it; empty: not to be resumed."""
+    whole_bytes: int | None = None
+    checksums: Mapping[str, bytes] = field(default_factory=dict)
     size_bytes: int = 0
-    digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    digests: Mapping[str, "hashlib._Hash"] = field(default_factory=dict)
+
+    def add(self, chunk: bytes) -> None:
+        for digest in self.digests.values():
+            digest.update(chunk)
+        self.size_bytes += len(chunk)
+
+    def contradiction(self) -> str:
+        """How what has come, when it is all, differs from what the host said; empty when it does not."""
+        if self.whole_bytes not in {None, self.size_bytes}:
+            return f"{self.size_bytes:,} bytes came of {self.whole_bytes:,}"
+        wrong = [kind for kind, told in self.checksums.items() if self.digests[kind].digest() != told]
+        return f"the file is not the one whose {wrong[0]} checksum the host tells" if wrong else ""
 
 
 class Downloader:
@@ -50,6 +75,7 @@ class Downloader:
         self._transfers = transfers
         self._max_bytes = max_bytes
         self._broken_off: dict[Path, _Received] = {}
+        self._gates: dict[Origin, Gate] = {}
 
     @classmethod
     @asynccontextmanager
@@ -63,31 +89,44 @@ class Downloader:
     async def fetch(self, url: str, target: Path, *, expected_bytes: int | None) -> Downloaded:
         """See ``Downloads.fetch``. What is not ours to resume in ``target`` is overwritten."""
         earlier = await self._resumable(target)
-        async with self._transfers.get(url, headers=_range(earlier)) as incoming:
-            if incoming.status in _BEGUN:
-                self._broken_off.pop(target, None)
-            if error := _problem(incoming):
-                raise error
+        async with self._answer(url, target, earlier) as incoming:
             received = _continued(incoming, earlier)
-            self._check_declared(incoming, received.size_bytes, expected_bytes)
+            self._check_declared(incoming, received, expected_bytes)
             await self._receive(incoming, target, received)
-        if expected_bytes is not None and received.size_bytes != expected_bytes:
+        if expected_bytes not in {None, received.size_bytes}:
             raise _wrong_size(incoming, received.size_bytes, expected_bytes)
+        if wrong := received.contradiction():
+            raise MeshDamaged(f"{incoming.what}: {wrong}")
         return Downloaded(
-            size_bytes=received.size_bytes, sha256=received.digest.hexdigest(), media_type=_media_type(incoming)
+            size_bytes=received.size_bytes,
+            sha256=received.digests["sha256"].hexdigest(),
+            media_type=_media_type(incoming),
         )
 
-    def _check_declared(self, incoming: Incoming, start: int, expected_bytes: int | None) -> None:
+    @asynccontextmanager
+    async def _answer(self, url: str, target: Path, earlier: _Received | None) -> AsyncIterator[Incoming]:
+        """The beginning of an answer that has a body for us. A host that is busy (429, 503) makes all wait that
+        download from it, but none that is in the midst of it.
+        """
+        gate = self._gates.setdefault(self._transfers.admit("GET", url), Gate())
+        async with AsyncExitStack() as stack:
+            async with gate.turn():
+                incoming = await stack.enter_async_context(self._transfers.get(url, headers=_range(earlier)))
+                if incoming.status in _BEGUN:
+                    self._broken_off.pop(target, None)
+                if error := _problem(incoming):
+                    raise error
+            yield incoming
+
+    def _check_declared(self, incoming: Incoming, received: _Received, expected_bytes: int | None) -> None:
         """Refuse before anything is written what cannot become the right file."""
         if _media_type(incoming) == "text/html":
             raise MeshDamaged(f"{incoming.what}: it sent an HTML page instead of the file")
-        length = incoming.headers.get("Content-Length", "")
-        if not length.isdecimal():
+        if received.whole_bytes is None:
             return
-        declared = start + int(length)
-        if expected_bytes is not None and declared != expected_bytes:
-            raise _wrong_size(incoming, declared, expected_bytes)
-        self._check_bound(incoming, declared)
+        if expected_bytes not in {None, received.whole_bytes}:
+            raise _wrong_size(incoming, received.whole_bytes, expected_bytes)
+        self._check_bound(incoming, received.whole_bytes)
 
     def _check_bound(self, incoming: Incoming, size_bytes: int) -> None:
         if size_bytes > self._max_bytes:
@@ -107,7 +146,7 @@ class Downloader:
     async def _receive(self, incoming: Incoming, target: Path, received: _Received) -> None:
         """Write to the end of the body. When it breaks off, what came is remembered for the next try."""
         with local_errors("written", target):
-            await aiofiles.os.makedirs(target.parent, exist_ok=True)
+            await _make_folder(target.parent)
             file = await aiofiles.open(target, "r+b" if received.size_bytes else "wb")
         try:
             if received.size_bytes:
@@ -133,8 +172,15 @@ class Downloader:
             self._check_bound(incoming, received.size_bytes + len(chunk))
             with local_errors("written", target):
                 await write(chunk)
-            received.digest.update(chunk)
-            received.size_bytes += len(chunk)
+            received.add(chunk)
+
+
+async def _make_folder(folder: Path) -> None:
+    """Once more if somebody, just then, clears away a folder above it that was empty."""
+    try:
+        await aiofiles.os.makedirs(folder, exist_ok=True)
+    except FileNotFoundError:
+        await aiofiles.os.makedirs(folder, exist_ok=True)
 
 
 def _range(earlier: _Received | None) -> Mapping[str, str]:
@@ -147,16 +193,55 @@ def _range(earlier: _Received | None) -> Mapping[str, str]:
 def _continued(incoming: Incoming, earlier: _Received | None) -> _Received:
     """What came earlier when the host sends the rest of it; else a new beginning."""
     if incoming.status != 206:  # noqa: PLR2004 - Partial Content
-        return _Received(validator=_validator(incoming))
-    if earlier and incoming.headers.get("Content-Range", "").startswith(f"bytes {earlier.size_bytes}-"):
-        return earlier
-    raise ServiceFault(f"{incoming.what}: it sent another part of the file than was asked for")
+        return _begun(incoming)
+    if earlier is None or not _is_rest(incoming, earlier):
+        raise ServiceFault(f"{incoming.what}: it sent another part of the file than was asked for")
+    etag = incoming.headers.get("ETag", earlier.validator)
+    if earlier.validator.startswith('"') and etag != earlier.validator:
+        raise ServiceFault(f"{incoming.what}: it sent the rest of another file: the ETag has changed")
+    return earlier
+
+
+def _begun(incoming: Incoming) -> _Received:
+    """A file from its first byte. One that comes encoded, though nobody asked for it, is unpacked on the way: what
+    its host says is then of other bytes than those that we count.
+    """
+    if _is_encoded(incoming):
+        return _Received(digests={"sha256": hashlib.sha256()})
+    checksums = declared_checksums(incoming.headers.items(), is_part=False)
+    length = incoming.headers.get("Content-Length", "")
+    return _Received(
+        validator=_validator(incoming),
+        whole_bytes=int(length) if length.isdecimal() else None,
+        checksums=checksums,
+        digests={kind: hashlib.new(kind, usedforsecurity=False) for kind in {"sha256", *checksums}},
+    )
+
+
+def _is_rest(incoming: Incoming, earlier: _Received) -> bool:
+    """Whether the part goes from where we are to the end of the file that we know."""
+    told = _CONTENT_RANGE.fullmatch(incoming.headers.get("Content-Range", "").strip())
+    if told is None or _is_encoded(incoming):
+        return False
+    start, last, whole = map(int, told.groups())
+    return (start, last) == (earlier.size_bytes, whole - 1) and earlier.whole_bytes in {None, whole}
+
+
+def _is_encoded(incoming: Incoming) -> bool:
+    return incoming.headers.get("Content-Encoding", "").strip().lower() not in {"", "identity"}
 
 
 def _validator(incoming: Incoming) -> str:
-    """A strong ETag or the time of the last change; a weak ETag promises nothing about bytes."""
-    etag = incoming.headers.get("ETag", "")
-    return etag if etag.startswith('"') else incoming.headers.get("Last-Modified", "")
+    """A strong ETag; where there is none at all, a time of the last change that lies well before the answer. A weak
+    ETag promises nothing about bytes.
+    """
+    if etag := incoming.headers.get("ETag", ""):
+        return etag if etag.startswith('"') else ""
+    text = incoming.headers.get("Last-Modified", "")
+    changed_at, answered_at = moment(text), moment(incoming.headers.get("Date"))
+    if changed_at is None or answered_at is None:
+        return ""
+    return text if (answered_at - changed_at).total_seconds() >= _SETTLED_S else ""
 
 
 def _problem(incoming: Incoming) -> MvmeshError | None:
@@ -175,5 +260,5 @@ def _media_type(incoming: Incoming) -> str:
     return incoming.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
-def _wrong_size(incoming: Incoming, found: int, expected: int) -> MeshDamaged:
+def _wrong_size(incoming: Incoming, found: int, expected: int | None) -> MeshDamaged:
     return MeshDamaged(f"{incoming.what}: the file has {found:,} bytes, the service told {expected:,}")

@@ -8,21 +8,25 @@ to download hosts), neither keeps cookies; proxy and CA variables are honoured.
 import io
 import os
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from socket import AF_INET, AddressFamily
 
 import aiohttp
+import anyio
 from aiohttp import http_exceptions
 from aiohttp.abc import AbstractResolver, ResolveResult
+from multidict import CIMultiDict
 from yarl import URL
 
 from pipeline.domain.errors import ConnectionLost, NeverSent, ServiceFault, TryAgain, UsageError
-from pipeline.ports.addresses import Origin, is_public, literal, proxy_for, proxy_hosts
+from pipeline.ports.addresses import Origin, is_disguised, is_public, literal, proxy_for, proxy_hosts
 
-ANSWER_MAX_BYTES = 64 * 1024 * 1024
+ANSWER_MAX_BYTES = 16 * 1024 * 1024
+"""A page of a hundred jobs has less than a tenth of it; read as JSON, it may take twenty times the memory."""
+
 _CHUNK_BYTES = 256 * 1024
 _REDIRECTS_MAX = 5
 _CONNECTIONS_MAX = 64
@@ -34,6 +38,7 @@ COUNTERPARTS: dict[type[Exception], type[TryAgain]] = {
     aiohttp.ConnectionTimeoutError: NeverSent,
     aiohttp.ClientHttpProxyError: NeverSent,
     aiohttp.ServerFingerprintMismatch: NeverSent,
+    UnicodeError: NeverSent,  # a host that is no name: an empty or too long part
     # The connection stood: the request may have been read.
     aiohttp.ClientConnectionError: ConnectionLost,
     aiohttp.ClientPayloadError: ConnectionLost,
@@ -55,10 +60,13 @@ _CARRY_REQUEST = (aiohttp.ClientResponseError, aiohttp.InvalidURL, aiohttp.Conne
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
-    """Bounds of one request: to connect (DNS and TLS included), between two pieces of the answer, altogether."""
+    """Bounds of one request: to connect (DNS and TLS included), between two pieces of the answer, until its header is
+    whole, altogether.
+    """
 
     connect_s: float = 20.0
     read_s: float = 60.0
+    head_s: float = 120.0
     total_s: float = 180.0
 
 
@@ -73,6 +81,12 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
 
+    def rewritten(self, change: Callable[[bytes], bytes]) -> "Answer":
+        """The same answer with all that it says gone through ``change``."""
+        said = [(name, change(text.encode(errors="surrogateescape"))) for name, text in self.headers.items()]
+        headers = CIMultiDict((name, text.decode(errors="replace")) for name, text in said)
+        return Answer(status=self.status, headers=headers, body=change(self.body))
+
 
 def counterpart(error: Exception) -> type[TryAgain]:
     return next(COUNTERPARTS[base] for base in type(error).__mro__ if base in COUNTERPARTS)
@@ -83,7 +97,7 @@ def translated(what: str) -> Iterator[None]:
     """Turn aiohttp's errors into ours: NeverSent, ConnectionLost or ServiceFault, with ``what`` in front."""
     try:
         yield
-    except (aiohttp.ClientError, http_exceptions.HttpProcessingError, OSError) as error:
+    except (aiohttp.ClientError, http_exceptions.HttpProcessingError, OSError, UnicodeError) as error:
         cause = None if isinstance(error, _CARRY_REQUEST) else error
         raise counterpart(error)(f"{what}: {_sentence(error)}", mend=_mend(error)) from cause
 
@@ -174,9 +188,10 @@ class TransferSession:
     else is refused with ServiceFault before anything is sent.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, backend: Origin) -> None:
+    def __init__(self, session: aiohttp.ClientSession, backend: Origin, *, head_s: float) -> None:
         self._session = session
         self._backend = backend
+        self._head_s = head_s
 
     @classmethod
     @asynccontextmanager
@@ -184,11 +199,11 @@ class TransferSession:
         resolver = _PublicHosts(except_for=proxy_hosts() | {backend.host})
         connector = _connector(trusted_certificates(), resolver=resolver)
         async with _session(timeouts, {"Accept-Encoding": "identity"}, connector) as session:
-            yield cls(session, backend)
+            yield cls(session, backend, head_s=timeouts.head_s)
 
     async def put(self, url: str, data: bytes) -> Answer:
         """Send bytes without a content type (a signature may not have foreseen one); redirects are not followed."""
-        what = self._admit("PUT", url)
+        what = _file_at("PUT", self.admit("PUT", url))
         with translated(what):
             async with self._session.put(
                 URL(url, encoded=True),
@@ -201,39 +216,69 @@ class TransferSession:
 
     @asynccontextmanager
     async def get(self, url: str, *, headers: Mapping[str, str]) -> AsyncIterator[Incoming]:
-        """The answer behind up to five redirects, each of which is held to the same rules."""
+        """The answer behind up to five redirects, each of which is held to the same rules, and never leads from https
+        to http.
+        """
+        origin = self.admit("GET", url)
         for _ in range(_REDIRECTS_MAX + 1):
-            what = self._admit("GET", url)
-            with translated(what):
-                response = await self._session.get(
-                    URL(url, encoded=True), headers=headers, allow_redirects=False, proxy=proxy_for(url)
-                )
+            what = _file_at("GET", origin)
+            response = await self._get(url, headers, what)
             target = response.headers.get("Location")
-            if response.status in _REDIRECTS and target:
-                response.close()
-                with translated(what):
-                    url = _joined(url, target)
-                continue
-            try:
-                yield Incoming(response, what)
-            finally:
-                response.release()
-            return
+            if response.status not in _REDIRECTS or not target:
+                try:
+                    yield Incoming(response, what)
+                finally:
+                    response.release()
+                return
+            response.close()
+            url, origin = self._redirected(url, origin, target)
         raise ServiceFault(f"{what}: more than {_REDIRECTS_MAX} redirects")
 
-    def _admit(self, method: str, url: str) -> str:
-        """Check the URL; the request in words that hold nothing of a signature."""
+    async def _get(self, url: str, headers: Mapping[str, str], what: str) -> aiohttp.ClientResponse:
+        with translated(what), anyio.fail_after(self._head_s):
+            return await self._session.get(
+                URL(url, encoded=True), headers=headers, allow_redirects=False, proxy=proxy_for(url)
+            )
+
+    def _redirected(self, url: str, origin: Origin, target: str) -> tuple[str, Origin]:
+        what = _file_at("GET", origin)
+        with translated(what):
+            url = _joined(url, target)
+        place = self.admit("GET", url)
+        if (origin.scheme, place.scheme) == ("https", "http"):
+            raise ServiceFault(f"{what}: refused, it redirects from https to {place}")
+        return url, place
+
+    def admit(self, method: str, url: str) -> Origin:
+        """Where the URL leads, if that is a place that may be asked.
+
+        Raises:
+            ServiceFault: it is not; the words hold nothing of a signature.
+        """
         try:
             origin = Origin.of(url)
+            is_clear = (URL(url, encoded=True).host or "").lower().rstrip(".") == origin.host
         except ValueError as error:
             raise ServiceFault(f"the service names {error} for a file") from None
-        what = f"{method} a file from {origin}"
-        address = literal(origin.host)
+        what = _file_at(method, origin)
+        if not is_clear:
+            raise ServiceFault(f"{what}: refused, the URL can be read as one of another host")
+        self._refuse_inner(what, origin)
+        return origin
+
+    def _refuse_inner(self, what: str, origin: Origin) -> None:
         if origin.scheme != "https" and origin != self._backend:
             raise ServiceFault(f"{what}: refused, only https or the service's own {self._backend} is taken")
-        if address and not is_public(address) and origin.host != self._backend.host:
+        if origin.host == self._backend.host:
+            return
+        address = literal(origin.host)
+        is_inner = is_disguised(origin.host) if address is None else not is_public(address)
+        if is_inner or origin.host in proxy_hosts():
             raise ServiceFault(f"{what}: refused, the address is not a public one")
-        return what
+
+
+def _file_at(method: str, origin: Origin) -> str:
+    return f"{method} a file from {origin}"
 
 
 class _PublicHosts(AbstractResolver):

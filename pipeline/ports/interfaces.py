@@ -103,12 +103,13 @@ class Downloaded:
 class Downloads(Protocol):
     async def fetch(self, url: str, target: Path, *, expected_bytes: int | None) -> Downloaded:
         """Stream one file to ``target``, hashing on the way; one try. What an earlier try left in ``target`` is resumed
-        where the host allows it. No credentials are sent.
+        where the host allows it. No credentials are sent. A host that is busy makes all wait that fetch from it.
 
         Raises:
             UrlExpired: ask the service for a fresh URL.
             ConnectionLost, Throttled, ServiceFault: try again.
-            MeshDamaged: a whole body, but of the wrong size or an HTML page.
+            MeshDamaged: a whole body, but of the wrong size, an HTML page, or other bytes than those whose checksum the
+                host tells. Nothing of it is resumed.
             LocalIoError: disk full, permission.
         """
         ...

@@ -107,10 +107,14 @@ def _number(text: str | None) -> float | None:
     return number if abs(number) < float("inf") else None
 
 
+_YEARS = range(1990, 2200)
+"""Dates of another age cannot be reckoned with: the next sum may leave what a datetime holds."""
+
+
 def moment(text: str | None) -> datetime | None:
     """The time in an HTTP date (RFC 9110, 5.6.7); None where there is none."""
     try:
         found = parsedate_to_datetime(text or "")
-    except (TypeError, ValueError):
+    except (ArithmeticError, LookupError, TypeError, ValueError):  # the standard library raises what it runs into
         return None
-    return found if found.tzinfo else None
+    return found if found.tzinfo and found.year in _YEARS else None

@@ -16,6 +16,7 @@ from pipeline.domain.errors import (
     SubmissionUncertain,
     Throttled,
 )
+from pipeline.domain.texts import LONGEST, one_line
 from pipeline.ports.http import Answer
 from pipeline.ports.retrying import wished_pause_s
 
@@ -28,7 +29,9 @@ Judge = Callable[[str, Answer], MvmeshError | None]
 _NEVER_EXECUTED = frozenset({400, 402, 404, 405, 406, 407, 410, 411, 413, 414, 415, 422, 431})
 """Answers to a submission that prove, beside 401, 403 and 429, that no job was made."""
 
-_TEXT_MAX = 500
+_ERROR_MAX_BYTES = 256 * 1024
+"""Of an error's body that is read as JSON: no refusal needs more words, and parsed it takes twenty times the memory."""
+
 _REQUEST_IDS = ("x-request-id", "x-amzn-requestid", "x-amz-request-id", "cf-ray")
 _ABSENCE = re.compile(
     r"not found|not exist|n't exist|unknown|no such|missing|deleted|expired|no longer|cannot find|can't find",
@@ -39,7 +42,7 @@ _ABSENCE = re.compile(
 def request_id(answer: Answer) -> str:
     """What the service calls this request; empty when it does not say."""
     named = next((answer.headers[name] for name in _REQUEST_IDS if name in answer.headers), "")
-    return _printable(named or _text(_error_body(answer), "requestId", "request_id"))
+    return one_line(named or _text(_error_body(answer), "requestId", "request_id"))
 
 
 def described(answer: Answer) -> ServiceAnswer:
@@ -50,8 +53,8 @@ def described(answer: Answer) -> ServiceAnswer:
     names = ("reason", "message", "error", "errorMessage", "detail")
     return ServiceAnswer(
         status=answer.status,
-        reason=_printable(_text(body, *names) or _text(nested, *names) or _plain_text(answer)),
-        hint=_printable(_text(body, "hint") or _text(nested, "hint") or _text(_details(body), "hint")),
+        reason=one_line(_text(body, *names) or _text(nested, *names) or _plain_text(answer)),
+        hint=one_line(_text(body, "hint") or _text(nested, "hint") or _text(_details(body), "hint")),
         request_id=request_id(answer),
     )
 
@@ -175,7 +178,7 @@ def _is_page(answer: Answer) -> bool:
 
 def _redirected(what: str, answer: Answer, said: ServiceAnswer) -> RequestRefused:
     """Following it would carry the credentials elsewhere, or repeat a POST."""
-    target = _printable(answer.headers.get("Location", "").partition("?")[0])
+    target = one_line(answer.headers.get("Location", "").partition("?")[0])
     return RequestRefused(
         f"{what}: the service redirects to {target or 'nowhere'}, which is not followed (HTTP {answer.status})",
         mend="set the service's base URL to where it really is",
@@ -184,6 +187,8 @@ def _redirected(what: str, answer: Answer, said: ServiceAnswer) -> RequestRefuse
 
 
 def _error_body(answer: Answer) -> Mapping[str, Any]:
+    if len(answer.body) > _ERROR_MAX_BYTES:
+        return {}
     try:
         body = json.loads(answer.body)
     except (ValueError, RecursionError):
@@ -204,9 +209,4 @@ def _text(body: Mapping[str, Any], *names: str) -> str:
 def _plain_text(answer: Answer) -> str:
     """The body itself when it is a plain sentence; a gateway's HTML page is not worth reading."""
     is_plain = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower() == "text/plain"
-    return answer.body[:_TEXT_MAX].decode(errors="replace") if is_plain else ""
-
-
-def _printable(text: str) -> str:
-    """One line, bounded, without what a terminal or a log would obey."""
-    return "".join(one if one.isprintable() else " " for one in text[:_TEXT_MAX]).strip()
+    return answer.body[: 4 * LONGEST].decode(errors="replace") if is_plain else ""

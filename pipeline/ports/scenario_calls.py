@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -16,6 +17,9 @@ from pipeline.ports.scenario_answers import Judge, problem, request_id
 from pipeline.ports.scenario_wire import Wire, parse
 
 W = TypeVar("W", bound=Wire)
+
+_TELLING = 16
+"""A credential of so many characters stands in no answer by chance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +58,8 @@ class Calls:
         self.gate = Gate()
 
     async def once(self, call: Call, *, fresh_connection: bool = False) -> Answer:
-        """Exactly one request. An answer that is no success has lost our credentials, should it have repeated them.
+        """Exactly one request. The answer has lost our credentials, should it have repeated them; a success those alone
+        that are too long to be part of an id by chance.
 
         Raises:
             NeverSent, ConnectionLost, ServiceFault: as ``ApiSession.send``.
@@ -67,7 +72,7 @@ class Calls:
             fresh_connection=fresh_connection,
         )
         is_success = 200 <= answer.status < 300  # noqa: PLR2004 - RFC 9110's classes
-        return answer if is_success else replace(answer, body=self._credentials.redact(answer.body))
+        return answer.rewritten(partial(self._credentials.redact, shortest=_TELLING if is_success else 1))
 
     async def ask(self, call: Call, wire: type[W], judge: Judge = problem) -> W:
         """The answer to a call that may be repeated. ``judge`` says which answers are errors.

@@ -7,6 +7,7 @@ from math import ceil
 import anyio
 
 from pipeline.domain.errors import RequestRefused, StageTimedOut
+from pipeline.domain.texts import one_line
 from pipeline.ports.http import TransferSession
 from pipeline.ports.interfaces import Gallery
 from pipeline.ports.retrying import persist
@@ -115,7 +116,7 @@ async def _imported(calls: Calls, upload_id: str, wait: ImportWait) -> str:
             if status == "imported":
                 return _asset_id(upload)
             if status == "failed":
-                why = upload.error_message or "it does not say why"
+                why = one_line(upload.error_message or "") or "it does not say why"
                 raise RequestRefused(f"the service could not import the upload {upload_id}: {why}")
             await anyio.sleep(pause_s)
             pause_s = min(pause_s * 2, wait.longest_pause_s)

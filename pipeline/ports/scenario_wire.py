@@ -6,6 +6,7 @@ official SDK's types (scenario-sdk 2.4.0).
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -14,17 +15,24 @@ from pydantic.alias_generators import to_camel
 from pipeline.domain.errors import ServiceFault
 from pipeline.domain.jobs import Asset, Job, JobPage, JobStatus, Quote, TeamLimits
 from pipeline.domain.model import ModelSchema, Parameter, ParameterType
+from pipeline.domain.texts import one_line
 
 W = TypeVar("W", bound="Wire")
 
-Id = Annotated[str, Field(min_length=1)]
+Id = Annotated[str, Field(min_length=1, max_length=512)]
 
 
-def _in_utc(moment: datetime) -> datetime:
+_YEARS = range(2000, 2200)
+
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    """A time of another age counts as not told: nothing can be reckoned with it, nor may it spoil the whole list."""
+    if moment is None or moment.year not in _YEARS:
+        return None
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-Moment = Annotated[datetime, AfterValidator(_in_utc)]
+Moment = Annotated[datetime | None, AfterValidator(_in_utc)]
 """ISO 8601; without an offset it is read as UTC."""
 
 
@@ -74,21 +82,22 @@ class _JobBilling(Wire):
 
     def charged(self, status: JobStatus) -> float | None:
         """What the job costs in the end. ``cuCost`` is the main action after its discount, to which the details add;
-        it stays as it was when a failed or cancelled job has been refunded.
+        it stays as it was when a failed or cancelled job has been refunded. A sum that is no price counts as not told.
         """
         if status in {JobStatus.FAILURE, JobStatus.CANCELED} and not self.disable_refund:
             return 0.0
         if self.cu_cost is None:
             return None
-        return self.cu_cost + sum(cost or 0.0 for cost in (self.cu_cost_details or {}).values())
+        told = self.cu_cost + sum(cost or 0.0 for cost in (self.cu_cost_details or {}).values())
+        return told if told >= 0 and isfinite(told) else None
 
 
 class _Job(Wire):
     job_id: Id
     status: str
     progress: float | None = None
-    created_at: Moment | None = None
-    updated_at: Moment | None = None
+    created_at: Moment = None
+    updated_at: Moment = None
     metadata: _JobMetadata | None = None
     billing: _JobBilling | None = None
 
@@ -104,8 +113,8 @@ class _Job(Wire):
             updated_at=self.updated_at,
             asset_ids=tuple(metadata.asset_ids or ()),
             echo=metadata.input or {},
-            error=metadata.error or "",
-            hint=metadata.hint or "",
+            error=one_line(metadata.error or ""),
+            hint=one_line(metadata.hint or ""),
             cu_charged=self.billing.charged(status) if self.billing else None,
         )
 
@@ -176,9 +185,17 @@ class _Asset(Wire):
             kind=self.kind or "",
             media_type=self.mime_type or "",
             source=self.source or "",
-            size_bytes=None if properties.size is None else int(properties.size),
-            face_count=None if properties.face_count is None else int(properties.face_count),
+            size_bytes=_count(properties.size),
+            face_count=_count(properties.face_count),
         )
+
+
+def _count(told: float | None) -> int | None:
+    """A number of bytes or faces; what no file has counts as not told."""
+    return int(told) if told is not None and 1 <= told < _COUNT_MAX else None
+
+
+_COUNT_MAX = 2**53
 
 
 class AssetsAnswer(Wire):
@@ -252,17 +269,19 @@ class _Input(Wire):
             name=self.name,
             type=kind,
             required=bool(self.required.always if isinstance(self.required, _Required) else self.required),
-            default=_whole_number(self.default),
+            default=_choice(self.default),
             min=self.min,
             max=self.max,
-            allowed=tuple(_whole_number(one) for one in self.allowed_values or ()),
+            allowed=tuple(_choice(one) for one in self.allowed_values or ()),
             cost_impact=not is_file if self.cost_impact is None else self.cost_impact,
         )
 
 
-def _whole_number(value: Any) -> Any:
-    """500000.0 and 500000 are the same choice, and must get the same content key."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+def _choice(value: Any) -> Any:
+    """500000.0 and 500000 are one choice, and must get the same content key; NaN and Infinity are none."""
+    if not isinstance(value, float):
+        return value
+    return int(value) if value.is_integer() else value if isfinite(value) else None
 
 
 class _Model(Wire):

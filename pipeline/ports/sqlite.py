@@ -9,6 +9,7 @@ its last commits, and SQLite alone would not notice.
 
 import errno
 import secrets
+import shutil
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
@@ -25,6 +26,8 @@ from pipeline.ports.storage import sync_folder
 T = TypeVar("T")
 Connection = sqlite3.Connection
 Row = sqlite3.Row
+
+_LITTLE_ROOM_BYTES = 1 << 20
 
 _IN_USE = 1
 """``PRAGMA user_version`` from the first write on, until the database is closed in peace; else 0."""
@@ -113,7 +116,7 @@ class Database:
     async def close(self) -> None:
         with CancelScope(shield=True):
             async with self._gate:
-                await to_thread.run_sync(_close, self._connection)
+                await to_thread.run_sync(_close, self._connection, self.path)
 
     async def _commit_waiting(self) -> None:
         batch, self._waiting = self._waiting, []
@@ -170,16 +173,20 @@ def _open(path: Path, migrations: tuple[Migration, ...], mend: str) -> Connectio
             raise DatabaseDamaged(f"{path} is empty, expected a database", mend=mend)
         connection = _connected(path) or _connected(path)  # looked at twice: its user may just have come, or left
         if connection is None:
-            raise DatabaseDamaged(f"{path} has lost {_log(path).name}: what was committed last is missing", mend=mend)
+            raise DatabaseDamaged(
+                f"{path} has lost {_log(path).name}: what was committed last may be missing "
+                "(or a program other than mvmesh has opened it)",
+                mend=mend,
+            )
     except (OSError, sqlite3.Error) as error:
         raise _translate(error, path, mend) from error
     try:
         _migrate(connection, path, migrations)
     except sqlite3.Error as error:
-        connection.close()
+        _close(connection, path)
         raise _translate(error, path, mend) from error
     except LocalIoError:
-        connection.close()
+        _close(connection, path)
         raise
     return connection
 
@@ -218,7 +225,7 @@ def _connected(path: Path) -> Connection | None:
         if has_log or not _is_in_use(connection):
             return connection
     except BaseException:
-        connection.close()
+        _close(connection, path)
         raise
     connection.close()
     return None
@@ -246,14 +253,24 @@ def _bring_to_file(connection: Connection) -> None:
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
 
-def _close(connection: Connection) -> None:
-    """The last to close takes the log away, and says before that it is not missed. On a disk that cannot be written the
-    log stays.
+def _close(connection: Connection, path: Path) -> None:
+    """The last to close takes the log away, so it says before that the log will not be missed. Where that cannot be
+    written (the disk is full), an empty log stays.
     """
+    has_log, is_said = _log(path).exists(), False
     with suppress(sqlite3.Error):
-        if _is_in_use(connection):
-            connection.execute("PRAGMA user_version = 0")
+        _take_back(connection)
+        is_said = True
     connection.close()
+    if has_log and not is_said:
+        with suppress(OSError):
+            _log(path).touch()
+
+
+def _take_back(connection: Connection) -> None:
+    if _is_in_use(connection):
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # a full disk has room again for what follows
+        connection.execute("PRAGMA user_version = 0")
 
 
 def _migrate(connection: Connection, path: Path, migrations: tuple[Migration, ...]) -> None:
@@ -303,6 +320,15 @@ def _translate(error: OSError | sqlite3.Error, path: Path, mend: str) -> LocalIo
         return DatabaseDamaged(f"{path} is no SQLite file ({error})", mend=mend)
     if code in _DAMAGES or "unsupported file format" in str(error):
         return DatabaseDamaged(f"{path} is damaged ({error})", mend=mend)
-    if "disk is full" in str(error) or getattr(error, "errno", None) == errno.ENOSPC:
+    if "disk is full" in str(error) or getattr(error, "errno", None) == errno.ENOSPC or _has_no_room(code, path):
         return LocalIoError(f"the disk that holds {path} is full", mend="make room, then run the same command again")
     return LocalIoError(f"{path} cannot be used: {error}", mend="check that the folder exists and may be written")
+
+
+def _has_no_room(code: int, path: Path) -> bool:
+    """SQLite calls it an I/O error when there is no room for its side files."""
+    if code != sqlite3.SQLITE_IOERR:
+        return False
+    with suppress(OSError):
+        return shutil.disk_usage(path.parent).free < _LITTLE_ROOM_BYTES
+    return False

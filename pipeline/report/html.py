@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from pipeline.domain.lifecycle import State
 from pipeline.domain.results import ResultFile, ResultRow
+from pipeline.domain.texts import visible
 
 _COLUMNS = ("Picture | Mesh", "Set", "State", "Faces", "Size", "CU", "Time", "")
 _KILO = 1000
@@ -138,8 +139,8 @@ def _badge(state: State, text: str) -> str:
 
 
 def _text(value: Any) -> str:
-    """Escaped for text and for quoted attributes; control characters and those that turn writing become visible."""
-    return escape("".join(sign if sign.isprintable() else f"\\u{ord(sign):04x}" for sign in str(value)))
+    """Escaped for text and for quoted attributes; signs that turn writing, or cannot be seen, become visible."""
+    return escape(visible(str(value)))
 
 
 def _link(path: str) -> str:

@@ -14,6 +14,7 @@ from pipeline.service.job_routes import JobRoutes
 from pipeline.service.jobs import JobRunner
 from pipeline.service.options import ServiceOptions
 from pipeline.service.refusals import name_request, refusals_as_json
+from pipeline.service.requests import BODY_S
 from pipeline.service.signing import UrlSigner
 from pipeline.service.upload_routes import UploadRoutes
 
@@ -34,6 +35,7 @@ def application(
         middlewares=[refusals_as_json, basic_auth(credentials, open_routes=_OPEN_ROUTES)],
         client_max_size=options.max_body_bytes,
     )
+    app[BODY_S] = options.body_s
     jobs = JobRoutes(store=store, runner=runner, prices=options.prices, ceiling=options.job_ceiling, now=now)
     app.add_routes(AssetRoutes(store=store, signer=signer, now=now).table())
     app.add_routes(UploadRoutes(store=store, signer=signer, now=now).table())

@@ -7,6 +7,7 @@ import anyio
 from aiohttp import web
 
 from pipeline.service.refusals import Refusal
+from pipeline.service.requests import BODY_S
 
 _CHUNK_BYTES = 1024 * 1024
 
@@ -28,17 +29,30 @@ async def send_file(request: web.Request, path: Path, *, etag: str, media_type: 
         with suppress(ConnectionError):  # the client has gone: that is its right, and no error of the service
             await response.prepare(request)
             if request.method == "GET":
-                await _stream(file, span or range(size), response)
+                await _stream(file, span or range(size), request, response)
             await response.write_eof()
     return response
 
 
-async def _stream(file: anyio.AsyncFile[bytes], span: range, response: web.StreamResponse) -> None:
+async def _stream(
+    file: anyio.AsyncFile[bytes], span: range, request: web.Request, response: web.StreamResponse
+) -> None:
     await file.seek(span.start)
     left = len(span)
     while left > 0 and (chunk := await file.read(min(_CHUNK_BYTES, left))):
-        await response.write(chunk)
+        try:
+            with anyio.fail_after(request.app[BODY_S]):
+                await response.write(chunk)
+        except TimeoutError:
+            raise _given_up(request) from None
         left -= len(chunk)
+
+
+def _given_up(request: web.Request) -> ConnectionError:
+    """The end of a connection whose client does not take what it has asked for."""
+    if request.transport:
+        request.transport.abort()
+    return ConnectionAbortedError("the client takes nothing")
 
 
 def _span(request: web.Request, etag: str, size: int) -> range | None:

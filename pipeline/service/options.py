@@ -20,6 +20,10 @@ class ServiceOptions:
     """How long signed URLs live."""
     max_body_bytes: int = 12 * 1024 * 1024
     """Of one JSON body: a picture of 8 MB in base64, with room for its envelope."""
+    silence_s: float = 75.0
+    """How long a connection may be without a whole request header."""
+    body_s: float = 300.0
+    """How long a request body may take to arrive, and a piece of a file to be taken."""
     engine: Engine = make_mesh
     """What makes the meshes; called in a worker process, so a function of a module."""
 

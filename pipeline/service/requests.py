@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any, TypeVar
 
+import anyio
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
@@ -19,12 +20,19 @@ class Body(BaseModel):
 
 B = TypeVar("B", bound=Body)
 
+BODY_S = web.AppKey("BODY_S", float)
+"""How long a body may take to arrive."""
+
 
 async def read_bytes(request: web.Request, *, limit_bytes: int) -> bytes:
     """The whole body, refused before it is read where its declared length is over the limit."""
     if (request.content_length or 0) > limit_bytes:
         raise too_large(limit_bytes)
-    data = await request.read()
+    try:
+        with anyio.fail_after(request.app[BODY_S]):
+            data = await request.read()
+    except TimeoutError:
+        raise Refusal(408, "the body did not arrive in time", headers={"Connection": "close"}) from None
     if len(data) > limit_bytes:
         raise too_large(limit_bytes)
     return data

@@ -1,11 +1,13 @@
 """Starts and stops the local service: embedded in a run, or standing alone as ``mvmesh serve``."""
 
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from anyio import create_task_group
 
 from pipeline.domain.errors import UsageError
@@ -23,6 +25,9 @@ __all__ = ["ServiceOptions", "forget_assets", "local_service"]
 
 _SHUTDOWN_S = 1.0
 """How long requests in progress may go on when the service stops."""
+
+_LINGERING_S = 10.0
+"""How long a body that is refused is still taken in, so that its sender gets to read why."""
 
 
 @asynccontextmanager
@@ -59,7 +64,7 @@ async def local_service(
         app = application(
             store=store, runner=runner, signer=signer, credentials=credentials, options=options, now=utc_now
         )
-        async with _working(runner, options.worker_count), _listening(app, host, port) as address:
+        async with _working(runner, options.worker_count), _listening(app, host, port, options.silence_s) as address:
             yield f"http://{address}/v1"
 
 
@@ -95,8 +100,15 @@ def _first(error: Exception) -> Exception:
 
 
 @asynccontextmanager
-async def _listening(app: web.Application, host: str, port: int) -> AsyncIterator[str]:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+async def _listening(app: web.Application, host: str, port: int, silence_s: float) -> AsyncIterator[str]:
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=_SHUTDOWN_S,
+        keepalive_timeout=silence_s,
+        lingering_time=min(_LINGERING_S, silence_s),
+        logger=_frames(),
+    )
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)
@@ -111,6 +123,19 @@ async def _listening(app: web.Application, host: str, port: int) -> AsyncIterato
         yield f"[{host}]:{bound}" if ":" in host else f"{host}:{bound}"
     finally:
         await runner.cleanup()
+
+
+def _frames() -> logging.Logger:
+    """What aiohttp itself has to say. That a client speaks no HTTP is told to the client; as a traceback for every such
+    request it would fill the log.
+    """
+    logger = logging.getLogger(f"{__name__}.frames")
+    logger.addFilter(_is_ours)
+    return logger
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 def _require_engine(options: ServiceOptions) -> None:

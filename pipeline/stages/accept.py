@@ -4,15 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.domain.glb import PREFIX_BYTES, glb_facts, json_length
 from pipeline.domain.items import MeshFacts, Verdict
 from pipeline.domain.model import wants_pbr, wants_texture
 from pipeline.ports.interfaces import Storage
+from pipeline.ports.wholeness import mesh_facts
 
 FACE_COUNT_SLACK = 1.1
 """A mesh may have so many times the faces that were asked for."""
-
-_CHUNK_HEADER_BYTES = 8
 
 
 async def accept(mesh: Path, *, params: Mapping[str, Any], on_low: str, storage: Storage) -> Verdict:
@@ -27,18 +25,9 @@ async def accept(mesh: Path, *, params: Mapping[str, Any], on_low: str, storage:
     Raises:
         MeshDamaged: no whole, readable GLB.
     """
-    facts = await _facts(mesh, storage)
+    facts = await mesh_facts(mesh, storage)
     reasons = () if on_low == "skip" else shortfalls(facts, params)
     return Verdict(outcome="held" if reasons and on_low == "hold" else "accepted", reasons=reasons, facts=facts)
-
-
-async def _facts(mesh: Path, storage: Storage) -> MeshFacts:
-    size = (await storage.sizes([mesh]))[0] or 0
-    prefix = await storage.read_part(mesh, 0, PREFIX_BYTES)
-    length = json_length(prefix, size)
-    text = await storage.read_part(mesh, PREFIX_BYTES, length)
-    rest = await storage.read_part(mesh, PREFIX_BYTES + length, _CHUNK_HEADER_BYTES)
-    return glb_facts(text, rest, size)
 
 
 def shortfalls(facts: MeshFacts, params: Mapping[str, Any]) -> tuple[str, ...]:

@@ -152,13 +152,34 @@ def _made(entry: _Entry, listing: Listing, set_id: str, grouped: Grouped) -> Ima
     if not set_id.isprintable():
         grouped = replace(grouped, findings=(*grouped.findings, _unprintable(set_id)))
         set_id = set_id.encode("unicode_escape").decode()
+    if odd := next((one for one in (listing.path, *grouped.views.values()) if _legible(one) != one), ""):
+        grouped = Grouped(views={}, findings=(*grouped.findings, _undecodable(odd)))
     return ImageSet(
         set_id=set_id,
         folder=folder,
         views={view: folder / name for view, name in grouped.views.items()},
         params=entry.said.params,
         copies=entry.said.copies,
-        findings=tuple(replace(one, file=folder / one.file) if one.file else one for one in grouped.findings),
+        findings=tuple(_placed(one, folder) for one in grouped.findings),
+    )
+
+
+def _placed(finding: Finding, folder: Path) -> Finding:
+    file = folder / finding.file if finding.file else None
+    return replace(finding, file=file, message=_legible(finding.message), mend=_legible(finding.mend))
+
+
+def _legible(text: str) -> str:
+    """Without the bytes of a file name that are no UTF-8: neither the ledger nor the results can hold them."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _undecodable(name: str) -> Finding:
+    return Finding(
+        kind="unprintable-name",
+        verdict="refuse",
+        message=f"the name {_legible(name)!r} is not UTF-8",
+        mend="rename it",
     )
 
 

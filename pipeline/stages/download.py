@@ -1,19 +1,28 @@
 """Download: what a job made comes to the disk, whole or not at all. The retry of a download lives here."""
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 
-from pipeline.domain.errors import MeshDamaged, ServiceFault, StageTimedOut, TryAgain
+from pipeline.domain.errors import MeshDamaged, MvmeshError, ServiceFault, StageTimedOut, TryAgain
+from pipeline.domain.expiry import is_nearly_over
 from pipeline.domain.jobs import Asset
-from pipeline.domain.outputs import WantedAsset, has_mesh, wanted
-from pipeline.ports.interfaces import Downloaded, Downloads, Scenario
+from pipeline.domain.media import is_text
+from pipeline.domain.outputs import MESH, WantedAsset, has_mesh, wanted
+from pipeline.domain.texts import one_line
+from pipeline.ports.gate import full_jitter_s
+from pipeline.ports.interfaces import Downloaded, Downloads, Now, Scenario, Storage
+from pipeline.ports.wholeness import mesh_facts, refuse_damaged_picture
 
-ATTEMPTS = 6
+ATTEMPTS = 8
+TOTAL_S = 7200.0
+"""How long all tries of one file may take together."""
+FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 20.0
+LONGEST_WISH_S = 300.0
+"""The longest pause that is granted to a host which asks for one."""
 LISTING_S = 60.0
 """How long a finished job's assets may take to be listed."""
 SECOND_LOOKS_S = 5.0
@@ -37,24 +46,34 @@ class ResultGone(MeshDamaged):
 
 
 async def download(
-    asset_ids: Sequence[str], folder: Path, *, scenario: Scenario, downloads: Downloads, is_new: bool
+    asset_ids: Sequence[str],
+    folder: Path,
+    *,
+    scenario: Scenario,
+    downloads: Downloads,
+    storage: Storage,
+    now: Now,
+    is_new: bool,
 ) -> list[Fetched]:
-    """The mesh and the textures of a job, below ``folder`` under temporary names.
+    """The mesh and the textures of a job, below ``folder`` under temporary names, each of them whole.
 
     Args:
         asset_ids: what the job made.
         folder: a folder of this item alone. A try that broke off is resumed by the next one; a new run begins anew.
         scenario: tells where the files are, with fresh signed URLs.
         downloads: fetches them.
+        storage: reads what was fetched, and removes what is damaged.
+        now: tells whether a URL is about to expire.
         is_new: the job has just ended: its assets may take a while to be listed.
 
     Raises:
         ResultGone: the service does not know the mesh (any more).
-        MeshDamaged: no GLB among them.
-        StageTimedOut: all tries failed, or brought damaged files.
+        MeshDamaged: no GLB among them, or a file that was damaged to the last try.
+        StageTimedOut: all tries failed, or took too long.
     """
     assets = await _listed(asset_ids, scenario, patience_s=LISTING_S if is_new else SECOND_LOOKS_S)
-    return [await _fetch(one, folder, scenario, downloads) for one in wanted(assets)]
+    fetching = _Fetching(folder, scenario=scenario, downloads=downloads, storage=storage, now=now)
+    return [await fetching.fetch(one) for one in wanted(assets)]
 
 
 async def _listed(asset_ids: Sequence[str], scenario: Scenario, *, patience_s: float) -> list[Asset]:
@@ -68,43 +87,72 @@ async def _listed(asset_ids: Sequence[str], scenario: Scenario, *, patience_s: f
             return assets
         if waited_s >= patience_s:
             missing = sorted(set(asset_ids) - {one.asset_id for one in assets})
-            raise ResultGone(f"the service has no asset {', '.join(missing)}", mend="generate it again")
+            raise ResultGone(one_line(f"the service has no asset {', '.join(missing)}"), mend="generate it again")
         await anyio.sleep(pause_s)
         waited_s, pause_s = waited_s + pause_s, min(pause_s * 2, LONGEST_PAUSE_S)
 
 
-async def _fetch(one: WantedAsset, folder: Path, scenario: Scenario, downloads: Downloads) -> Fetched:
-    target = folder / f"{one.role}.part"
-    asset, last = one.asset, ""
-    for attempt in range(ATTEMPTS):
+class _Fetching:
+    """Fetches files into one folder, with as many tries as the bounds allow."""
+
+    def __init__(self, folder: Path, *, scenario: Scenario, downloads: Downloads, storage: Storage, now: Now) -> None:
+        self._folder = folder
+        self._scenario = scenario
+        self._downloads = downloads
+        self._storage = storage
+        self._now = now
+
+    async def fetch(self, one: WantedAsset) -> Fetched:
+        target, asset, last = self._folder / f"{one.role}.part", one.asset, None
+        with anyio.move_on_after(TOTAL_S):
+            for tried in range(ATTEMPTS):
+                try:
+                    if last is not None:
+                        await anyio.sleep(_pause_s(last, tried))
+                    asset = await self._signed(asset, again=last is not None)
+                    return _fetched(one, target, await self._whole(one.role, asset, target))
+                except (TryAgain, MeshDamaged) as error:
+                    last = error
+        given_up = MeshDamaged if isinstance(last, MeshDamaged) else StageTimedOut
+        raise given_up(
+            f"the {one.role} could not be downloaded in {ATTEMPTS} tries or {TOTAL_S / 3600:g} hours: "
+            f"{last or 'the host is too slow'}",
+            mend="run again: the job is paid and is not submitted anew",
+        )
+
+    async def _signed(self, asset: Asset, *, again: bool) -> Asset:
+        """URLs are short-lived: a further try asks for a fresh one, and so does a first one that comes late."""
+        if not again and not is_nearly_over(asset.url, self._now()):
+            return asset
+        listed = await self._scenario.assets([asset.asset_id])
+        if not listed:
+            raise ServiceFault(f"the service does not tell of asset {asset.asset_id} just now")
+        return listed[0]
+
+    async def _whole(self, role: str, asset: Asset, target: Path) -> Downloaded:
+        """One try. A damaged file is removed, so that nothing of it is ever resumed."""
         try:
-            if attempt:
-                await anyio.sleep(_pause(attempt))
-                asset = await _signed_again(asset.asset_id, scenario)
-            got = await downloads.fetch(asset.url, target, expected_bytes=asset.size_bytes)
-        except (TryAgain, MeshDamaged) as error:
-            last = str(error)
-            if isinstance(error, TryAgain) and error.retry_after_s:
-                await anyio.sleep(min(error.retry_after_s, LONGEST_PAUSE_S))
-        else:
-            return _fetched(one, target, got)
-    raise StageTimedOut(
-        f"the {one.role} could not be downloaded in {ATTEMPTS} tries: {last}",
-        mend="run again: the job is paid and is not submitted anew",
-    )
+            got = await self._downloads.fetch(asset.url, target, expected_bytes=asset.size_bytes)
+            await self._check(role, asset, got, target)
+        except MeshDamaged:
+            await self._storage.remove([target])
+            raise
+        return got
+
+    async def _check(self, role: str, asset: Asset, got: Downloaded, target: Path) -> None:
+        is_picture = asset.media_type.startswith("image/")
+        if (role == MESH or is_picture) and is_text(got.media_type):
+            raise MeshDamaged(f"the host sent {got.media_type} in place of the {role}")
+        if role == MESH:
+            await mesh_facts(target, self._storage)
+        elif is_picture:
+            await refuse_damaged_picture(target, self._storage)
 
 
-def _pause(attempt: int) -> float:
-    """Full jitter (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015)."""
-    return random.uniform(0, min(0.5 * 2**attempt, LONGEST_PAUSE_S))  # noqa: S311 - spreads load, hides nothing
-
-
-async def _signed_again(asset_id: str, scenario: Scenario) -> Asset:
-    """URLs are short-lived: a further try asks for a fresh one."""
-    listed = await scenario.assets([asset_id])
-    if not listed:
-        raise ServiceFault(f"the service does not tell of asset {asset_id} just now")
-    return listed[0]
+def _pause_s(error: MvmeshError, tried: int) -> float:
+    """Full jitter, on top of the pause that the host wishes."""
+    wish_s = (error.retry_after_s or 0.0) if isinstance(error, TryAgain) else 0.0
+    return min(wish_s, LONGEST_WISH_S) + full_jitter_s(tried - 1, first_s=FIRST_PAUSE_S, longest_s=LONGEST_PAUSE_S)
 
 
 def _fetched(one: WantedAsset, path: Path, got: Downloaded) -> Fetched:

@@ -78,8 +78,9 @@ async def find_submissions(
     """Look for the jobs of lost submissions in the service's list, by their echoed inputs; one reading for all of them.
 
     A job that the ledger knows belongs to another submission. Absence is believed only when the list shows a job made
-    or moved after the request had ended (it has caught up) and the settle time has passed, or when the attempt is old;
-    and never while the list holds a job of unknown origin that may be it, because the service does not repeat inputs.
+    or moved when the settle time had passed (a request may be done late, and the list may lag: now it has caught up
+    with both), or when the attempt is old; and never while the list holds a job of unknown origin that may be it,
+    because the service does not repeat inputs.
 
     Args:
         lost: what is looked for; equal inputs share the jobs found, one each.
@@ -196,7 +197,7 @@ def _absence(one: LostSubmission, seen: _Seen, others: Sequence[Job], patience: 
         return Settled(why="the service does not list it, and the manifest says to ask a person")
     if age_s >= patience.believe_after_s:
         return Settled(is_absent=True, why=waited)
-    if age_s >= patience.settle_s and seen.has_caught_up(one.lost_at):
+    if seen.has_caught_up(one.lost_at + timedelta(seconds=patience.settle_s)):
         return Settled(is_absent=True, why=f"{waited}, while later jobs are")
     return Settled(why=f"{waited}, and the list may lag")
 

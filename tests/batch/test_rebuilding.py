@@ -55,7 +55,13 @@ def runs(tmp_path):
 
 
 def lose_results(runs):
-    runs.storage._files.pop(str(runs.output / RESULTS), None)
+    if runs.storage.get(runs.output / RESULTS) is not None:
+        runs.storage.disk.take(runs.output / RESULTS)
+
+
+def lose_all_files(runs):
+    for name in runs.storage.names(runs.output):
+        runs.storage.disk.take(runs.output / name)
 
 
 async def rebuilt(runs, *, last_change=None, ledger=None):
@@ -134,7 +140,7 @@ async def test_delivered_meshes_come_back_with_all_that_their_rows_tell(runs):
 async def test_a_mesh_that_is_lost_later_is_still_fetched_and_not_made_again(runs):
     await runs.run()
     await rebuilt(runs)
-    del runs.storage._files[str(runs.output / "meshes/a/a.glb")]
+    runs.storage.disk.take(runs.output / "meshes/a/a.glb")
     outcome, _ = await runs.run()
     assert (outcome.delivered, len(runs.service.submitted)) == (3, 3)
 
@@ -145,7 +151,7 @@ async def test_every_copy_gets_its_own_job_back(tmp_path):
     runs.add("a")
     await runs.run()
     jobs = {one.copy: one.job_id for one in await runs.ledger.items()}
-    runs.storage._files.clear()
+    lose_all_files(runs)
     found = await rebuilt(runs)
     assert {one.copy: one.job_id for one in found.records} == jobs
     outcome, _ = await runs.run()
@@ -160,7 +166,7 @@ async def test_of_several_jobs_the_newest_success_is_taken_and_the_others_are_to
     await anyio.sleep(100)
     runs.service.add_twin(1)  # still running
     lose_results(runs)
-    runs.storage._files.clear()
+    lose_all_files(runs)
     found = await rebuilt(runs, last_change=BEGIN)
     (item,) = [one for one in found.records if one.job_id == taken.job_id]
     assert (item.state, item.charged_cu) == (State.FINISHED, 30)
@@ -216,7 +222,7 @@ async def test_a_job_that_the_list_no_longer_shows_is_looked_up(runs):
 
     await runs.run()
     runs.service.__class__ = ShortList
-    runs.storage._files.pop(str(runs.output / "meshes/a/a.glb"))
+    runs.storage.disk.take(runs.output / "meshes/a/a.glb")
     found = await rebuilt(runs)
     assert states(found) == {"a": State.FINISHED, "b": State.DELIVERED, "c": State.DELIVERED}
     assert all(one.asset_ids for one in found.records)
@@ -225,7 +231,7 @@ async def test_a_job_that_the_list_no_longer_shows_is_looked_up(runs):
 async def test_a_job_that_the_service_hides_for_good_is_asked_for_and_not_made_again_at_once(runs):
     await runs.run()
     runs.service.forget_job("job_1")
-    runs.storage._files.pop(str(runs.output / "meshes/a/a.glb"))
+    runs.storage.disk.take(runs.output / "meshes/a/a.glb")
     found = await rebuilt(runs)
     assert states(found)["a"] is State.SUBMITTED
     outcome, rows = await runs.run()

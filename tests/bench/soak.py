@@ -13,7 +13,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from simulation.night import Night, spend
@@ -42,8 +44,18 @@ def told(seed: int) -> tuple[int, str]:
     night, violated = night_of(seed)
     if not violated:
         return seed, ""
-    lines = [f"seed {seed}: {violated}", f"  {night.script}", *compact(night)[-LAST_WORDS:]]
+    lines = [f"seed {seed}: {violated}", f"  {unusual(night.script)}", *compact(night)[-LAST_WORDS:]]
     return seed, "\n  ".join([*lines, f"again: python tests/bench/soak.py --first {seed} --seeds 1 --trace"])
+
+
+def unusual(value: Any) -> str:
+    """What of a script is not as it usually is."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(unusual, value))}]"
+    if not is_dataclass(value):
+        return repr(value)
+    said = {one.name: getattr(value, one.name) for one in fields(value) if getattr(value, one.name) != one.default}
+    return f"{type(value).__name__}({', '.join(f'{name}={unusual(one)}' for name, one in said.items())})"
 
 
 def compact(night: Night) -> list[str]:
@@ -59,7 +71,7 @@ def main() -> int:
     asked = _arguments()
     if asked.trace:
         night, violated = night_of(asked.first)
-        print(night.script, *story(night), violated or "all promises were kept", sep="\n")
+        print(unusual(night.script), *story(night), violated or "all promises were kept", sep="\n")
         return 1 if violated else 0
     began, told_at, broken = time.monotonic(), 0.0, []
     for done, (seed, violation) in enumerate(_all_of(asked.first, asked.seeds, asked.processes), start=1):

@@ -3,15 +3,17 @@
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import toy_engine
 import yaml
-from nights import KEY, KILLED, SECRET, Death, Night, serving
+from nights import KEY, KILLED, SECRET, TESTS, Death, Night, serving
 
 from pipeline.cli.exit_codes import ExitCode
 from pipeline.cli.frame import run
@@ -27,10 +29,7 @@ class Place:
 
     night: Night
     output: Path
-
-    @property
-    def manifest(self) -> Path:
-        return self.night.manifest
+    manifest: Path
 
     @property
     def ledger(self) -> Path:
@@ -58,11 +57,11 @@ def make_bad(night: Night) -> None:
     night.prepare(sets=2)
     assert night.run() == ExitCode.OK
     gate.unlink()
-    night.prepare(sets=3)
+    night.add_set()
     assert night.run(Death(state="submitted", moment="after")) == KILLED
-    night.prepare(sets=4)
+    night.add_set()
     assert night.run(Death(state="submitted", moment="before")) == KILLED
-    night.prepare(sets=5)
+    night.add_set()
     gate.touch()
     shutil.copytree(night.output, night.folder / "kept")
 
@@ -73,7 +72,7 @@ def place(bad_night: Night, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.setenv("SCENARIO_SDK_API_SECRET", SECRET)
     shutil.rmtree(bad_night.output)
     shutil.copytree(bad_night.folder / "kept", bad_night.output)
-    return Place(bad_night, bad_night.output)
+    return Place(bad_night, bad_night.output, bad_night.manifest)
 
 
 def cut(path: Path, size: int) -> None:
@@ -115,6 +114,7 @@ def checkpointed(ledger: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def rebuild(place: Place, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any]]:
+    capsys.readouterr()
     code = run(["reconcile", str(place.manifest), "--rebuild", "--json"])
     said = capsys.readouterr()
     assert code in {ExitCode.OK, ExitCode.UNCERTAIN}, said.err
@@ -125,6 +125,7 @@ def finish_and_check(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["run", str(place.manifest), "--yes"]) == ExitCode.OK, capsys.readouterr()
     capsys.readouterr()
     assert run(["verify", str(place.manifest)]) == ExitCode.OK
+    capsys.readouterr()
     place.night.check()
 
 
@@ -151,6 +152,16 @@ def test_after_a_rebuild_the_next_run_finishes_and_pays_nothing_twice(way: str, 
     finish_and_check(place, capsys)
 
 
+def test_a_ledger_whose_log_was_deleted_has_lost_its_last_commits(place: Place, capsys) -> None:
+    place.ledger.with_name("ledger.sqlite3-wal").unlink()
+    assert run(["run", str(place.manifest), "--yes"]) == ExitCode.LOCAL_IO
+    assert "--rebuild" in capsys.readouterr().err
+    _, document = rebuild(place, capsys)
+    assert {one["state"] for one in document["restored"]} <= {"delivered", "submitted", "finished"}
+    assert document["kept"] != []
+    finish_and_check(place, capsys)
+
+
 def test_a_second_rebuild_changes_nothing(place: Place, capsys) -> None:
     place.lose()
     rebuild(place, capsys)
@@ -169,11 +180,12 @@ def test_without_results_and_files_the_service_alone_tells(place: Place, capsys)
 
 def test_a_ledger_from_a_backup_gets_what_it_lacks(place: Place, capsys) -> None:
     """It is of the bad night; the results tell of what came after it."""
+    checkpointed(place.ledger, capsys)
+    backup = place.ledger.read_bytes()
     place.lose()
     rebuild(place, capsys)
     finish_and_check(place, capsys)
-    place.lose()
-    shutil.copy2(place.night.folder / "kept" / LEDGER, place.ledger)
+    place.ledger.write_bytes(backup)
     assert run(["run", str(place.manifest), "--yes"]) == ExitCode.LOCAL_IO
     assert "does not know" in capsys.readouterr().err
     _, document = rebuild(place, capsys)
@@ -246,9 +258,55 @@ def test_a_ledger_that_was_set_aside_and_not_made_anew_blocks_runs(place: Place,
     finish_and_check(place, capsys)
 
 
+def test_results_that_cannot_be_read_do_not_make_a_lost_ledger_a_new_one(place: Place, capsys) -> None:
+    place.lose()
+    (place.output / "results.jsonl").write_text("what a newer version tells\n")
+    assert run(["run", str(place.manifest), "--yes"]) == ExitCode.LOCAL_IO
+    assert "results.jsonl cannot be read" in capsys.readouterr().err
+    rebuild(place, capsys)
+    finish_and_check(place, capsys)
+
+
+def test_manifests_that_share_a_state_folder_are_rebuilt_one_after_the_other(place: Place, capsys) -> None:
+    place.lose()
+    said = yaml.safe_load(place.manifest.read_text())
+    other = place.manifest.with_name("other.yaml")
+    shutil.copytree(place.output, place.output.with_name("other"), dirs_exist_ok=True)
+    other.write_text(yaml.safe_dump({**said, "output": "other", "state": "out/.mvmesh"}))
+    rebuild(place, capsys)
+    finish_and_check(place, capsys)
+    rebuild(replace(place, output=place.output.with_name("other"), manifest=other), capsys)
+    assert run(["run", str(other), "--yes"]) == ExitCode.OK
+    capsys.readouterr()
+    finish_and_check(place, capsys)
+    assert len(list(other.with_name("other").rglob("*.glb"))) == 5
+
+
+@pytest.mark.parametrize("effect", [8, 23, 25, 26, 27])
+def test_a_rebuild_that_is_killed_is_begun_anew(effect: int, place: Place, capsys) -> None:
+    """It has some 27 effects on the disk, of which the last put the new ledger in the place of the damaged one; it never
+    leaves one behind that a run takes for whole.
+    """
+    scribble(place.ledger)
+    before = len(place.night.service.jobs())
+    if killed(place, effect=effect):
+        assert run(["run", str(place.manifest), "--yes"]) == ExitCode.LOCAL_IO
+        assert len(place.night.service.jobs()) == before
+        rebuild(place, capsys)
+    finish_and_check(place, capsys)
+
+
+def killed(place: Place, *, effect: int) -> bool:
+    mvmesh = (sys.executable, "-W", "error", str(TESTS / "dying.py"), json.dumps({"effect": effect}))
+    done = subprocess.run([*mvmesh, "reconcile", str(place.manifest), "--rebuild"], check=False, capture_output=True)
+    assert done.returncode in {0, KILLED}, done.stderr
+    return done.returncode == KILLED
+
+
 def test_a_newer_ledger_is_no_damaged_one(place: Place, capsys) -> None:
     import sqlite3  # noqa: PLC0415 - as another version would
 
+    checkpointed(place.ledger, capsys)
     with sqlite3.connect(place.ledger) as connection:
         connection.execute("INSERT INTO migrations VALUES ('9999 from the future', '2040-01-01')")
     connection.close()

@@ -73,9 +73,9 @@ def test_a_person_says_that_there_is_no_job(night: Night, capsys) -> None:
 
 
 def test_a_person_names_the_job_and_a_job_of_other_pictures_is_refused(night: Night, capsys) -> None:
-    night.prepare(sets=1)
+    night.prepare(sets=1, **ASK)
     night.finish()
-    night.prepare(sets=2, **ASK)
+    night.add_set()
     assert night.run(Death(state="submitted", moment="before")) == KILLED
     jobs = {job["jobId"] for job in night.service.jobs()}
     (known,) = [json.loads(line)["job_id"] for line in (night.output / "results.jsonl").read_text().splitlines()[:1]]

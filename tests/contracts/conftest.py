@@ -95,7 +95,9 @@ async def _simulated(
     temper = Temper(ceiling=ceiling, fails=float(fails), job_s=(1e6, 1e6) if idle else (60, 60), price_cu=PRICE_CU)
     service, process, disk = GenerationService(temper, Random(1), charged=_unheard), immortal(), Disk(watch=_unheard)
     yield Served(
-        scenario=ServiceCalls(service, process, Weather(), Random(1), about_to_submit=_unheard),
+        scenario=ServiceCalls(
+            service, process, Weather(), Random(1), about_to_submit=_unheard, about_to_upload=_unheard
+        ),
         downloads=MeshDownloads(service, process, Weather(), Random(1), disk),
         folder=folder,
         read=disk.get,

@@ -25,6 +25,39 @@ def test_what_is_spent_and_reserved_never_passes_the_maximum(moves, max_cu):
         assert budget.committed_cu == budget.spent_cu + sum(quoted.values()) <= max_cu
 
 
+ALL_MOVES = st.lists(
+    st.tuples(
+        st.sampled_from(["reserve", "owe", "settle", "release"]),
+        st.sampled_from("abcd"),
+        st.none() | st.integers(0, 40),
+    ),
+    max_size=60,
+)
+
+
+@given(ALL_MOVES, st.none() | st.integers(0, 100))
+def test_the_sum_is_what_the_moves_make_and_no_reservation_takes_it_past_the_maximum(moves, max_cu):
+    budget, spent, aside = Budget(max_cu=max_cu), 0, {}
+    for move, key, cu in moves:
+        match move:
+            case "reserve":
+                others = spent + sum(aside.values()) - aside.get(key, 0)
+                fits = max_cu is None or (cu is not None and others + cu <= max_cu)
+                assert budget.reserve(key, cu) is fits
+                aside |= {key: cu or 0} if fits else {}
+            case "owe":
+                budget.owe(key, cu)
+                aside[key] = cu or 0
+            case "settle":
+                budget.settle(key, cu)
+                reserved = aside.pop(key, 0)
+                spent += reserved if cu is None else cu
+            case "release":
+                budget.release(key)
+                aside.pop(key, None)
+        assert (budget.spent_cu, budget.committed_cu) == (spent, spent + sum(aside.values()))
+
+
 def test_a_reservation_is_replaced_not_added():
     budget = Budget(max_cu=10)
     assert budget.reserve("a", 10)

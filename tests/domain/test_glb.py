@@ -72,6 +72,11 @@ def _accessor(**changes):
     return document(accessors=[{**first, **changes}, second])
 
 
+def _view(**changes):
+    first, second = document()["bufferViews"]
+    return document(bufferViews=[{**first, **changes}, second])
+
+
 @pytest.mark.parametrize(
     ("data", "says"),
     [
@@ -91,6 +96,11 @@ def _accessor(**changes):
         (glb(_accessor(max=[float("inf"), 0, 0]), BINARY), "Infinity is no JSON"),
         (glb(_accessor(min=[float("nan"), 0, 0]), BINARY), "NaN is no JSON"),
         (glb(_accessor(componentType=1), BINARY), "cannot be understood"),
+        (glb(_accessor(byteOffset=-50, count=12), BINARY), "accessor 0 begins at byte -50"),
+        (glb(_view(byteOffset=-500), BINARY), "bufferView 0 has 108 bytes from byte -500 on"),
+        (glb(_view(byteLength=-1), BINARY), "bufferView 0 has -1 bytes"),
+        (glb(_accessor(count=10**400), BINARY), "cannot be understood|accessor 0 needs"),
+        (glb(_accessor(type="\x1b[2J" * 10_000), BINARY), "cannot be understood: .{,600}$"),
     ],
 )
 def test_damage_is_named(data, says):

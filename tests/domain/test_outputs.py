@@ -54,6 +54,22 @@ def test_names_come_from_set_ids():
     assert preview_path(PBR) == PurePosixPath("previews/props/chair@pbr@copy2.webp")
 
 
+@pytest.mark.parametrize(
+    "evil",
+    ["../../x", "..\\x", "C:\\x", "C:", "/etc/passwd", "a\0b", "a\nb", "\u202e", ".", "..", "con", "x" * 70_000, ""],
+)
+def test_no_word_of_the_service_becomes_a_name(evil):
+    textures = [
+        asset(evil, evil, evil, f"3d:texture:{source}")
+        for source in (evil, f"albedo/{evil}", f"{evil}/albedo", "normal")
+    ]
+    for one in wanted([asset(evil, source=evil), *textures]):
+        assert (one.role, one.suffix) in {(MESH, ".glb"), ("normal", ".bin")}
+    with pytest.raises(MeshDamaged) as caught:
+        wanted(textures)
+    assert len(str(caught.value)) < 600
+
+
 @pytest.mark.parametrize("set_id", ["../../etc", "a/../../b", "/etc/passwd", "C:/x", "con", "a\\b", "x/./y", "a\nb"])
 def test_no_set_id_leads_out_of_the_output_folder(set_id):
     for place in (mesh_folder(Alias(set_id=set_id), held=False), preview_path(Alias(set_id=set_id))):

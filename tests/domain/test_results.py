@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -124,7 +125,10 @@ def test_the_csv_is_flat():
 
 @pytest.mark.parametrize(
     "text",
-    ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "  =1", "＝1", "＠SUM(A1)"],  # noqa: RUF001
+    [
+        *("=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "  =1", "\u2028=1", '"=1'),
+        *("\uff1d1", "\uff20SUM(A1)"),  # full width
+    ],
 )
 def test_no_text_of_a_service_or_a_folder_is_a_formula(text):
     evil = row(record(State.FAILED, error_class="JobFailed", error=text, mend=text, job_id=text), files=())
@@ -132,6 +136,20 @@ def test_no_text_of_a_service_or_a_folder_is_a_formula(text):
     (line, other) = lines(as_csv([evil, named]))
     for cell in (line["error_message"], line["error_mend"], line["job_id"], other["set"]):
         assert cell.startswith("'")
+
+
+@pytest.mark.parametrize("text", ["a;=1", 'a; "=1', "a;@SUM(A1)"])
+def test_no_formula_begins_where_semicolons_separate_cells(text):
+    named = ResultRow(set=text, state=State.PLANNED)
+    assert not re.search(r';[\s"]*[=@]', as_csv([named]))
+
+
+def test_no_line_of_the_results_moves_a_cursor_or_turns_writing():
+    evil = "\x1b[2J \x9b2J \u202e \u200b \u2028 \x7f \U000e0041"
+    rows = [ResultRow(set=evil, state=State.PLANNED)]
+    for text in (as_jsonl(rows), as_csv(rows)):
+        assert text.replace("\n", "").isprintable()
+    assert json.loads(as_jsonl(rows))["set"] == evil
 
 
 @given(st.text(), st.text(), st.text())

@@ -208,6 +208,7 @@ UNFIT: list[tuple[tuple, Any]] = [
     ((), {"sets": []}),
     ((), {"version": 2}),
     ((), {"version": "1"}),
+    ((), {"version": True}),
     ((), {"name": 7}),
     ((), {"output": None}),
     ((), {"backend": "ftp://x"}),

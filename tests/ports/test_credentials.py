@@ -1,3 +1,7 @@
+import json
+from html import escape
+from urllib.parse import quote, quote_plus
+
 import pytest
 
 from pipeline.domain.errors import CredentialsError
@@ -63,6 +67,23 @@ def test_what_a_service_repeats_is_redacted():
     credentials = Credentials(key=KEY, secret=SECRET)
     said = credentials.redact(f"bad header {credentials.authorization} for {KEY} with {SECRET}".encode())
     assert said == b"bad header Basic [hidden] for [hidden] with [hidden]"
+
+
+@pytest.mark.parametrize(
+    "spell", [json.dumps, lambda text: json.dumps(text).replace("/", "\\/"), quote, quote_plus, escape]
+)
+def test_what_a_service_repeats_in_another_spelling_is_redacted(spell):
+    credentials = Credentials(key="api/key ü", secret='s3cret&"of/mine')
+    for hidden in (credentials.key, credentials.secret, credentials.authorization.removeprefix("Basic ")):
+        said = credentials.redact(f"told: {spell(hidden)}".encode()).decode()
+        assert said.strip('"') in {"told: [hidden]", 'told: "[hidden]'}
+
+
+def test_short_credentials_stay_where_they_may_stand_by_chance():
+    credentials = Credentials(key="local", secret="long-enough-to-tell")
+    assert credentials.redact(b'{"id": "local_1", "x": "long-enough-to-tell"}', shortest=16) == (
+        b'{"id": "local_1", "x": "[hidden]"}'
+    )
 
 
 @pytest.mark.parametrize(

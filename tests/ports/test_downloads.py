@@ -1,7 +1,10 @@
+import base64
 import contextlib
+import gzip
 import hashlib
 import os
 import sys
+from pathlib import Path
 
 import anyio
 import pytest
@@ -67,8 +70,8 @@ async def host(serving):
         yield one
 
 
-def connect(url, **more):
-    return Downloader.connect(f"{url}/v1", timeouts=Timeouts(connect_s=5, read_s=1, total_s=10), **more)
+def connect(url, *, read_s=1, **more):
+    return Downloader.connect(f"{url}/v1", timeouts=Timeouts(connect_s=5, read_s=read_s, total_s=10), **more)
 
 
 async def test_a_file_is_streamed_and_hashed(host, tmp_path):
@@ -190,6 +193,223 @@ async def test_another_part_than_asked_for_is_refused(talking, read_request, tmp
             await downloads.fetch(f"{url}/x", tmp_path / "x", expected_bytes=9)
 
 
+class Scripted:
+    """Answers with prepared bytes, request by request, and leaves the closing to the client; keeps what it was asked."""
+
+    def __init__(self, read_request, *answers):
+        self.answers, self.asked = list(answers), []
+        self._read_request = read_request
+
+    async def __call__(self, stream):
+        self.asked.append(await self._read_request(stream))
+        await stream.send(self.answers.pop(0))
+        with contextlib.suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+            await stream.receive()
+
+
+def answer(status, body, *headers):
+    return "\r\n".join([f"HTTP/1.1 {status} X", *headers, "Connection: close", "", ""]).encode() + body
+
+
+HALF = answer(200, b"12345", 'ETag: "v"', "Content-Length: 10")
+
+
+async def twice(host, url, target, **more):
+    """What a download that goes silent and the try after it come to."""
+    async with connect(url, read_s=0.3) as downloads:
+        with pytest.raises(ConnectionLost):
+            await downloads.fetch(f"{url}/x", target, **{"expected_bytes": 10} | more)
+        return await downloads.fetch(f"{url}/x", target, **{"expected_bytes": 10} | more)
+
+
+def rest(content_range, body=b"67890", *more):
+    return answer(206, body, f"Content-Range: {content_range}", f"Content-Length: {len(body)}", *more)
+
+
+@pytest.mark.parametrize("more", [(), ('ETag: "v"',), ("Content-Encoding: identity",)])
+async def test_the_rest_of_a_file_is_appended(talking, read_request, tmp_path, more):
+    host = Scripted(read_request, HALF, rest("bytes 5-9/10", b"67890", *more))
+    async with talking(host) as url:
+        got = await twice(host, url, tmp_path / "x")
+    assert b'Range: bytes=5-\r\nIf-Range: "v"' in host.asked[1]
+    assert (tmp_path / "x").read_bytes() == b"1234567890"
+    assert got.sha256 == hashlib.sha256(b"1234567890").hexdigest()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        rest("bytes 4-9/10", b"567890"),
+        rest("bytes 0-9/10", b"1234567890"),
+        rest("bytes 5-9/11"),
+        rest("bytes 5-8/10", b"6789"),
+        rest("bytes 5-9/*"),
+        rest("bytes */10"),
+        rest("items 5-9/10"),
+        rest("bytes 5-9/10", b"67890", 'ETag: "w"'),
+        rest("bytes 5-9/10", b"67890", "Content-Encoding: gzip"),
+        answer(206, b"67890", "Content-Length: 5"),
+        answer(206, b"--b\r\n", "Content-Type: multipart/byteranges; boundary=b", "Content-Length: 5"),
+        answer(416, b"", "Content-Range: bytes */10", "Content-Length: 0"),
+    ],
+)
+async def test_another_rest_is_refused_and_forgotten(talking, read_request, tmp_path, wrong):
+    """The start, the end, the size or the ETag are other ones: the next try begins anew."""
+    whole = answer(200, b"abcdefghij", "Content-Length: 10")
+    host = Scripted(read_request, HALF, wrong, whole)
+    async with talking(host) as url, connect(url, read_s=0.3) as downloads:
+        with pytest.raises(ConnectionLost):
+            await downloads.fetch(f"{url}/x", tmp_path / "x", expected_bytes=10)
+        with pytest.raises(ServiceFault):
+            await downloads.fetch(f"{url}/x", tmp_path / "x", expected_bytes=10)
+        await downloads.fetch(f"{url}/x", tmp_path / "x", expected_bytes=10)
+    assert b"Range" not in host.asked[2]
+    assert (tmp_path / "x").read_bytes() == b"abcdefghij"
+
+
+async def test_a_part_that_nobody_asked_for_is_refused(talking, read_request, tmp_path):
+    host = Scripted(read_request, rest("bytes 0-4/10", b"12345"))
+    async with talking(host) as url, connect(url) as downloads:
+        with pytest.raises(ServiceFault, match="another part"):
+            await downloads.fetch(f"{url}/x", tmp_path / "x", expected_bytes=None)
+
+
+LONG_AGO, JUST_NOW = "Last-Modified: Thu, 01 May 2031 08:00:00 GMT", "Last-Modified: Thu, 01 May 2031 12:00:00 GMT"
+DATE = "Date: Thu, 01 May 2031 12:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("said", "resumed"),
+    [
+        ((LONG_AGO, DATE), True),
+        ((JUST_NOW, DATE), False),
+        ((LONG_AGO,), False),
+        ((LONG_AGO, DATE, 'ETag: W/"weak"'), False),
+        (("Last-Modified: long ago", DATE), False),
+        (('ETag: "v"', "Content-Encoding: gzip"), False),
+    ],
+)
+async def test_only_what_proves_the_same_bytes_resumes(talking, read_request, tmp_path, said, resumed):
+    cut = answer(
+        200, b"\x1f\x8b\x08\0\0" if "Content-Encoding: gzip" in said else b"12345", "Content-Length: 10", *said
+    )
+    host = Scripted(read_request, cut, answer(200, b"1234567890", "Content-Length: 10"))
+    async with talking(host) as url:
+        await twice(host, url, tmp_path / "x")
+    assert (b"Range:" in host.asked[1]) is resumed
+
+
+async def test_a_body_that_is_packed_though_unasked_is_unpacked_and_measured(talking, read_request, tmp_path):
+    packed = gzip.compress(MESH[:1000] * 50)
+    host = Scripted(read_request, answer(200, packed, "Content-Encoding: gzip", f"Content-Length: {len(packed)}"))
+    async with talking(host) as url, connect(url) as downloads:
+        got = await downloads.fetch(f"{url}/x", tmp_path / "x", expected_bytes=50_000)
+    assert b"Accept-Encoding: identity" in host.asked[0]
+    assert got.sha256 == hashlib.sha256(MESH[:1000] * 50).hexdigest()
+
+
+async def test_a_packed_bomb_ends_at_the_bound(talking, read_request, tmp_path):
+    packed = gzip.compress(bytes(50_000_000))
+    host = Scripted(read_request, answer(200, packed, "Content-Encoding: gzip", f"Content-Length: {len(packed)}"))
+    async with talking(host) as url, connect(url, max_bytes=1_000_000) as downloads:
+        with pytest.raises(MeshDamaged, match="larger than 1,000,000"):
+            await downloads.fetch(f"{url}/x", tmp_path / "x", expected_bytes=None)
+    assert (tmp_path / "x").stat().st_size <= 1_000_000
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "nonsense"])
+async def test_a_packing_that_cannot_be_undone_is_never_taken_for_the_file(talking, read_request, tmp_path, coding):
+    host = Scripted(read_request, answer(200, b"\x0b\x02", f"Content-Encoding: {coding}", "Content-Length: 2"))
+    async with talking(host) as url, connect(url) as downloads:
+        with pytest.raises((ServiceFault, ConnectionLost, MeshDamaged)):
+            await downloads.fetch(f"{url}/x", tmp_path / "x", expected_bytes=5)
+
+
+def base64_of(kind, data):
+    return base64.b64encode(hashlib.new(kind, data).digest()).decode()
+
+
+@pytest.mark.parametrize(
+    ("header", "kind"),
+    [
+        ("Repr-Digest: sha-256=:{}:", "sha256"),
+        ("Digest: SHA-256={}", "sha256"),
+        ("x-amz-checksum-sha256: {}", "sha256"),
+        ("Content-MD5: {}", "md5"),
+        ("x-goog-hash: crc32c=AAAAAA==\r\nx-goog-hash: md5={}", "md5"),
+    ],
+)
+async def test_a_checksum_that_the_host_tells_is_kept(talking, read_request, tmp_path, header, kind):
+    data = b"1234567890"
+    good, bad = (header.format(base64_of(kind, one)) for one in (data, b"1234567891"))
+    whole = (answer(200, data, "Content-Length: 10", one) for one in (good, bad))
+    async with talking(Scripted(read_request, *whole)) as url, connect(url) as downloads:
+        await downloads.fetch(f"{url}/x", tmp_path / "x", expected_bytes=10)
+        with pytest.raises(MeshDamaged, match=f"{kind} checksum"):
+            await downloads.fetch(f"{url}/x", tmp_path / "x", expected_bytes=10)
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+async def test_a_checksum_holds_over_a_break(talking, read_request, tmp_path, is_right):
+    told = base64_of("md5", b"1234567890" if is_right else b"other")
+    half = answer(200, b"12345", 'ETag: "v"', "Content-Length: 10", f"Content-MD5: {told}")
+    host = Scripted(read_request, half, rest("bytes 5-9/10"))
+    async with talking(host) as url:
+        with contextlib.nullcontext() if is_right else pytest.raises(MeshDamaged, match="md5 checksum"):
+            await twice(host, url, tmp_path / "x")
+
+
+async def test_a_rest_without_a_length_that_stops_early_is_damage(talking, read_request, tmp_path):
+    short = b"HTTP/1.1 206 X\r\nContent-Range: bytes 5-9/10\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n67\r\n0\r\n\r\n"
+    host = Scripted(read_request, HALF, short)
+    async with talking(host) as url:
+        with pytest.raises(MeshDamaged, match="7 bytes came of 10"):
+            await twice(host, url, tmp_path / "x", expected_bytes=None)
+
+
+async def test_a_busy_host_is_asked_by_one_at_a_time_after_its_pause(serving, tmp_path):
+    """Six downloads meet a 429: all of them wait, one goes first, the others follow its answer."""
+    asked = []
+
+    async def serve(request):
+        asked.append(anyio.current_time())
+        if len(asked) <= 2:
+            return web.Response(status=429, headers={"Retry-After": "1"})
+        return web.Response(body=b"file")
+
+    async def persist(downloads, url, n):
+        while True:
+            with contextlib.suppress(Throttled):
+                return await downloads.fetch(url, tmp_path / str(n), expected_bytes=4)
+
+    app = web.Application()
+    app.add_routes([web.get("/x", serve)])
+    async with serving(app) as url, connect(url) as downloads:
+        with pytest.raises(Throttled):
+            await downloads.fetch(f"{url}/x", tmp_path / "first", expected_bytes=4)
+        async with anyio.create_task_group() as tasks:
+            for n in range(6):
+                tasks.start_soon(persist, downloads, f"{url}/x", n)
+    assert asked[1] - asked[0] >= 0.99
+    assert len(asked) == 1 + 1 + 6
+    assert asked[2] - asked[1] >= 0.99
+
+
+async def test_a_header_that_drips_is_given_up(talking, read_request, tmp_path):
+    async def drip(stream):
+        await read_request(stream)
+        with contextlib.suppress(anyio.BrokenResourceError):
+            await stream.send(b"HTTP/1.1 200 OK\r\nX: ")
+            while True:
+                await stream.send(b"x")
+                await anyio.sleep(0.02)
+
+    limits = Timeouts(connect_s=5, read_s=5, head_s=0.3, total_s=60)
+    async with talking(drip) as url, Downloader.connect(url, timeouts=limits) as downloads:
+        with anyio.fail_after(10), pytest.raises(ConnectionLost):
+            await downloads.fetch(f"{url}/x", tmp_path / "x", expected_bytes=None)
+
+
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
 async def test_a_url_that_is_not_taken_any_more_is_expired(host, tmp_path, status):
     host.status = status
@@ -284,3 +504,13 @@ async def test_a_full_disk_is_a_local_error(host, tmp_path):
         with pytest.raises(LocalIoError) as caught:
             await downloads.fetch(host.file, target, expected_bytes=None)
     assert "space" in caught.value.mend
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize("size", [100, 3_000_000])
+async def test_bytes_that_the_disk_refuses_when_the_file_is_closed_are_no_success(host, size):
+    """What is small waits in the file's buffer until then."""
+    host.body = MESH[:size]
+    async with connect(host.url) as downloader:
+        with pytest.raises(LocalIoError, match="No space left"):
+            await downloader.fetch(host.file, Path("/dev/full"), expected_bytes=size)

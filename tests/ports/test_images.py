@@ -6,16 +6,21 @@ import os
 import struct
 import subprocess
 import sys
+import tracemalloc
 import zlib
 from contextlib import suppress
 from pathlib import Path
 
+import anyio
+import anyio.lowlevel
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
 
 from pipeline.domain.errors import PictureRefused
 from pipeline.ports.images import PillowImages, encode_jpeg, encode_png, encode_webp, read_rgba
+from pipeline.ports.images.room import Room
 
 pytestmark = pytest.mark.anyio
 
@@ -374,6 +379,94 @@ async def test_a_decompression_bomb_is_refused_by_its_header(images, tmp_path):
         header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
         data = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
         assert (await refused(images, tmp_path, data)).kind == "too-large"
+
+
+@pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"iCCP", b"many"])
+async def test_a_bomb_in_what_is_no_pixel_stays_small(images, tmp_path, kind):
+    """Texts and profiles that unpack to a gigabyte: refused or passed over, never unpacked."""
+    bomb = zlib.compress(bytes(200_000_000), 9)
+    text = {
+        b"zTXt": b"Comment\0\0" + bomb,
+        b"iTXt": b"Comment\0\1\0\0\0" + bomb,
+        b"iCCP": b"profile\0\0" + bomb,
+        b"many": b"Comment\0\0" + zlib.compress(bytes(900_000), 9),
+    }[kind]
+    chunks = chunk(b"zTXt" if kind == b"many" else kind, text) * (200 if kind == b"many" else 1)
+    whole = saved(picture(), "PNG")
+    (tmp_path / "x.png").write_bytes(whole[:33] + chunks + whole[33:])
+    tracemalloc.start()
+    with suppress(PictureRefused):
+        await images.probe(tmp_path / "x.png")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100_000_000
+
+
+@pytest.mark.parametrize("sign", ["\x1b[2J", "\u202e", "\n"])
+async def test_words_in_a_picture_are_harmless_when_they_are_told(images, tmp_path, sign):
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    named = srgb.replace("sRGB built-in".encode("utf-16-be"), f"evil{sign}{'x' * 20}"[:13].encode("utf-16-be"))
+    assert named != srgb
+    found, _ = await probed(images, tmp_path, saved(picture(), "TIFF", icc_profile=named))
+    assert all(change.isprintable() and len(change) < 200 for change in found.changes)
+    assert "evil" in found.changes[0]
+
+
+async def test_comments_and_tags_of_a_picture_name_nothing(images, tmp_path):
+    """Text chunks, EXIF and file names inside are never read: only the folder and the file's own name count."""
+    texts = PngInfo()
+    for name in ("Title", "Software", "filename", "XML:com.adobe.xmp"):
+        texts.add_text(name, "../../../etc/passwd\0")
+    exif = picture().getexif()
+    exif[0x010D] = "../../evil.glb"
+    path = tmp_path / "front.png"
+    path.write_bytes(saved(picture(), "PNG", pnginfo=texts, exif=exif))
+    found = await images.probe(path)
+    assert (found.path, found.media_type, found.changes) == (path, "image/png", ())
+    assert "evil" not in repr(found)
+    assert "passwd" not in repr(found)
+
+
+async def test_many_workers_share_the_room_for_pixels(tmp_path):
+    images = PillowImages(pixels_at_once=SIZE[0] * SIZE[1])
+    for n in range(8):
+        (tmp_path / f"{n}.png").write_bytes(saved(picture(), "PNG"))
+    found = []
+
+    async def probe(n):
+        found.append(await images.probe(tmp_path / f"{n}.png"))
+
+    async with anyio.create_task_group() as tasks:
+        for n in range(8):
+            tasks.start_soon(probe, n)
+    assert len(found) == 8
+
+
+async def test_the_room_for_pixels_is_never_exceeded_but_by_one_alone():
+    room, inside, most = Room(100), [], []
+
+    async def take(pixels):
+        async with room.of(pixels):
+            inside.append(pixels)
+            most.append(sum(inside) if len(inside) > 1 else 0)
+            await anyio.lowlevel.checkpoint()
+            inside.remove(pixels)
+
+    async with anyio.create_task_group() as tasks:
+        for pixels in [60, 50, 40, 500, 10, 100, 0, 30] * 3:
+            tasks.start_soon(take, pixels)
+    assert max(most) <= 100
+    assert len(most) == 24
+
+
+async def test_who_gives_up_waiting_takes_no_room():
+    room = Room(100)
+    async with room.of(100):
+        with anyio.move_on_after(0.01):
+            async with room.of(1):
+                pytest.fail("there was no room")
+    async with room.of(100):
+        pass
 
 
 async def test_a_huge_file_is_refused_unread(images, tmp_path):

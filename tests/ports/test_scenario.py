@@ -89,6 +89,14 @@ async def test_assets_come_in_bulk_in_the_order_of_asking(service, connect):
     assert service.count("get-bulk") == 1 + 3
 
 
+@pytest.mark.parametrize("size", [0, -1, None])
+async def test_a_size_that_no_file_has_is_none_told(service, connect, size):
+    service.assets["asset_1"]["properties"]["size"] = size
+    async with connect(service.url) as client:
+        (asset,) = await client.assets(["asset_1"])
+    assert asset.size_bytes is None
+
+
 async def test_a_models_inputs_become_its_schema(service, connect):
     async with connect(service.url) as client:
         schema = await client.model_schema(MODEL_ID)

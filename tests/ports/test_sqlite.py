@@ -295,6 +295,15 @@ async def test_a_copy_of_a_closed_file_needs_no_log(tmp_path):
         assert "more" in await database.read(texts)
 
 
+async def test_a_program_that_cannot_read_the_file_leaves_the_log_or_takes_it_in(tmp_path):
+    path = tmp_path / "x.sqlite3"
+    killed_while_open(path)
+    with pytest.raises(LocalIoError, match="newer version"):
+        await Database.open(path, ())
+    async with opened(path) as database:
+        assert len(await database.read(texts)) >= 3
+
+
 async def test_a_reader_that_leaves_does_not_unmark_what_is_written_after_it(tmp_path):
     path = tmp_path / "x.sqlite3"
     async with opened(path) as database:

@@ -1,6 +1,7 @@
 import errno
 import hashlib
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -175,3 +176,66 @@ async def test_what_a_killed_run_left_goes_with_the_next_write(storage, tmp_path
     await storage.write(tmp_path / "mesh.glb", b"whole")
     assert [one.name for one in tmp_path.iterdir()] == ["mesh.glb"]
     assert (tmp_path / "mesh.glb").read_bytes() == b"whole"
+
+
+FAULTY_DISK = """
+import errno, os, resource, stat, sys
+from pathlib import Path
+import anyio
+from pipeline.domain.errors import LocalIoError
+from pipeline.ports.storage import LocalStorage
+
+folder, wanted = Path(sys.argv[1]), sys.argv[2]
+sync = os.fsync
+
+def fsync(handle):
+    kind = "folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file"
+    if kind == wanted:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+    sync(handle)
+
+os.fsync = fsync
+if wanted == "size":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+async def main():
+    storage = LocalStorage()
+    for call in (
+        storage.write(folder / "a" / "mesh.glb", b"x" * 2000),
+        storage.copy(folder / "source", folder / "b" / "mesh.glb"),
+        storage.publish(folder / "source", folder / "c" / "mesh.glb"),
+    ):
+        try:
+            await call
+        except LocalIoError as error:
+            print(error, "|", error.mend)
+
+anyio.run(main)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders are not synced there")
+@pytest.mark.parametrize(
+    ("what", "told", "visible"),
+    [("file", 3, []), ("folder", 3, []), ("size", 2, ["c/mesh.glb"])],
+    ids=["fsync of a file", "fsync of a folder", "a file that may not grow"],
+)
+def test_what_the_disk_did_not_take_is_never_a_success(tmp_path, what, told, visible):
+    """An error of fsync or of the last flush; publishing moves a file that is there already."""
+    (tmp_path / "source").write_bytes(b"x" * 2000)
+    done = subprocess.run(
+        [sys.executable, "-c", FAULTY_DISK, str(tmp_path), what], capture_output=True, text=True, check=True
+    )
+    assert len(done.stdout.splitlines()) == told, done.stdout
+    assert all(line.partition(" | ")[2] for line in done.stdout.splitlines())
+    if what != "folder":  # a rename that may not last is not undone: the caller does not count on it
+        assert [one for one in names(tmp_path) if one.endswith(".glb")] == visible
+    assert not [one for one in names(tmp_path) if one.endswith(".part")]
+
+
+async def test_a_circle_of_links_is_told_with_its_mend(storage, tmp_path):
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(LocalIoError, match="cannot be read") as caught:
+        await storage.digest(tmp_path / "circle")
+    assert "circle" in caught.value.mend
+    assert await storage.sizes([tmp_path / "circle"]) == [None]

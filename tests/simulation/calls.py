@@ -59,7 +59,7 @@ class Weather:
 
 
 class ServiceCalls:
-    """``about_to_submit`` hears of every request to generate before it leaves."""
+    """``about_to_submit`` and ``about_to_upload`` hear of requests before they leave."""
 
     def __init__(
         self,
@@ -69,18 +69,21 @@ class ServiceCalls:
         chance: Random,
         *,
         about_to_submit: Callable[[Process, Mapping[str, Any]], None],
+        about_to_upload: Callable[[Process, bytes], None],
     ) -> None:
         self._service = service
         self._process = process
         self._weather = weather
         self._chance = chance
         self._about_to_submit = about_to_submit
+        self._about_to_upload = about_to_upload
         self._gate = Gate()
 
     def turn(self) -> AbstractAsyncContextManager[None]:
         return self._gate.turn()
 
     async def create_asset(self, *, name: str, data: bytes, media_type: str, gallery: Gallery) -> str:
+        self._about_to_upload(self._process, data)
         return await self._asked(f"upload {name}", lambda now: self._service.create_asset(data))
 
     async def quote(self, *, model: str, inputs: Mapping[str, Any]) -> Quote:
@@ -97,8 +100,7 @@ class ServiceCalls:
                 raise NeverSent("no connection")
             case "throttled":
                 await self._process.sleep(self._chance.uniform(0.1, 2))
-                self._process.tell("service: 429")
-                raise Throttled("429", retry_after_s=self._chance.choice([None, 1, 20]))
+                raise self._turned_away(self._chance.choice([0, 1, 20]))
             case "lost before":
                 return await self._hears_nothing("it never arrived", patience_s)
             case "lost after":
@@ -111,6 +113,11 @@ class ServiceCalls:
                 arrival = self._send(inputs, self._chance.uniform(0.05, 1))
                 await self._process.sleep(arrival.at - anyio.current_time() + self._chance.uniform(0.05, 1))
                 return self._answer(arrival)
+
+    def _turned_away(self, wish_s: float) -> Throttled:
+        self._process.tell(f"service: 429, come back in {wish_s} s")
+        self._process.turned_away_until = anyio.current_time() + wish_s
+        return Throttled("429", retry_after_s=wish_s or None)
 
     def _send(self, inputs: Mapping[str, Any], travels_s: float) -> Arrival:
         arrival = self._service.send(inputs, at=anyio.current_time() + travels_s, run=self._process.number)

@@ -5,7 +5,7 @@ import random
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -35,6 +35,7 @@ from simulation.service import GenerationService
 MORNING_RUNS = 12
 """How many undisturbed runs may be needed, hours apart."""
 MORNING_RESTS_S = 3 * 3600.0
+LONGEST_RUN_S = 2 * 24 * 3600.0
 LEAVES_WITHIN_S = 5.0
 WINDOW_SLACK_S = 2.0
 """A run asks for the team's limits before its window opens."""
@@ -78,7 +79,7 @@ class Night:
             self._service.send({"frontImage": f"asset of a stranger {at}"}, at=at, run=None)
         for one in script.sets:
             self._write(one)
-        self._promises.wanted = self._wanted()
+        self._expect()
         self._manifest = self._read_manifest()
 
     async def spend(self) -> None:
@@ -104,12 +105,17 @@ class Night:
             output=self._manifest.output_folder,
             ours=self._labels(),
             old_names=self._old_names,
-            may_stay_uncertain=self.script.asks,
+            may_stay_uncertain=self._may_stay_uncertain,
         ).check()
 
     def _is_done(self, outcome: Outcome) -> bool:
         waits = outcome.over_budget or outcome.out_of_time or outcome.unfinished
-        return not waits and (self.script.asks or not outcome.uncertain) and self._failures_stand()
+        return not waits and (self._may_stay_uncertain or not outcome.uncertain) and self._failures_stand()
+
+    @property
+    def _may_stay_uncertain(self) -> bool:
+        """A person is to be asked, or the service does not tell which job is whose."""
+        return self.script.asks or self.script.temper.echo in {"none", "other"}
 
     def _failures_stand(self) -> bool:
         """Whether what failed would fail again: its service is well now."""
@@ -159,14 +165,14 @@ class Night:
         params = PUBLISHED_SCHEMA.complete({"enablePbr": True} if variant == "pbr" else {})
         return json.dumps({**{f"{view}Image": text for view, text in one.views.items()}, **params}, sort_keys=True)
 
-    def _wanted(self) -> dict[str, int]:
-        """How many meshes of each order: copies of one set, not sets of one order."""
-        found: dict[str, int] = {}
+    def _expect(self) -> None:
+        """What is wanted from now on besides what was wanted before: copies count, not sets of one order."""
         for one in self._sets.values():
+            fronts = self._promises.fronts
+            fronts[one.views["front"]] = max(one.copies, fronts.get(one.views["front"], 1))
             for variant in self.script.variants or ("",):
-                order = self._order(one, variant)
-                found[order] = max(found.get(order, 0), one.copies)
-        return found
+                order, wanted = self._order(one, variant), self._promises.wanted
+                wanted[order] = max(one.copies, wanted.get(order, 0))
 
     # What happens.
 
@@ -177,25 +183,41 @@ class Night:
             self._tell(f"-- somebody removes meshes/{name} --")
             self._disk.take(self._manifest.output_folder / "meshes" / name)
         if run.renamed:
-            before = self._chance.choice(list(self._sets.values()))
-            after = SetOfNight(set_id=f"new {before.set_id}", views=before.views, copies=before.copies)
-            self._tell(f"-- somebody renames {before.set_id} to {after.set_id} --")
-            shutil.move(self._place(before), self._place(after))
-            del self._sets[before.set_id]
-            self._old_names.add(before.set_id)
-            self._sets[after.set_id] = after
+            self._rename(self._chance.choice(list(self._sets.values())))
+        if run.redrawn:
+            self._redraw(self._chance.choice(list(self._sets.values())))
+        if run.ceiling is not None:
+            self._service.temper = replace(self._service.temper, ceiling=run.ceiling)
+
+    def _rename(self, one: SetOfNight) -> None:
+        after = replace(one, set_id=f"new {one.set_id}")
+        self._tell(f"-- somebody renames {one.set_id} to {after.set_id} --")
+        shutil.move(self._place(one), self._place(after))
+        del self._sets[one.set_id]
+        self._old_names.add(one.set_id)
+        self._sets[after.set_id] = after
+
+    def _redraw(self, one: SetOfNight) -> None:
+        """The old mesh stays paid; the new picture is another order."""
+        view = self._chance.choice(list(one.views))
+        self._tell(f"-- somebody draws {one.set_id}'s {view} anew --")
+        after = self._sets[one.set_id] = replace(one, views={**one.views, view: f"new {one.views[view]}"})
+        self._write(after)
+        self._expect()
 
     async def _run(self, run: RunOfNight) -> Outcome | None:
         """One run to its end, by itself or not; None: it did not come to its end."""
         self.runs += 1
         process = Process(self.runs, death=run.death, full=run.full, tell=self._tell)
+        self._promises.run_begins()
         self._promises.max_cu[process.number] = run.max_cu
         self._tell(f"-- run {process.number}: {run} --")
         outcome = None
         try:
             async with anyio.create_task_group() as around:
                 around.start_soon(self._lose, run)
-                outcome = await self._carry_out(run, process, around)
+                with anyio.fail_after(LONGEST_RUN_S):
+                    outcome = await self._carry_out(run, process, around)
                 around.cancel_scope.cancel()
         except BaseException as error:  # noqa: BLE001 - a death is no Exception
             self._judge_end(error, process)
@@ -235,8 +257,14 @@ class Night:
         return await batch.carry_out(plan, scenario=calls, downloads=downloads, stop=heard)
 
     def _calls(self, process: Process) -> Scenario:
-        about_to_submit = self._promises.about_to_submit
-        calls = ServiceCalls(self._service, process, self._weather, self._chance, about_to_submit=about_to_submit)
+        calls = ServiceCalls(
+            self._service,
+            process,
+            self._weather,
+            self._chance,
+            about_to_submit=self._promises.about_to_submit,
+            about_to_upload=self._promises.about_to_upload,
+        )
         return self._wiring.scenario(calls)
 
     def _batch(self, run: RunOfNight, process: Process) -> Batch:
@@ -274,7 +302,9 @@ class Night:
                     tasks.start_soon(_later, after_s, lose)
 
     def _lose_picture(self) -> None:
-        self._tell(f"-- the service forgets {self._service.forget_a_picture()} --")
+        picture = self._service.forget_a_picture()
+        self._promises.forgotten[picture] += 1
+        self._tell(f"-- the service forgets {picture} --")
 
     def _lose_mesh(self) -> None:
         self._tell(f"-- the service loses the mesh of {self._service.lose_a_mesh(anyio.current_time())} --")

@@ -37,6 +37,8 @@ class Process:
         self.number = number
         self.steps = 0
         self.has_died = False
+        self.turned_away_until = 0.0
+        """The service has asked for a pause until then."""
         self.death = anyio.Event()
         self.tell = tell
         self._death = death

@@ -27,6 +27,10 @@ class Promises:
         self.violation: Violation | None = None
         self.wanted: dict[str, int] = {}
         """How many meshes are wanted of each order; an order is what ``GenerationService.ordered`` says of it."""
+        self.fronts: dict[str, int] = {}
+        """How many copies are wanted of what has this front picture."""
+        self.forgotten: Counter[str] = Counter()
+        """How often the service has forgotten a picture."""
         self.max_cu: dict[int, float | None] = {}
         """The budget of each run."""
         self.stopped: set[int] = set()
@@ -36,6 +40,7 @@ class Promises:
         self.ledger: sqlite3.Connection
         self._meshes = (f"{output}/meshes/", f"{output}/held/")
         self._states: dict[str, str] = {}
+        self._sent: Counter[str] = Counter()
 
     def require(self, holds: bool, what: str) -> None:  # noqa: FBT001 - reads as a sentence
         if not holds:
@@ -49,7 +54,25 @@ class Promises:
         self.require(dict(inputs) in intended, f"submitted before the intent was committed: {inputs}")
         self.require(process.number not in self.stopped, f"run {process.number} submits after it was told to stop")
         ends = self.windows_end.get(process.number)
-        self.require(ends is None or anyio.current_time() <= ends, f"run {process.number} submits after its window")
+        now = anyio.current_time()
+        self.require(ends is None or now <= ends, f"run {process.number} submits after its window")
+        self.require(now >= process.turned_away_until, "submitted before the pause that a 429 asked for was over")
+
+    def run_begins(self) -> None:
+        """Pictures that the ledger knows of by now are not sent again."""
+        rows = self.ledger.execute("SELECT sha256, COUNT(*) FROM uploads GROUP BY sha256").fetchall()
+        self._sent = Counter({row[0]: row[1] for row in rows})
+
+    def about_to_upload(self, process: Process, data: bytes) -> None:
+        """Each picture once; a front picture once for each copy that is wanted. Where the service does not name what it
+        has forgotten, all pictures of the set are sent again.
+        """
+        if self.forgotten and not self.service.temper.names_gone:
+            return
+        digest = hashlib.sha256(data).hexdigest()
+        self._sent[digest] += 1
+        allowed = self.fronts.get(data.decode(), 1) + self.forgotten[data.decode()]
+        self.require(self._sent[digest] <= allowed, f"run {process.number} sends {data.decode()!r} once more")
 
     def charged(self, made: Made) -> None:
         """Nothing is charged twice, and no run charges past its budget."""
@@ -180,7 +203,10 @@ class Morning:
             if name.endswith(".glb")
         }
         self._promises.require(told <= seen, f"rows without a mesh: {sorted(told - seen)}")
-        strays = [path for path in seen - told if path.split("/")[1].partition("@")[0] not in self._old_names]
+        deliveries = [json.loads(row["files"]) for row in self._promises.ledger.execute("SELECT files FROM deliveries")]
+        kept = {one["name"] for files in deliveries for one in files}  # until what was asked for instead is here
+        nameless = seen - told - kept
+        strays = [path for path in nameless if path.split("/")[1].partition("@")[0] not in self._old_names]
         self._promises.require(not strays, f"meshes without a row: {strays}")
 
     def _check_jobs(self) -> None:
@@ -190,7 +216,7 @@ class Morning:
         open_inputs = Counter(
             json.dumps(item["inputs"], sort_keys=True)
             for item in self._items.values()
-            if item["state"] == State.UNCERTAIN
+            if item["state"] in {State.UNCERTAIN, State.SUBMITTING}
         )
         lost = [one for one in unknown if not open_inputs[json.dumps(one.inputs, sort_keys=True)]]
         self._promises.require(not lost, f"charged, and unknown to the ledger: {[one.job_id for one in lost]}")

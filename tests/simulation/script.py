@@ -16,6 +16,9 @@ LONGEST_LAG_S = 1800.0
 """Promise 2 holds for lists that lag no longer: together with the latest a request may be done, it is well within
 ``believe_after``.
 """
+LONGEST_SKEW_S = 20 * 3600.0
+UNTOLD_SKEW_S = 240.0
+"""How wrong the service's clock may be: less than a day where it tells the time, else less than five minutes."""
 assert LATEST_S < SETTLE_S
 assert LONGEST_LAG_S + 2 * LATEST_S + 90 < BELIEVE_AFTER_S
 
@@ -47,6 +50,10 @@ class RunOfNight:
     """Before it, somebody removes a delivered mesh."""
     renamed: bool = False
     """Before it, somebody renames a set."""
+    redrawn: bool = False
+    """Before it, somebody draws a picture anew."""
+    ceiling: int | None = None
+    """From now on the team may have so many jobs at one time."""
     rests_s: float = 1.0
 
 
@@ -109,14 +116,17 @@ def _sections(chance: Random, *, asks: bool) -> Mapping[str, Any]:
 
 def _temper(chance: Random, *, asks: bool) -> Temper:
     lag_s = chance.choice([0.0, 0.0, 0.0, chance.uniform(1, 60), chance.uniform(60, LONGEST_LAG_S)])
+    tells_time = chance.random() < 0.8
+    furthest_s = LONGEST_SKEW_S if tells_time else UNTOLD_SKEW_S
     return Temper(
-        skew_s=chance.choice([0.0, chance.uniform(-5, 5), chance.uniform(-240, 240)]),
+        skew_s=chance.choice([0.0, chance.uniform(-5, 5), chance.uniform(-furthest_s, furthest_s)]),
+        tells_time=tells_time,
         list_lag_s=lag_s,
         page_size=chance.choice([1, 3, 100]),
         ceiling=chance.choice([1, 2, 3, 50]),
         tells_ceiling=chance.random() < 0.5,
         tells_sizes=chance.random() < 0.7,
-        echo=chance.choice(["full", "exact", "none"] if asks else ["full", "exact"]),
+        echo=chance.choice(["full", "full", "full", "exact", "exact", "none", "other"]),
         names_gone=chance.choice([0.0, 1.0]),
         url_lives_s=chance.choice([2.0, 20.0, 600.0]),
         job_s=(20.0, chance.choice([60.0, 300.0])),
@@ -166,6 +176,8 @@ def _run(chance: Random) -> RunOfNight:
         loses_mesh_after_s=perhaps(0.04, chance.uniform(30, 400)),
         tidied=chance.random() < 0.06,
         renamed=chance.random() < 0.06,
+        redrawn=chance.random() < 0.06,
+        ceiling=perhaps(0.1, chance.choice([1, 2, 3, 50])),
         rests_s=chance.choice([0.1, 1.0, 30.0, 120.0, 900.0, 4000.0]),
     )
 

@@ -29,8 +29,10 @@ class Temper:
     ceiling: int = 50
     tells_ceiling: bool = True
     tells_sizes: bool = True
+    tells_time: bool = True
+    """Its answers bear a date."""
     echo: str = "full"
-    """``full``: defaults filled in and fields of its own; ``exact``; ``none``."""
+    """``full``: defaults filled in and fields of its own; ``exact``; ``other``: values in other words; ``none``."""
     names_gone: float = 1.0
     """The share of refusals for want of a picture that name it."""
     url_lives_s: float = 600.0
@@ -181,7 +183,7 @@ class GenerationService:
         return JobPage(
             jobs=tuple(row[2] for row in some),
             next_page=f"{some[-1][0].isoformat()} {some[-1][1]}" if more else None,
-            told_at=told_at,
+            told_at=told_at if self.temper.tells_time else None,
         )
 
     def assets(self, asset_ids: Sequence[str], now: float) -> list[Asset]:
@@ -205,12 +207,9 @@ class GenerationService:
 
     # What happens there without anybody asking.
 
-    def forget_a_picture(self) -> str | None:
-        if not self._pictures:
-            return None
-        lost = self._chance.choice(list(self._pictures))
-        del self._pictures[lost]
-        return lost
+    def forget_a_picture(self) -> str:
+        """Its content; nothing where there is none."""
+        return self._pictures.pop(self._chance.choice(list(self._pictures))) if self._pictures else ""
 
     def lose_a_mesh(self, now: float) -> str | None:
         kept = [one for one in self.jobs.values() if one.is_over(now) and not one.lost and not one.fails]
@@ -305,6 +304,8 @@ class GenerationService:
         match self.temper.echo:
             case "none":
                 return {}
+            case "other":
+                return {name: f"{value}" for name, value in inputs.items() if name != "generateType"}
             case "full":
                 filled = {name: one.default for name, one in PUBLISHED_SCHEMA.choices.items()}
                 return {"seed": 7, **filled, **inputs, "leftImage": inputs.get("leftImage")}

@@ -217,3 +217,22 @@ async def test_an_id_names_one_set(tmp_path: Path) -> None:
         lines[0] == "~/m.yaml:6:12: sets[0].path: matches 2 folders (chair, lamp, ...), expected one for the id 'one'"
     )
     assert ids(await found(tmp_path, "{path: a/c*, id: one}")) == ["one"]
+
+
+async def test_names_that_are_no_utf8_are_refused_with_their_set_alone(tmp_path: Path) -> None:
+    """Neither SQLite nor JSON can hold them."""
+    odd = os.fsdecode(b"\xff")
+    make(tmp_path, ["p/bad/front.png", f"p/bad/{odd} back.png", f"p/o{odd}d/front.png", "p/good/front.png"])
+    make(tmp_path, [f"p/left over/{odd}.png", "p/left over/front.png"])
+
+    sets = {one.set_id: one for one in await found(tmp_path, "path: p/*")}
+
+    assert {name: refused(one) for name, one in sets.items()} == {
+        "bad": ["unprintable-name"],
+        r"o\udcffd": ["unprintable-name", "unprintable-name"],
+        "good": [],
+        "left over": [],
+    }
+    assert not sets["bad"].views
+    for one in sets.values():
+        "".join((one.set_id, *(said.message + said.mend for said in one.findings))).encode()

@@ -6,6 +6,8 @@ is loaded with the first picture, not with this module: the command line must an
 
 import hashlib
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from anyio import to_thread
 from pipeline.domain.errors import PictureRefused
 from pipeline.domain.items import Picture
 from pipeline.ports.images.files import read_picture_file
+from pipeline.ports.images.room import Room
 
 if TYPE_CHECKING:
     from pipeline.ports.images.decoding import read_rgba
@@ -22,12 +25,17 @@ if TYPE_CHECKING:
 
 __all__ = ["PillowImages", "encode_jpeg", "encode_png", "encode_webp", "read_rgba"]
 
+PIXELS_AT_ONCE = 200_000_000
+
 
 class PillowImages:
-    """The port ``Images``. Threads do the work, a few at a time: one picture may take gigabytes while it is decoded."""
+    """The port ``Images``. Threads do the work, a few files at a time, and no more pixels at a time than the largest
+    picture may have: while it is decoded, a pixel takes up to 18 bytes.
+    """
 
-    def __init__(self) -> None:
-        self._limiter = anyio.CapacityLimiter(min(4, os.cpu_count() or 1))
+    def __init__(self, *, pixels_at_once: int = PIXELS_AT_ONCE) -> None:
+        self._files = anyio.CapacityLimiter(min(4, os.cpu_count() or 1))
+        self._pixels = Room(pixels_at_once)
 
     async def probe(self, path: Path) -> Picture:
         """Read and decode one picture wholly; what would have to be done to send it is done once, to know its outcome.
@@ -35,7 +43,8 @@ class PillowImages:
         Raises:
             PictureRefused: with the ``kind`` of the fault.
         """
-        return await to_thread.run_sync(_probe, path, limiter=self._limiter)
+        async with self._read(path) as data:
+            return await to_thread.run_sync(_probed, path, data)
 
     async def prepare(self, picture: Picture) -> tuple[bytes, str]:
         """The bytes to send and their media type; equal files give equal bytes.
@@ -43,13 +52,28 @@ class PillowImages:
         Raises:
             PictureRefused: gone, unreadable, or (``changed``) no longer the file that was probed.
         """
-        return await to_thread.run_sync(_prepare, picture, limiter=self._limiter)
+        async with self._read(picture.path) as data:
+            return await to_thread.run_sync(_prepared, picture, data)
+
+    @asynccontextmanager
+    async def _read(self, path: Path) -> AsyncIterator[bytes]:
+        """A file's bytes, with room for its pixels."""
+        async with self._files:
+            data, pixels = await to_thread.run_sync(_measured, path)
+            async with self._pixels.of(pixels):
+                yield data
 
 
-def _probe(path: Path) -> Picture:
-    from pipeline.ports.images.encoding import prepared  # noqa: PLC0415 - see the module's docstring
+def _measured(path: Path) -> tuple[bytes, int]:
+    from pipeline.ports.images.headers import pixel_count  # noqa: PLC0415 - see the module's docstring
 
     data = read_picture_file(path)
+    return data, pixel_count(data)
+
+
+def _probed(path: Path, data: bytes) -> Picture:
+    from pipeline.ports.images.encoding import prepared  # noqa: PLC0415 - see the module's docstring
+
     ready = prepared(data, str(path))
     return Picture(
         path=path,
@@ -62,10 +86,9 @@ def _probe(path: Path) -> Picture:
     )
 
 
-def _prepare(picture: Picture) -> tuple[bytes, str]:
+def _prepared(picture: Picture, data: bytes) -> tuple[bytes, str]:
     from pipeline.ports.images.encoding import prepared  # noqa: PLC0415 - see the module's docstring
 
-    data = read_picture_file(picture.path)
     if hashlib.sha256(data).hexdigest() != picture.sha256:
         raise PictureRefused(
             f"{picture.path}: the file has changed since it was checked; expected the same bytes",

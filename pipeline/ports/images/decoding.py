@@ -11,6 +11,7 @@ from PIL import Image, ImageCms, ImageMath, UnidentifiedImageError
 
 from pipeline.domain.errors import PictureRefused
 from pipeline.domain.model import PICTURE_MAX_PX
+from pipeline.domain.texts import one_line
 from pipeline.ports.images.files import refuse_broken_png, unidentified
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ OPAQUE = 255
 
 READABLE = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000", "PPM", "QOI", "TGA")
 """What Pillow may try. No format that runs a foreign program (EPS) or is none for pictures of objects."""
+
+_LONGEST_NAME = 60
+"""Of a colour profile. It is the picture's own word, and told to people."""
 
 _ORIENTATION_TAG = 0x0112
 _BITS_PER_SAMPLE_TAG = 258
@@ -98,7 +102,7 @@ def _undecodable(name: str, error: Exception) -> PictureRefused:
     is_cut = "truncated" in str(error).lower() or isinstance(error, EOFError)
     found = "is cut short" if is_cut else "is damaged"
     return PictureRefused(
-        f"{name}: {found} ({error}); expected a whole picture",
+        f"{name}: {found} ({one_line(str(error))}); expected a whole picture",
         mend="copy or export it again",
         kind="truncated" if is_cut else "damaged",
     )
@@ -215,7 +219,7 @@ def in_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str
     if profile:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            profile_name = ImageCms.getProfileDescription(source).strip()
+            profile_name = one_line(ImageCms.getProfileDescription(source))[:_LONGEST_NAME]
             if "srgb" in profile_name.lower():
                 return image, ""
             converted = ImageCms.profileToProfile(

@@ -54,7 +54,7 @@ def read_picture_file(path: Path) -> bytes:
         facts = path.stat()
         _refuse_unlikely(path, facts.st_mode, facts.st_size)
         with path.open("rb") as file:
-            data = file.read(PICTURE_FILE_MAX_BYTES + 1)
+            data = file.read(facts.st_size)  # not the bound: so much memory would be asked for at once
     except FileNotFoundError as error:
         raise PictureRefused(
             f"{path}: there is no such file (or it is a link to nothing); expected a picture",
