@@ -37,6 +37,8 @@ class Fault(StrEnum):
     RESET_AFTER = "reset after"
     ERROR_BEFORE = "5xx before"
     ERROR_AFTER = "5xx after"
+    ERROR_EARLY = "5xx before the work is done all the same"
+    """A gateway that loses patience with what stands behind it."""
     CONFLICT_BEFORE = "408 or 409 before"
     CONFLICT_AFTER = "408 or 409 after"
     HANG_BEFORE = "hang before"
@@ -78,6 +80,7 @@ ANY_API: tuple[Fault, ...] = (
     Fault.RESET_AFTER,
     Fault.ERROR_BEFORE,
     Fault.ERROR_AFTER,
+    Fault.ERROR_EARLY,
     Fault.CONFLICT_BEFORE,
     Fault.CONFLICT_AFTER,
     Fault.HANG_BEFORE,
@@ -131,6 +134,8 @@ class FaultPlan:
     hang_s: float = 300.0
     """Longer than any client waits."""
     drip_s: float = 10.0
+    overdue_s: float = 20.0
+    """How long after an early 5xx the work is done."""
     late_s: float = 30.0
     """How long a job sticks, and its assets come late."""
 

@@ -96,6 +96,7 @@ class FaultLayer:
         self._log = log
         self._arranged: dict[Kind, deque[Fault | None]] = {}
         self._other_host = ""
+        self._overdue_tasks = set[asyncio.Future[None]]()
 
     def middleware(self) -> Any:
         @web.middleware
@@ -179,6 +180,17 @@ class FaultLayer:
     async def _error_after(self, asked: Asked) -> web.StreamResponse:
         await self._answered(asked)
         return await self._error_before(asked)
+
+    async def _error_early(self, asked: Asked) -> web.StreamResponse:
+        await asked.request.read()
+        overdue = asyncio.ensure_future(self._overdue(asked))
+        self._overdue_tasks.add(overdue)
+        overdue.add_done_callback(self._overdue_tasks.discard)
+        return web.json_response({"error": "Gateway Timeout"}, status=504)
+
+    async def _overdue(self, asked: Asked) -> None:
+        await asyncio.sleep(self._clock.real_s(self._plan.overdue_s))
+        await self._answered(asked)
 
     async def _conflict_before(self, asked: Asked) -> web.StreamResponse:
         return web.json_response({"error": "trouble"}, status=asked.chance.choice([408, 409]))

@@ -155,7 +155,7 @@ def test_a_service_with_every_fault_loses_nothing_and_is_paid_once(tmp_path: Pat
     plan = FaultPlan(seed=5, requests=evenly(0.2), jobs=dict.fromkeys(UNLUCKY, 0.1), lag_s=lag_s, skew_s=skew_s)
     with serving(tmp_path / "service", faults=plan, hurry=60.0) as service:
         night = Night(folder=tmp_path, service=service)
-        night.prepare(sets=6, twins=1, doubled=1, uncertain={"settle": "30s", "believe_after": "300s"})
+        night.prepare(sets=6, twins=1, doubled=1, uncertain={"settle": "120s", "believe_after": "300s"})
         seeded = random.Random(5)
         for _ in range(3):
             assert (

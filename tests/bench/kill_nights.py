@@ -29,8 +29,7 @@ EFFECTS = 60
 """A run over a few sets has about as many."""
 HURRY = 60.0
 """Half an hour takes half a minute."""
-SETTLE_S = 60.0
-SLOW_SERVICE_S = 180.0
+SETTLE_S = 180.0
 """Within so long (three real seconds) a job is made, if it is ever, by a request that has arrived."""
 
 
@@ -110,7 +109,7 @@ def spend(seed: int, folder: Path) -> str:
             limits={"in_flight": script.in_flight},
             uncertain={
                 "settle": f"{SETTLE_S:g}s",
-                "believe_after": f"{math.ceil(max(SETTLE_S, script.faults.lag_s) + SLOW_SERVICE_S)}s",
+                "believe_after": f"{math.ceil(script.faults.lag_s + SETTLE_S)}s",
             },
         )
         deaths = _disturbed_runs(night, script.troubles)
