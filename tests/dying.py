@@ -1,18 +1,16 @@
 """``mvmesh`` that kills itself at a chosen moment, as a power cut would: no handler runs, nothing is flushed.
 
-    python tests/dying.py '{"hurry": 1, "state": "submitted", "moment": "before"}' run mvmesh.yaml --yes
+    python tests/dying.py '{"event": "accepted by service", "moment": "before"}' run mvmesh.yaml --yes
 
 The moment is either the n-th effect (``effect``: what the process does to the disk, every commit counted before and
-after) or the first time that a work item comes to ``state``, or that ``event`` happens to one, ``before`` or ``after`` the
-commit that records it; ``delay_s`` later. Without any of them it is no death at all. The event loop's time passes ``hurry``
-times as fast: pauses, timeouts and intervals are that much shorter. The seams are the standard library's (an audit hook,
-sqlite3's connection factory, asyncio's clock): every line of mvmesh that runs is the real one.
+after) or the first time that ``event`` happens to a work item, ``before`` or ``after`` the commit that records it;
+``delay_s`` later. Without any of them it is no death at all. With a ``clock`` (``hurried_clock.py``) the process lives by
+that one. The seams are the standard library's (an audit hook, sqlite3's connection factory, asyncio's loops) and the
+wall clock's: every other line of mvmesh that runs is the real one.
 """
 
-import asyncio
 import json
 import os
-import selectors
 import signal
 import sqlite3
 import sys
@@ -20,18 +18,17 @@ import threading
 from functools import partial
 from typing import Any
 
+from hurried_clock import HurriedClock
+
 _WRITES = os.O_WRONLY | os.O_RDWR
 _EFFECTS = frozenset({"os.rename", "os.remove", "os.mkdir", "os.link"})
-_MOVES = "UPDATE items SET state"
-_EVENTS = "INSERT INTO history"
+_MOVES = "INSERT INTO history"
 
 
 class Fate:
-    def __init__(
-        self, *, effect: int = 0, state: str = "", event: str = "", moment: str = "after", delay_s: float = 0.0
-    ) -> None:
+    def __init__(self, *, effect: int = 0, event: str = "", moment: str = "after", delay_s: float = 0.0) -> None:
         self._effect = effect
-        self._awaited = state or event
+        self._event = event
         self._moment = moment
         self._delay_s = delay_s
         self._effects = 0
@@ -42,8 +39,8 @@ class Fate:
         if self._effects == self._effect:
             self._strike()
 
-    def moves(self, what: str) -> None:
-        self._moved = self._moved or what == self._awaited
+    def moves(self, event: str) -> None:
+        self._moved = self._moved or event == self._event
 
     def at_commit(self, moment: str) -> None:
         self.count()
@@ -75,8 +72,6 @@ class MortalConnection(sqlite3.Connection):
 
     def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
         if sql.startswith(_MOVES):
-            self.fate.moves(values[0][0])
-        if sql.startswith(_EVENTS):
             self.fate.moves(values[0][2])
         if sql != "COMMIT":
             return super().execute(sql, *values)
@@ -86,28 +81,18 @@ class MortalConnection(sqlite3.Connection):
         return done
 
 
-def hurry(times: float) -> None:
-    """Let the time of every event loop pass so many times as fast."""
+def live_by(clock: HurriedClock) -> None:
+    from pipeline.ports import clock as ours  # noqa: PLC0415 - only where it is to be changed
 
-    class Selector(selectors.DefaultSelector):
-        def select(self, timeout: float | None = None) -> Any:
-            return super().select(timeout and timeout / times)
-
-    class Loop(asyncio.SelectorEventLoop):
-        def __init__(self) -> None:
-            super().__init__(Selector())
-
-        def time(self) -> float:
-            return super().time() * times
-
-    asyncio.new_event_loop = asyncio.events.new_event_loop = Loop
+    ours.utc_now = clock.now
+    clock.rule_event_loops()
 
 
 def main(spec: dict[str, Any], arguments: list[str]) -> None:
-    from pipeline.cli import main as mvmesh  # noqa: PLC0415 - its imports are no effects
+    if said := spec.pop("clock", None):
+        live_by(HurriedClock(**said))
+    from pipeline.cli import main as mvmesh  # noqa: PLC0415 - its imports are no effects, and come after the clock
 
-    if (times := spec.pop("hurry", 1)) != 1:
-        hurry(times)
     fate = MortalConnection.fate = Fate(**spec)
     sqlite3.connect = partial(sqlite3.connect, factory=MortalConnection)
     sys.addaudithook(fate.hear)

@@ -37,6 +37,8 @@ class Fault(StrEnum):
     RESET_AFTER = "reset after"
     ERROR_BEFORE = "5xx before"
     ERROR_AFTER = "5xx after"
+    ERROR_EARLY = "5xx before the work is done all the same"
+    """A gateway that loses patience with what stands behind it."""
     CONFLICT_BEFORE = "408 or 409 before"
     CONFLICT_AFTER = "408 or 409 after"
     HANG_BEFORE = "hang before"
@@ -71,11 +73,14 @@ class Fate(StrEnum):
 UNLUCKY = (Fate.FAILS, Fate.STICKS, Fate.LATE_IDS, Fate.LATE_ASSETS)
 """Fates after which an item can still be delivered, and is to be paid once."""
 
+FAILURES_MAX = 2
+
 ANY_API: tuple[Fault, ...] = (
     Fault.RESET_BEFORE,
     Fault.RESET_AFTER,
     Fault.ERROR_BEFORE,
     Fault.ERROR_AFTER,
+    Fault.ERROR_EARLY,
     Fault.CONFLICT_BEFORE,
     Fault.CONFLICT_AFTER,
     Fault.HANG_BEFORE,
@@ -108,16 +113,16 @@ def possible(kind: Kind) -> tuple[Fault, ...]:
         case Kind.FILE:
             return ANY_FILE
         case Kind.GENERATE:
-            return (*ANY_API, Fault.CEILING)
+            return (Fault.CEILING, *ANY_API)
         case Kind.FEED | Kind.LIST:
-            return (*ANY_API, Fault.SHORT)
+            return (Fault.SHORT, *ANY_API)
         case _:
             return ANY_API
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultPlan:
-    """Shares are of one; what they leave is no fault."""
+    """Shares are of one; what they leave is no fault. Seconds are the world's (``hurried_clock.py``)."""
 
     seed: int = 0
     requests: Mapping[Kind, Mapping[Fault, float]] = field(default_factory=dict)
@@ -126,9 +131,12 @@ class FaultPlan:
     """The job list tells what was true so long ago."""
     skew_s: float = 0.0
     """How far the service's clock is ahead."""
-    hang_s: float = 60.0
-    drip_s: float = 0.3
-    late_s: float = 1.0
+    hang_s: float = 300.0
+    """Longer than any client waits."""
+    drip_s: float = 10.0
+    overdue_s: float = 20.0
+    """How long after an early 5xx the work is done."""
+    late_s: float = 30.0
     """How long a job sticks, and its assets come late."""
 
     @classmethod
@@ -146,8 +154,9 @@ class FaultPlan:
         return _drawn(self.requests.get(kind, {}), chance), chance
 
     def fate(self, content: str, nth: int) -> Fate:
-        """What becomes of the ``nth`` job with these inputs."""
-        return _drawn(self.jobs, self._chance("fate", content, nth)) or Fate.FINE
+        """What becomes of the ``nth`` job with these inputs. Two may fail, not more: the tries of an item are bounded."""
+        fate = _drawn(self.jobs, self._chance("fate", content, nth)) or Fate.FINE
+        return Fate.FINE if fate is Fate.FAILS and nth >= FAILURES_MAX else fate
 
     def _chance(self, *what: object) -> Random:
         return Random(" ".join(map(str, (self.seed, *what))))
@@ -163,6 +172,41 @@ def evenly(
         faults = [one for one in possible(kind) if one not in left_out]
         shares[kind] = dict.fromkeys(faults, share / len(faults))
     return shares
+
+
+_ORDINARY_API = {
+    Fault.RESET_BEFORE: 0.01,
+    Fault.RESET_AFTER: 0.015,
+    Fault.ERROR_BEFORE: 0.015,
+    Fault.ERROR_AFTER: 0.015,
+    Fault.CONFLICT_BEFORE: 0.005,
+    Fault.HANG_BEFORE: 0.005,
+    Fault.HANG_AFTER: 0.005,
+    Fault.HTML: 0.005,
+    Fault.CUT_JSON: 0.005,
+    Fault.CUT_OFF: 0.01,
+    Fault.DRIP: 0.01,
+    Fault.BUSY: 0.02,
+}
+_ORDINARY_FILE = {
+    Fault.RESET_BEFORE: 0.01,
+    Fault.ERROR_BEFORE: 0.02,
+    Fault.HTML: 0.01,
+    Fault.CUT_OFF: 0.02,
+    Fault.DRIP: 0.01,
+    Fault.BUSY: 0.01,
+    Fault.EXPIRED: 0.02,
+    Fault.REDIRECT: 0.02,
+    Fault.DAMAGED: 0.01,
+    Fault.TRUNCATED: 0.01,
+    Fault.MISNAMED: 0.01,
+}
+ORDINARY = FaultPlan(
+    requests={kind: _ORDINARY_FILE if kind is Kind.FILE else _ORDINARY_API for kind in Kind},
+    jobs={Fate.FAILS: 0.03, Fate.STICKS: 0.02, Fate.LATE_IDS: 0.02, Fate.LATE_ASSETS: 0.02},
+    lag_s=5.0,
+)
+"""The faults of a network and a service on an ordinary bad day."""
 
 
 def _drawn(shares: Mapping[T, float], chance: Random) -> T | None:

@@ -15,7 +15,7 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from random import Random
@@ -23,6 +23,7 @@ from typing import Any
 
 from aiohttp import web
 from fault_plan import Fate, Fault, FaultPlan, Kind
+from hurried_clock import HurriedClock
 from told_jobs import ToldJobs
 
 from pipeline.service import serve
@@ -33,17 +34,17 @@ _PAGE = "<!DOCTYPE html><html><body>The portal of a hotel</body></html>"
 _PIECES = 8
 
 
-def inject(plan: FaultPlan, log: Path) -> None:
-    """Put the layer in front of every service that ``serve`` starts from now on, and turn its clock."""
-    make, right_now = serve.application, serve.utc_now
+def inject(plan: FaultPlan, clock: HurriedClock, log: Path) -> None:
+    """Put the layer in front of every service that ``serve`` starts from now on, and give it this clock."""
+    make = serve.application
 
-    def ahead() -> Any:
-        return right_now() + timedelta(seconds=plan.skew_s)
+    def ahead() -> datetime:
+        return clock.now() + timedelta(seconds=plan.skew_s)
 
     def faulty(*, store: Any, **parts: Any) -> web.Application:
         jobs = ToldJobs(store, plan, ahead)
         app = make(store=jobs, **parts)
-        layer = FaultLayer(plan, jobs, Log(log))
+        layer = FaultLayer(plan, clock, jobs, Log(log))
         app.middlewares.insert(0, layer.middleware())
         app.cleanup_ctx.append(layer.other_host)
 
@@ -88,12 +89,14 @@ class Asked:
 class FaultLayer:
     """One method a fault, under its name."""
 
-    def __init__(self, plan: FaultPlan, jobs: ToldJobs, log: Log) -> None:
+    def __init__(self, plan: FaultPlan, clock: HurriedClock, jobs: ToldJobs, log: Log) -> None:
         self._plan = plan
+        self._clock = clock
         self._jobs = jobs
         self._log = log
-        self._arranged: dict[Kind, deque[Fault]] = {}
+        self._arranged: dict[Kind, deque[Fault | None]] = {}
         self._other_host = ""
+        self._overdue_tasks = set[asyncio.Future[None]]()
 
     def middleware(self) -> Any:
         @web.middleware
@@ -178,6 +181,17 @@ class FaultLayer:
         await self._answered(asked)
         return await self._error_before(asked)
 
+    async def _error_early(self, asked: Asked) -> web.StreamResponse:
+        await asked.request.read()
+        overdue = asyncio.ensure_future(self._overdue(asked))
+        self._overdue_tasks.add(overdue)
+        overdue.add_done_callback(self._overdue_tasks.discard)
+        return web.json_response({"error": "Gateway Timeout"}, status=504)
+
+    async def _overdue(self, asked: Asked) -> None:
+        await asyncio.sleep(self._clock.real_s(self._plan.overdue_s))
+        await self._answered(asked)
+
     async def _conflict_before(self, asked: Asked) -> web.StreamResponse:
         return web.json_response({"error": "trouble"}, status=asked.chance.choice([408, 409]))
 
@@ -186,7 +200,7 @@ class FaultLayer:
         return await self._conflict_before(asked)
 
     async def _hang_before(self, asked: Asked) -> web.StreamResponse:
-        await asyncio.sleep(self._plan.hang_s)
+        await asyncio.sleep(self._clock.real_s(self._plan.hang_s))
         return _reset(asked.request)
 
     async def _hang_after(self, asked: Asked) -> web.StreamResponse:
@@ -199,24 +213,27 @@ class FaultLayer:
         return web.Response(text=_PAGE, content_type="text/html")
 
     async def _cut_json(self, asked: Asked) -> web.StreamResponse:
-        body = _body(await self._answered(asked))
-        return web.Response(body=body[: len(body) // 2], content_type="application/json")
+        answer = await self._answered(asked)
+        body = _body(answer)
+        return web.Response(status=answer.status, body=body[: len(body) // 2], content_type="application/json")
 
     async def _cut_off(self, asked: Asked) -> web.StreamResponse:
         body, cut = await self._whole(asked)
-        await cut.prepare(asked.request)
-        await cut.write(body[: max(1, len(body) // 2)])
+        with suppress(ConnectionError):  # the client has gone
+            await cut.prepare(asked.request)
+            await cut.write(body[: max(1, len(body) // 2)])
         _reset(asked.request)
         return cut
 
     async def _drip(self, asked: Asked) -> web.StreamResponse:
         body, slow = await self._whole(asked)
-        await slow.prepare(asked.request)
         step = max(1, len(body) // _PIECES)
-        for start in range(0, len(body), step):
-            await slow.write(body[start : start + step])
-            await asyncio.sleep(self._plan.drip_s / _PIECES)
-        await slow.write_eof()
+        with suppress(ConnectionError):  # the client has gone
+            await slow.prepare(asked.request)
+            for start in range(0, len(body), step):
+                await slow.write(body[start : start + step])
+                await asyncio.sleep(self._clock.real_s(self._plan.drip_s / _PIECES))
+            await slow.write_eof()
         return slow
 
     async def _busy(self, asked: Asked) -> web.StreamResponse:
@@ -277,7 +294,10 @@ class FaultLayer:
 
     async def _arrange(self, said: dict[str, Any]) -> web.Response:
         await self._jobs.decide()
-        self._arranged = {Kind(kind): deque(Fault(one) for one in faults) for kind, faults in said["requests"].items()}
+        self._arranged = {
+            Kind(kind): deque(Fault(one) if one else None for one in faults)
+            for kind, faults in said["requests"].items()
+        }
         self._jobs.arranged = deque(Fate(one) for one in said["jobs"])
         return web.json_response({})
 

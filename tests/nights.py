@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -27,6 +28,7 @@ import httpx
 import toy_engine
 import yaml
 from fault_plan import Fate, Fault, FaultPlan
+from hurried_clock import HurriedClock
 from world import VIEWS, draw
 
 from pipeline.cli.exit_codes import ExitCode
@@ -37,7 +39,6 @@ TESTS = Path(__file__).parent
 KEY, SECRET = "key", "s3cret"
 PRICE_CU = 7
 FACE_COUNT = 60_000
-LONGEST_RUN_S = 120.0
 MORNING_S = 180.0
 """How long undisturbed runs may go on: until absences may be believed, and through all faults."""
 
@@ -58,21 +59,23 @@ class Death:
     """When a run dies; see ``dying.py``."""
 
     effect: int = 0
-    state: str = ""
     event: str = ""
     moment: Literal["before", "after"] = "after"
     delay_s: float = 0.0
 
 
 class Service:
-    """The local service in a process of its own: one address, one data folder, many lives. With a plan of faults it has
-    them, and tells the truth beside them.
+    """The local service in a process of its own: one address, one data folder, many lives.
+
+    With a plan of faults it has them, lives by a clock that may hurry, and tells the truth beside them.
     """
 
-    def __init__(self, folder: Path, *, faults: FaultPlan | None = None, **setup: Any) -> None:
+    def __init__(self, folder: Path, *, faults: FaultPlan | None = None, hurry: float = 1.0, **setup: Any) -> None:
         self._setup = {"data": str(folder), "credentials": (KEY, SECRET), "engine": "toy_engine:make", **setup}
+        self.clock = HurriedClock(times=hurry)
         if faults is not None:
-            self._setup["faults"] = {**asdict(faults), "log": str(folder.with_suffix(".log"))}
+            log = str(folder.with_suffix(".log"))
+            self._setup["faults"] = {"plan": asdict(faults), "clock": asdict(self.clock), "log": log}
         self.has_faults = faults is not None
         self._process: subprocess.Popen[str] | None = None
         self.url = ""
@@ -84,7 +87,7 @@ class Service:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(TESTS)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])},
         )
         assert self._process.stdout is not None
         self.url = self._process.stdout.readline().strip()
@@ -109,8 +112,10 @@ class Service:
         """What really happened, from a service with faults."""
         return httpx.get(self._beside("/truth"), timeout=20, verify=False).raise_for_status().json()
 
-    def arrange(self, *fates: Fate, **faults: Sequence[Fault]) -> None:
-        """What befalls the next requests of these kinds, and the next jobs, in place of what was arranged before."""
+    def arrange(self, *fates: Fate, **faults: Sequence[Fault | None]) -> None:
+        """What befalls the next requests of these kinds (None: nothing), and the next jobs, in place of what was
+        arranged before.
+        """
         said = {"requests": faults, "jobs": fates}
         httpx.post(self._beside("/arrange"), json=said, timeout=20, verify=False).raise_for_status()
 
@@ -161,14 +166,14 @@ class Night:
     items: int = 0
     """How many meshes are to be paid."""
     runs: int = 0
-    hurry: float = 1.0
-    """How many times as fast time passes for a run; see ``dying.py``."""
     state: str = "delivered"
     """Where every item is to end: ``delivered`` or ``held``."""
     options: Sequence[str] = ()
     """What a run is told beside its manifest."""
     engine: Engine = toy_engine.make
     """What the service makes meshes with."""
+    views: Sequence[str] = VIEWS
+    longest_run_s: float = 120.0
 
     @property
     def manifest(self) -> Path:
@@ -201,9 +206,10 @@ class Night:
     def ask(self, **sections: Any) -> None:
         """Write the manifest.
 
-        An absence is believed after a second: unless its list lags, this service lists a job as soon as it has made it,
-        so a submission that is a second old and not in the list never arrived.
+        An absence is believed after a (real) second: unless its list lags, this service lists a job as soon as it has
+        made it, so a submission that is a second old and not in the list never arrived.
         """
+        settled = f"{self.service.clock.times:g}s"
         is_doubled = (self.folder / "doubled").exists()
         entries = [{"path": "sets/*"}, *([{"path": "doubled/*", "copies": 2}] if is_doubled else [])]
         said = {
@@ -213,22 +219,23 @@ class Night:
             "output": "out",
             "defaults": {"faceCount": FACE_COUNT},
             "sets": entries,
-            "uncertain": {"settle": "1s", "believe_after": "1s"},
+            "uncertain": {"settle": settled, "believe_after": settled},
             "previews": False,
             **sections,
         }
         self.manifest.write_text(yaml.safe_dump(said))
 
     def _draw(self, group: str, name: str, shade: int) -> None:
-        for at, view in enumerate(VIEWS):
-            draw(self.folder / group / name / f"{view}.png", shade * len(VIEWS) + at)
+        for at, view in enumerate(self.views):
+            draw(self.folder / group / name / f"{view}.png", shade * len(self.views) + at)
         self.labels[name] = self.folder / group / name
 
     def started(self, death: Death | None = None) -> subprocess.Popen[bytes]:
         """One run; what it tells lies in ``run-NN.log``."""
         self.runs += 1
-        spec = {name: value for name, value in asdict(death).items() if value} if death else {}
-        spec["hurry"] = self.hurry
+        spec: dict[str, Any] = {name: value for name, value in asdict(death).items() if value} if death else {}
+        if self.service.has_faults:
+            spec["clock"] = asdict(self.service.clock)
         mvmesh = (sys.executable, "-W", "error", str(TESTS / "dying.py"), json.dumps(spec))
         with (self.folder / f"run-{self.runs:02}.log").open("wb") as log:
             return subprocess.Popen(
@@ -242,11 +249,11 @@ class Night:
     def ended(self, process: subprocess.Popen[bytes]) -> int:
         """How a run ended; what is visible then is whole."""
         try:
-            code = process.wait(LONGEST_RUN_S)
+            code = process.wait(self.longest_run_s)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            raise Violation(f"run {self.runs} was not over after {LONGEST_RUN_S:g} s") from None
+            raise Violation(f"run {self.runs} was not over after {self.longest_run_s:g} s") from None
         for path in self._meshes():
             if not _is_whole(path):
                 raise Violation(f"{path} is visible and not whole after run {self.runs}")
@@ -282,6 +289,10 @@ class Night:
     def has(self, row: dict[str, Any]) -> bool:
         return all((self.output / file["path"]).exists() for file in row["outputs"])
 
+    def picture(self, label: str) -> str:
+        """A view image in base64."""
+        return b64encode((self.labels[label] / f"{self.views[0]}.png").read_bytes()).decode()
+
     def ready_pictures(self) -> list[str]:
         """The asset ids of the pictures of an item that is ready to be submitted, by the ledger."""
         place = (self.output / ".mvmesh" / "ledger.sqlite3").as_uri()
@@ -309,14 +320,15 @@ class Night:
         said = row["outputs"][0]
         if (said["bytes"], said["sha256"]) != (len(made), hashlib.sha256(made).hexdigest()):
             raise Violation(f"{label}: the file is not what its row says: {said}")
-        if made != self._ordered(self.labels[label]):
+        if made != self.ordered(label):
             raise Violation(f"{label}: this is another set's mesh")
 
-    def _ordered(self, folder: Path) -> bytes:
-        """What the cheap engine makes of these pictures."""
+    def ordered(self, label: str) -> bytes:
+        """What the cheap engine makes of the pictures that the label stands for."""
+        folder = self.labels[label]
         place = self.folder / "ordered"
         place.mkdir(exist_ok=True)
-        pictures = {View(view): folder / f"{view}.png" for view in VIEWS}
+        pictures = {View(view): folder / f"{view}.png" for view in self.views}
         task = EngineTask(
             pictures=pictures,
             face_count=FACE_COUNT,

@@ -21,24 +21,25 @@ from pipeline.cli.exit_codes import ExitCode
 from pipeline.domain.lifecycle import Event
 
 LEAVES_WITHIN_S = 5.0
-HURRY = 30.0
+HURRIED = {"faults": FaultPlan(), "hurry": 30.0}
+"""No faults but those that are arranged, and a clock that wastes no time."""
 
 
 @pytest.fixture
 def night(tmp_path: Path) -> Iterator[Night]:
-    with serving(tmp_path / "service") as service:
+    with serving(tmp_path / "service", **HURRIED) as service:
         yield Night(folder=tmp_path, service=service)
 
 
 def test_whatever_dies_the_same_command_finishes_the_rest(night: Night) -> None:
     night.prepare(sets=7, twins=1, doubled=1)
     for death in (
-        Death(state="submitting", moment="after"),  # the intent is recorded, the request not sent
-        Death(state="submitting", moment="after", delay_s=0.004),  # the request is on its way
-        Death(state="submitted", moment="before"),  # the job is made and charged, its id not recorded
-        Death(state="downloaded", moment="before"),
-        Death(state="delivered", moment="before"),  # the mesh stands in its place, the ledger does not know
-        Death(state="delivered", moment="after"),  # the results manifest does not tell of it
+        Death(event=Event.INTEND, moment="after"),  # the intent is recorded, the request not sent
+        Death(event=Event.INTEND, moment="after", delay_s=0.004),  # the request is on its way
+        Death(event=Event.ACCEPTED_BY_SERVICE, moment="before"),  # the job is made and charged, its id not recorded
+        Death(event=Event.DOWNLOADED, moment="before"),
+        Death(event=Event.ACCEPT, moment="before"),  # the mesh stands in its place, the ledger does not know
+        Death(event=Event.ACCEPT, moment="after"),  # the results manifest does not tell of it
     ):
         assert night.run(death) == KILLED, death
     seeded = random.Random(2)
@@ -126,8 +127,8 @@ def test_every_move_has_its_death() -> None:
 
 
 def test_killed_at_every_move_before_and_after_its_commit(tmp_path: Path) -> None:
-    with serving(tmp_path / "service", faults=FaultPlan()) as service:
-        night = Night(folder=tmp_path, service=service, hurry=HURRY)
+    with serving(tmp_path / "service", **HURRIED) as service:
+        night = Night(folder=tmp_path, service=service)
         night.prepare(sets=1, limits={"in_flight": 1})
         for event, bring_about in MOVES.items():
             for moment in ("before", "after"):
@@ -141,21 +142,22 @@ def test_killed_at_every_move_before_and_after_its_commit(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_killed_as_it_holds_a_mesh(tmp_path: Path, moment: Literal["before", "after"]) -> None:
-    with serving(tmp_path / "service", engine="toy_engine:make_untextured") as service:
-        night = Night(folder=tmp_path, service=service, hurry=HURRY, state="held", engine=toy_engine.make_untextured)
+    with serving(tmp_path / "service", engine="toy_engine:make_untextured", **HURRIED) as service:
+        night = Night(folder=tmp_path, service=service, state="held", engine=toy_engine.make_untextured)
         night.prepare(sets=2, acceptance={"on_low": "hold"})
         _die(night, Death(event=Event.HOLD, moment=moment))
         assert night.run() == ExitCode.INCOMPLETE
         night.check()
 
 
-def test_a_service_with_every_fault_loses_nothing_and_is_paid_once(tmp_path: Path) -> None:
-    plan = FaultPlan(seed=5, requests=evenly(0.25), jobs=dict.fromkeys(UNLUCKY, 0.1), skew_s=-90.0, hang_s=10.0)
-    with serving(tmp_path / "service", faults=plan) as service:
-        night = Night(folder=tmp_path, service=service, hurry=HURRY)
-        night.prepare(sets=8, twins=1, doubled=1)
+@pytest.mark.parametrize(("lag_s", "skew_s"), [(0.0, -90.0), (100.0, 4000.0)])
+def test_a_service_with_every_fault_loses_nothing_and_is_paid_once(tmp_path: Path, lag_s: float, skew_s: float) -> None:
+    plan = FaultPlan(seed=5, requests=evenly(0.2), jobs=dict.fromkeys(UNLUCKY, 0.1), lag_s=lag_s, skew_s=skew_s)
+    with serving(tmp_path / "service", faults=plan, hurry=60.0) as service:
+        night = Night(folder=tmp_path, service=service)
+        night.prepare(sets=6, twins=1, doubled=1, uncertain={"settle": "120s", "believe_after": "300s"})
         seeded = random.Random(5)
-        for _ in range(4):
+        for _ in range(3):
             assert (
                 night.run(Death(effect=seeded.randint(30, 120), delay_s=seeded.uniform(0, 0.1))) in TROUBLED | DISTURBED
             )
@@ -164,13 +166,25 @@ def test_a_service_with_every_fault_loses_nothing_and_is_paid_once(tmp_path: Pat
 
 
 def test_a_job_that_is_never_listed_is_not_paid_twice_where_a_person_decides(tmp_path: Path) -> None:
-    with serving(tmp_path / "service", faults=FaultPlan(jobs={Fate.UNLISTED: 1.0})) as service:
-        night = Night(folder=tmp_path, service=service, hurry=HURRY)
-        night.prepare(sets=3, uncertain={"policy": "ask", "settle": "1s", "believe_after": "1s"})
+    plan = FaultPlan(jobs={Fate.UNLISTED: 1.0})
+    with serving(tmp_path / "service", faults=plan, hurry=30.0) as service:
+        night = Night(folder=tmp_path, service=service)
+        night.prepare(sets=3, uncertain={"policy": "ask", "settle": "10s", "believe_after": "10s"})
         service.arrange(generate=[Fault.RESET_AFTER])
         for _ in range(3):
             assert night.run() == ExitCode.UNCERTAIN
         assert len(service.kept_jobs()) == night.items
+
+
+def test_a_failure_that_is_not_refunded_is_not_paid_again_by_itself(tmp_path: Path) -> None:
+    with serving(tmp_path / "service", **HURRIED) as service:
+        night = Night(folder=tmp_path, service=service)
+        night.prepare(sets=1)
+        service.arrange(Fate.FAILS_KEPT)
+        for _ in range(2):
+            assert night.run() == ExitCode.INCOMPLETE
+        assert [row["cu_charged"] for row in night.rows()] == [PRICE_CU]
+        assert len(service.truth()["jobs"]) == 1
 
 
 def _die(night: Night, death: Death) -> None:

@@ -87,6 +87,8 @@ def final_on(*statuses: int) -> Judge:
 
 def quote_problem(what: str, answer: Answer, asset_ids: Iterable[str]) -> MvmeshError | None:
     """As ``problem``, for a dry run, which is agreed to be answered with 269 and may speak of assets."""
+    if _is_page(answer):
+        return ServiceFault(f"{what}: HTTP {answer.status} and a page for people: a gateway answered, not the service")
     if 200 <= answer.status < 300 and answer.status != QUOTED:  # noqa: PLR2004
         return SubmissionUncertain(
             f"{what}: HTTP {answer.status} instead of {QUOTED}: the service may have made a job of a dry run "
@@ -166,6 +168,12 @@ def _may_repeat(answer: Answer) -> bool:
 
 def _refused(what: str, said: ServiceAnswer) -> RequestRefused:
     return RequestRefused(f"{what}: {said}", mend=said.hint, answer=said)
+
+
+def _is_page(answer: Answer) -> bool:
+    """A success that a hotel's portal or a gateway made up: the service launches no job with a page."""
+    is_html = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower() == "text/html"
+    return is_html and 200 <= answer.status < 300  # noqa: PLR2004
 
 
 def _redirected(what: str, answer: Answer, said: ServiceAnswer) -> RequestRefused:

@@ -27,9 +27,10 @@ from pipeline.domain.lifecycle import Event
 
 EFFECTS = 60
 """A run over a few sets has about as many."""
-HURRY = 30.0
-SLOW_SERVICE_S = 3.0
-"""Within so long a job is made, if it is ever, by a request that has arrived."""
+HURRY = 60.0
+"""Half an hour takes half a minute."""
+SETTLE_S = 180.0
+"""Within so long (three real seconds) a job is made, if it is ever, by a request that has arrived."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,10 +85,10 @@ def _faults(seed: int, chance: Random) -> FaultPlan:
         seed=seed,
         requests=evenly(share),
         jobs=dict.fromkeys(UNLUCKY, share / 2),
-        lag_s=chance.choice([0.0, 0.0, chance.uniform(0, 1), chance.uniform(0, 6)]),
+        lag_s=chance.choice([0.0, 0.0, chance.uniform(0, 60), chance.uniform(0, 1800)]),
         skew_s=chance.choice([0.0, chance.uniform(-5, 5), chance.uniform(-600, 600), chance.uniform(-40_000, 40_000)]),
-        hang_s=chance.uniform(1, 6),
-        late_s=chance.uniform(0, 3),
+        hang_s=chance.uniform(10, 300),
+        late_s=chance.uniform(0, 100),
     )
 
 
@@ -98,15 +99,18 @@ def spend(seed: int, folder: Path) -> str:
         Violation: a promise is broken.
     """
     script = Script.of(seed)
-    setup = {"workers": script.workers, "ceiling": script.ceiling, "faults": script.faults}
+    setup = {"workers": script.workers, "ceiling": script.ceiling, "faults": script.faults, "hurry": HURRY}
     with serving(folder / "service", **setup) as service:
-        night = Night(folder=folder, service=service, hurry=HURRY)
+        night = Night(folder=folder, service=service)
         night.prepare(
             sets=script.sets,
             twins=script.twins,
             doubled=script.doubled,
             limits={"in_flight": script.in_flight},
-            uncertain={"settle": "1s", "believe_after": f"{math.ceil(script.faults.lag_s + SLOW_SERVICE_S)}s"},
+            uncertain={
+                "settle": f"{SETTLE_S:g}s",
+                "believe_after": f"{math.ceil(script.faults.lag_s + SETTLE_S)}s",
+            },
         )
         deaths = _disturbed_runs(night, script.troubles)
         night.finish()

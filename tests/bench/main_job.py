@@ -156,7 +156,7 @@ def measure_beside_sdk(folder: Path) -> None:
 def _sdk_script(service: Service, out: Path) -> None:
     out.mkdir()
     script, folders = str(BENCH / "sdk_script.py"), [str(folder) for folder in SAMPLES]
-    quietly(sys.executable, script, service.url, str(FACE_COUNT), str(out), *folders)
+    quietly(sys.executable, script, "threads", service.url, str(FACE_COUNT), str(len(SAMPLES)), str(out), *folders)
 
 
 def _counted(log: Path, call: Callable[[], None]) -> tuple[float, int, int]:

@@ -37,6 +37,12 @@ async def test_a_dry_run_that_may_have_been_a_real_one_is_not_repeated(service, 
     assert service.count("dryRun") == 1
 
 
+async def test_a_portals_page_in_place_of_a_quote_is_asked_again(service, connect):
+    service.say("POST /v1/generate", web.Response(text="<html>Log in to the hotel</html>", content_type="text/html"))
+    async with connect(service.url) as client:
+        assert (await client.quote(model=MODEL_ID, inputs=INPUTS)).cu > 0
+
+
 @pytest.mark.parametrize("call", ["quote", "generate"])
 @pytest.mark.parametrize(
     ("status", "said", "named"),

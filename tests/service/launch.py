@@ -1,8 +1,8 @@
 """Runs the local service as a process of its own: prints its base URL, serves until its input ends.
 
 Its one argument is JSON: ``data``, ``credentials``, ``port`` (absent: any free one), ``engine`` (``module:function``; absent: the
-real one), ``log`` (a file that gets a line for every answer; absent: none), ``faults`` (a FaultPlan with its ``log``; absent:
-none), and fields of ServiceOptions.
+real one), ``log`` (a file that gets a line for every answer; absent: none), ``faults`` (``plan``,
+``clock``, ``log`` of faulty_service.inject; absent: none), and fields of ServiceOptions.
 """
 
 import json
@@ -37,9 +37,9 @@ async def main(setup: dict[str, Any]) -> None:
 def inject_faults(said: dict[str, Any]) -> None:
     from fault_plan import FaultPlan  # noqa: PLC0415 - found by PYTHONPATH, where a test wants it
     from faulty_service import inject  # noqa: PLC0415
+    from hurried_clock import HurriedClock  # noqa: PLC0415
 
-    log = Path(said.pop("log"))
-    inject(FaultPlan.of_document(said), log)
+    inject(FaultPlan.of_document(said["plan"]), HurriedClock(**said["clock"]), Path(said["log"]))
 
 
 def log_answers(log: Path) -> None:
