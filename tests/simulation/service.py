@@ -141,6 +141,14 @@ class GenerationService:
         heapq.heappush(self._arrivals, arrival)
         return arrival
 
+    def hurry(self, arrival: Arrival, *, at: float) -> None:
+        """It arrives by then, if it has not yet."""
+        if arrival in self._arrivals and at < arrival.at:
+            self._arrivals.remove(arrival)
+            arrival.at = at
+            self._arrivals.append(arrival)
+            heapq.heapify(self._arrivals)
+
     def catch_up(self, now: float) -> None:
         """Do what has arrived until now."""
         while self._arrivals and self._arrivals[0].at <= now:
