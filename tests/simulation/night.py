@@ -37,8 +37,8 @@ MORNING_RUNS = 12
 MORNING_RESTS_S = 3 * 3600.0
 LONGEST_RUN_S = 2 * 24 * 3600.0
 LEAVES_WITHIN_S = 5.0
-WINDOW_SLACK_S = 2.0
-"""A run asks for the team's limits before its window opens."""
+WINDOW_SLACK_S = 90.0
+"""A run asks for the team's limits before its window opens, as patiently as for anything else."""
 
 
 def as_it_is(port: Any) -> Any:
