@@ -84,7 +84,7 @@ class ServiceCalls:
 
     async def create_asset(self, *, name: str, data: bytes, media_type: str, gallery: Gallery) -> str:
         self._about_to_upload(self._process, data)
-        return await self._asked(f"upload {name}", lambda now: self._service.create_asset(data))
+        return await self._asked(f"upload {name}", lambda now: self._service.create_asset(name, data))
 
     async def quote(self, *, model: str, inputs: Mapping[str, Any]) -> Quote:
         return await self._asked("quote", lambda now: self._service.quote(inputs))

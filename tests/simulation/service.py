@@ -17,6 +17,9 @@ from pipeline.domain.views import View
 from simulation.clock import now_at
 
 
+NEVER = float("inf")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Temper:
     """How a service is. The defaults are those of a good one."""
@@ -117,6 +120,7 @@ class GenerationService:
         self._chance = chance
         self._charged = charged
         self._pictures: dict[str, str] = {}
+        self._names: dict[str, str] = {}
         self._assets_given = 0
         self._makers: dict[str, Made] = {}
         self._arrivals: list[Arrival] = []
@@ -124,9 +128,10 @@ class GenerationService:
 
     # What clients ask: each at a moment, in virtual seconds.
 
-    def create_asset(self, data: bytes) -> str:
+    def create_asset(self, name: str, data: bytes) -> str:
         self._assets_given += 1
         asset_id = f"asset_p{self._assets_given}"
+        self._names[asset_id] = name
         self._pictures[asset_id] = data.decode("latin-1")
         return asset_id
 
@@ -327,6 +332,9 @@ class GenerationService:
         return self.temper.price_cu * (1.5 if inputs.get("enablePbr") else 1.0)
 
     def _asset(self, asset_id: str, now: float) -> Asset | None:
+        if asset_id in self._pictures:
+            url = f"https://files/{asset_id}?until=0"
+            return Asset(asset_id=asset_id, url=url, name=self._names[asset_id], kind="image", media_type="image/png")
         made = self._makers.get(asset_id)
         if made is None or made.fails or made.lost or now < made.listed:
             return None
