@@ -255,8 +255,8 @@ class Uncertain(Section):
     )
     settle: ShortDuration = Field(
         default=60.0,
-        description="How long after a lost answer its job may still be made; its absence is believed once the list shows "
-        "what came later.",
+        description="How long after a lost answer its job may still be made; its absence is believed once the list "
+        "shows what came later.",
         json_schema_extra={"default": "60s"},
     )
     believe_after: LongDuration = Field(

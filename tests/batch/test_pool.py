@@ -34,7 +34,7 @@ def in_flight(pool, count):
 class Crowded(SimulatedService):
     """A team whose ceiling is partly taken by others: ``room(t)`` slots are left for us."""
 
-    ceiling = 10
+    told = 10
 
     def __init__(self, room, **more):
         super().__init__(**more)
@@ -46,7 +46,7 @@ class Crowded(SimulatedService):
         ours = sum(not self._seen(one).status.is_final for one in self._jobs)
         if ours >= self.room(anyio.current_time()):
             self.refused_at.append(anyio.current_time())
-            raise CeilingReached("429", ceiling=self.ceiling)
+            raise CeilingReached("429", ceiling=self.told)
         return self.add_job(inputs)
 
 
@@ -115,7 +115,7 @@ async def test_one_slot_always_stays():
 
 async def test_an_unknown_ceiling_is_met_a_few_times_and_all_sets_are_made(tmp_path):
     service = Crowded(lambda _: 3, job_s=300)
-    service.ceiling = 3
+    service.told = 3
     outcome, _ = await run_of(tmp_path, service, sets=30, in_flight=10)
     assert (outcome.delivered, service.in_flight_at_most, len(service.submitted)) == (30, 3, 30)
     assert len(service.refused_at) < 7, "those that were on their way together; none is repeated at once"
