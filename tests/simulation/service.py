@@ -16,7 +16,6 @@ from pipeline.domain.outputs import GLB_TYPE
 from pipeline.domain.views import View
 from simulation.clock import now_at
 
-
 NEVER = float("inf")
 
 
