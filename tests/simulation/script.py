@@ -144,7 +144,7 @@ def _temper(chance: Random, *, asks: bool) -> Temper:
         looked_up_after_s=chance.choice([0.0, 10.0]),
         fails=chance.choice([0.0, 0.0, 0.2]),
         keeps_money=chance.choice([0.0, 0.3]),
-        stuck=chance.choice([0.0] * 39 + [0.3]),
+        stuck=chance.choice([0.0] * 79 + [0.3]),
         hides=chance.choice([0.0, 0.4]) if asks else 0.0,
         poor=chance.choice([0.0, 0.3]),
         made_told_late_s=chance.choice([0.0, 0.0, 60.0]),
