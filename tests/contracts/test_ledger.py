@@ -122,7 +122,7 @@ async def test_a_move_changes_the_record_and_its_history_in_one_commit(ledger):
     assert (moved.state, moved.attempts, moved.inputs) == (State.SUBMITTED, 1, {"frontImage": "asset_1"})
     assert await ledger.item("k") == moved
     assert (await ledger.history("k"))[-1] == (Event.ACCEPTED_BY_SERVICE, State.SUBMITTED, "at once")
-    assert await ledger.known_jobs() == {"job_1"}
+    assert await ledger.known_jobs(["job_1", "job_2"]) == {"job_1": {"frontImage": "asset_1"}}
 
 
 async def test_a_move_that_the_life_cycle_does_not_know_changes_nothing(ledger):
@@ -130,7 +130,7 @@ async def test_a_move_that_the_life_cycle_does_not_know_changes_nothing(ledger):
     with pytest.raises(IllegalTransition):
         await ledger.advance("k", Event.ACCEPT, job_id="job_1")
     assert await ledger.item("k") == RECORD
-    assert (await ledger.history("k"), await ledger.known_jobs()) == ([], set())
+    assert (await ledger.history("k"), await ledger.known_jobs(["job_1"])) == ([], {})
 
 
 async def test_uploads_and_quotes_are_kept_by_what_they_are_of(ledger):

@@ -84,7 +84,7 @@ class ServiceCalls:
 
     async def create_asset(self, *, name: str, data: bytes, media_type: str, gallery: Gallery) -> str:
         self._about_to_upload(self._process, data)
-        return await self._asked(f"upload {name}", lambda now: self._service.create_asset(data))
+        return await self._asked(f"upload {name}", lambda now: self._service.create_asset(name, data))
 
     async def quote(self, *, model: str, inputs: Mapping[str, Any]) -> Quote:
         return await self._asked("quote", lambda now: self._service.quote(inputs))
@@ -107,12 +107,20 @@ class ServiceCalls:
                 arrival = self._send(inputs, self._chance.uniform(0.05, 1))
                 return await self._hears_nothing(f"it arrived at {arrival.at:.2f}", patience_s)
             case "late":
-                arrival = self._send(inputs, patience_s + self._chance.uniform(0, LATEST_S))
-                return await self._hears_nothing(f"it arrives at {arrival.at:.2f}", patience_s)
+                return await self._late(inputs, patience_s, self._chance.uniform(0, LATEST_S))
             case _:
                 arrival = self._send(inputs, self._chance.uniform(0.05, 1))
                 await self._process.sleep(arrival.at - anyio.current_time() + self._chance.uniform(0.05, 1))
                 return self._answer(arrival)
+
+    async def _late(self, inputs: Mapping[str, Any], patience_s: float, after_s: float) -> Job:
+        """Done only after the client has given it up, as it does earlier when it is stopped or dies."""
+        arrival = self._service.send(inputs, at=anyio.current_time() + patience_s + after_s, run=self._process.number)
+        try:
+            self._process.step("service", "service: the request is out")
+            return await self._hears_nothing(f"it arrives {after_s:.0f} s after that", patience_s)
+        finally:
+            self._service.hurry(arrival, at=anyio.current_time() + after_s)
 
     def _turned_away(self, wish_s: float) -> Throttled:
         self._process.tell(f"service: 429, come back in {wish_s} s")

@@ -1,7 +1,7 @@
 """Products that break a promise each, for a soak that must notice: the right product behind one wrong port."""
 # ruff: noqa: ARG002 - what is wrong about a port is often that it does not look
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,8 +56,8 @@ class ReadsOnePageAlone(_Wrapped):
 class KnowsNoJobs(_Wrapped):
     """Jobs that the ledger has are taken for those of lost answers."""
 
-    async def known_jobs(self) -> set[str]:
-        return set()
+    async def known_jobs(self, job_ids: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+        return {}
 
 
 class SharesFrontPictures(_Wrapped):

@@ -16,14 +16,16 @@ import trio
 from anyio.lowlevel import checkpoint
 
 from pipeline.batch import Batch, Outcome
-from pipeline.domain.errors import AbortRun
+from pipeline.batch.rebuilding import Rebuilding
+from pipeline.batch.terms import terms_of
+from pipeline.domain.errors import AbortRun, ServiceUnreachable, SubmissionUncertain
 from pipeline.domain.events import ItemMoved, Noted, RunEvent
 from pipeline.domain.manifest import Manifest, load_manifest
 from pipeline.domain.model import PUBLISHED_SCHEMA
 from pipeline.ports.interfaces import Scenario
 from pipeline.ports.ledger import SqliteLedger
 from simulation.calls import MeshDownloads, ServiceCalls, Weather
-from simulation.clock import virtual_now, virtual_time
+from simulation.clock import now_at, virtual_now, virtual_time
 from simulation.database import MortalDatabase, empty_ledger_file
 from simulation.disk import Disk, DiskStorage
 from simulation.pictures import TextPictures
@@ -37,8 +39,8 @@ MORNING_RUNS = 12
 MORNING_RESTS_S = 3 * 3600.0
 LONGEST_RUN_S = 2 * 24 * 3600.0
 LEAVES_WITHIN_S = 5.0
-WINDOW_SLACK_S = 2.0
-"""A run asks for the team's limits before its window opens."""
+WINDOW_SLACK_S = 90.0
+"""A run asks for the team's limits before its window opens, as patiently as for anything else."""
 
 
 def as_it_is(port: Any) -> Any:
@@ -90,6 +92,8 @@ class Night:
         """
         for run in self.script.runs:
             self._befall(run)
+            if run.ledger_lost and self.script.is_rebuildable:
+                await self._rebuild()
             await self._run(run)
             await anyio.sleep(run.rests_s)
         self._weather = Weather()
@@ -175,6 +179,35 @@ class Night:
                 wanted[order] = max(one.copies, wanted.get(order, 0))
 
     # What happens.
+
+    async def _rebuild(self) -> None:
+        """A new ledger from what is left; a person comes again until the service's list has told enough."""
+        self._tell("-- the ledger is lost --")
+        changed = now_at(self._promises.committed_at)
+        process = Process(0, death=None, full=None, tell=self._tell)
+        terms = terms_of(self._manifest, service="scenario", began=virtual_now())
+        for _ in range(MORNING_RUNS):
+            self._ledger = self._promises.new_ledger(empty_ledger_file())
+            batch = self._batch(RunOfNight(), process)
+            rebuilding = Rebuilding(
+                terms,
+                backend=self._manifest.backend,
+                model=self._manifest.model,
+                scenario=self._calls(process),
+                storage=DiskStorage(self._disk, process),
+                ledger=batch._ledger,
+                now=virtual_now,
+                observe=self._hear,
+            )
+            try:
+                found = await rebuilding.carry_out(await batch.plan(), last_change=changed)
+            except (SubmissionUncertain, ServiceUnreachable) as error:
+                self._tell(f"-- {error} --")
+                await anyio.sleep(1800)
+            else:
+                self._tell(f"-- the ledger is rebuilt: {found} --")
+                return
+        raise Violation("the ledger was never rebuilt")
 
     def _befall(self, run: RunOfNight) -> None:
         meshes = self._disk.names(self._manifest.output_folder / "meshes")

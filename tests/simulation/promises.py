@@ -13,7 +13,7 @@ import anyio
 from pipeline.domain.lifecycle import _AFTER, State
 from simulation.disk import Disk
 from simulation.process import Process
-from simulation.service import GenerationService, Made
+from simulation.service import NEVER, GenerationService, Made
 
 
 class Violation(AssertionError):
@@ -41,6 +41,13 @@ class Promises:
         self._meshes = (f"{output}/meshes/", f"{output}/held/")
         self._states: dict[str, str] = {}
         self._sent: Counter[str] = Counter()
+        self.committed_at = 0.0
+        self.was_rebuilt = False
+
+    def new_ledger(self, ledger: sqlite3.Connection) -> sqlite3.Connection:
+        """What it tells of the past is what could still be found."""
+        self.ledger, self._states, self.was_rebuilt = ledger, {}, True
+        return ledger
 
     def require(self, holds: bool, what: str) -> None:  # noqa: FBT001 - reads as a sentence
         if not holds:
@@ -92,9 +99,10 @@ class Promises:
 
     def committed(self) -> None:
         """States move by the life cycle alone, one move a commit."""
+        self.committed_at = anyio.current_time()
         states = {row["key"]: row["state"] for row in self.ledger.execute("SELECT key, state FROM items")}
         for key, state in states.items():
-            before = self._states.get(key, State.PLANNED)
+            before = self._states.get(key, state if self.was_rebuilt else State.PLANNED)
             moves = before == state or state in _AFTER[State(before)].values()
             self.require(moves, f"{key[:8]} went from {before} to {state}")
         self.require(self._states.keys() <= states.keys(), "the ledger has lost an item")
@@ -174,10 +182,10 @@ class Morning:
         made = self._service.meshes[data]
         require(made.ordered == self._ours[label], f"{label}: this is another set's mesh: {made.ordered}")
         require(row["job_id"] == made.job_id, f"{label}: {row['job_id']} did not make it, but {made.job_id}")
+        if self._promises.was_rebuilt:
+            return
         charged = sum(
-            self._service.jobs[job_id].charged_cu(float("inf"))
-            for job_id, key in self._jobs.items()
-            if key == row["key"]
+            self._service.jobs[job_id].charged_cu(NEVER) for job_id, key in self._jobs.items() if key == row["key"]
         )
         require(abs(row["cu_charged"] - charged) < 1e-6, f"{label}: charged {charged} CU, told {row['cu_charged']}")
 
@@ -210,8 +218,12 @@ class Morning:
         self._promises.require(not strays, f"meshes without a row: {strays}")
 
     def _check_jobs(self) -> None:
-        """Every job that was charged is known, unless its submission is still uncertain."""
-        ours = [one for one in self._service.jobs.values() if one.run is not None]
+        """Every job is known, unless its submission is still uncertain; after a rebuild every one that was charged."""
+        ours = [
+            one
+            for one in self._service.jobs.values()
+            if one.run is not None and (one.charged_cu(NEVER) or not self._promises.was_rebuilt)
+        ]
         unknown = [one for one in ours if one.job_id not in self._jobs]
         open_inputs = Counter(
             json.dumps(item["inputs"], sort_keys=True)

@@ -52,6 +52,8 @@ class RunOfNight:
     """Before it, somebody renames a set."""
     redrawn: bool = False
     """Before it, somebody draws a picture anew."""
+    ledger_lost: bool = False
+    """Before it, the ledger is damaged beyond use, and somebody rebuilds it."""
     ceiling: int | None = None
     """From now on the team may have so many jobs at one time."""
     rests_s: float = 1.0
@@ -72,6 +74,15 @@ class Script:
     strangers: Sequence[float]
     """When somebody else submits a job."""
     runs: Sequence[RunOfNight] = field(default_factory=tuple)
+
+    @property
+    def is_rebuildable(self) -> bool:
+        """Whether what is left tells enough that nobody need be asked: inputs, all pictures, all jobs by the time that the
+        rebuild has waited.
+        """
+        temper = self.temper
+        tells = temper.echo in {"full", "exact"} and not self.asks and temper.list_lag_s < SETTLE_S
+        return tells and all(run.loses_picture_after_s is None and not run.redrawn for run in self.runs)
 
     @classmethod
     def of(cls, seed: int) -> "Script":
@@ -133,7 +144,7 @@ def _temper(chance: Random, *, asks: bool) -> Temper:
         looked_up_after_s=chance.choice([0.0, 10.0]),
         fails=chance.choice([0.0, 0.0, 0.2]),
         keeps_money=chance.choice([0.0, 0.3]),
-        stuck=chance.choice([0.0] * 39 + [0.3]),
+        stuck=chance.choice([0.0] * 79 + [0.3]),
         hides=chance.choice([0.0, 0.4]) if asks else 0.0,
         poor=chance.choice([0.0, 0.3]),
         made_told_late_s=chance.choice([0.0, 0.0, 60.0]),
@@ -177,6 +188,7 @@ def _run(chance: Random) -> RunOfNight:
         tidied=chance.random() < 0.06,
         renamed=chance.random() < 0.06,
         redrawn=chance.random() < 0.06,
+        ledger_lost=chance.random() < 0.08,
         ceiling=perhaps(0.1, chance.choice([1, 2, 3, 50])),
         rests_s=chance.choice([0.1, 1.0, 30.0, 120.0, 900.0, 4000.0]),
     )

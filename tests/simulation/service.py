@@ -16,6 +16,8 @@ from pipeline.domain.outputs import GLB_TYPE
 from pipeline.domain.views import View
 from simulation.clock import now_at
 
+NEVER = float("inf")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Temper:
@@ -117,6 +119,7 @@ class GenerationService:
         self._chance = chance
         self._charged = charged
         self._pictures: dict[str, str] = {}
+        self._names: dict[str, str] = {}
         self._assets_given = 0
         self._makers: dict[str, Made] = {}
         self._arrivals: list[Arrival] = []
@@ -124,9 +127,10 @@ class GenerationService:
 
     # What clients ask: each at a moment, in virtual seconds.
 
-    def create_asset(self, data: bytes) -> str:
+    def create_asset(self, name: str, data: bytes) -> str:
         self._assets_given += 1
         asset_id = f"asset_p{self._assets_given}"
+        self._names[asset_id] = name
         self._pictures[asset_id] = data.decode("latin-1")
         return asset_id
 
@@ -140,6 +144,14 @@ class GenerationService:
         arrival = Arrival(at, self._sent, run, dict(inputs))
         heapq.heappush(self._arrivals, arrival)
         return arrival
+
+    def hurry(self, arrival: Arrival, *, at: float) -> None:
+        """It arrives by then, if it has not yet."""
+        if arrival in self._arrivals and at < arrival.at:
+            self._arrivals.remove(arrival)
+            arrival.at = at
+            self._arrivals.append(arrival)
+            heapq.heapify(self._arrivals)
 
     def catch_up(self, now: float) -> None:
         """Do what has arrived until now."""
@@ -319,6 +331,9 @@ class GenerationService:
         return self.temper.price_cu * (1.5 if inputs.get("enablePbr") else 1.0)
 
     def _asset(self, asset_id: str, now: float) -> Asset | None:
+        if asset_id in self._pictures:
+            url = f"https://files/{asset_id}?until=0"
+            return Asset(asset_id=asset_id, url=url, name=self._names[asset_id], kind="image", media_type="image/png")
         made = self._makers.get(asset_id)
         if made is None or made.fails or made.lost or now < made.listed:
             return None
