@@ -245,7 +245,7 @@ async def test_a_texture_without_its_end_is_fetched_again(world, damaged):
 
 
 async def test_a_mesh_that_is_damaged_at_the_service_ends_the_tries_and_leaves_nothing(world):
-    world.service.contents["https://files/mesh"] = MESH[:-4]
+    world.service.add_mesh("mesh", MESH[:-4])
     with pytest.raises(MeshDamaged, match=f"{ATTEMPTS} tries .* cut or damaged"):
         await world.download("mesh")
     assert len(world.downloads.fetched) == ATTEMPTS
