@@ -12,6 +12,7 @@ from disks import Disk, disk, needs_mounts
 from nights import KILLED, Death, Night, serving
 
 from pipeline.cli.exit_codes import ExitCode
+from pipeline.domain.lifecycle import Event
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -20,10 +21,8 @@ SETS = 3
 
 @pytest.fixture
 def night(tmp_path: Path) -> Iterator[Night]:
-    with serving(tmp_path / "service") as service:
-        night = Night(folder=tmp_path, service=service)
-        night.hurry = 20.0
-        yield night
+    with serving(tmp_path / "service", hurry=20.0) as service:
+        yield Night(folder=tmp_path, service=service)
 
 
 @pytest.fixture
@@ -106,7 +105,7 @@ def test_a_read_only_state_folder_is_found_out_before_anything_is_paid(night: Ni
 @needs_mounts
 def test_a_disk_that_turns_read_only_within_a_run(night: Night, output: Disk) -> None:
     night.prepare(sets=SETS, state="state")
-    assert night.run(Death(state="submitted", moment="after")) == KILLED
+    assert night.run(Death(event=Event.ACCEPTED_BY_SERVICE, moment="after")) == KILLED
     (night.output / "meshes").mkdir()
     with disk(night.output / "meshes", size_bytes=MIB) as meshes:
         meshes.lock()
@@ -119,7 +118,7 @@ def test_a_disk_that_turns_read_only_within_a_run(night: Night, output: Disk) ->
 def test_output_and_state_on_disks_of_their_own(night: Night, output: Disk) -> None:
     night.prepare(sets=SETS, twins=1, state="state")
     assert (night.folder / "sets").stat().st_dev != output.folder.stat().st_dev
-    assert night.run(Death(state="delivered", moment="before")) == KILLED
+    assert night.run(Death(event=Event.ACCEPT, moment="before")) == KILLED
     finishes(night)
 
 
@@ -194,12 +193,12 @@ def test_a_damaged_ledger_is_never_taken_for_a_new_one(night: Night, damage) -> 
 
 def test_a_ledger_without_its_log_is_damaged(night: Night) -> None:
     night.prepare(sets=SETS)
-    assert night.run(Death(state="submitted", moment="after")) == KILLED
+    assert night.run(Death(event=Event.ACCEPTED_BY_SERVICE, moment="after")) == KILLED
     log = ledger_of(night).with_name("ledger.sqlite3-wal")
     kept = log.read_bytes()
     log.unlink()
     assert night.run() == ExitCode.LOCAL_IO
-    assert "has lost ledger.sqlite3-wal" in told(night)
+    assert "ledger.sqlite3-wal is gone" in " ".join(told(night).split())
     assert "--rebuild" in told(night)
     log.write_bytes(kept)
     finishes(night)

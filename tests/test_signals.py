@@ -11,6 +11,7 @@ from fault_plan import Fault, FaultPlan, Kind
 from nights import KILLED, Death, Night, serving
 
 from pipeline.cli.exit_codes import ExitCode
+from pipeline.domain.lifecycle import Event
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows ends a process instead of sending it a signal")
 
@@ -52,8 +53,8 @@ def left(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
     assert process.wait(LEAVES_WITHIN_S) == ExitCode.INTERRUPTED
 
 
-UPLOADING = Death(state="uploading", moment="after")
-SUBMITTING = Death(state="submitting", moment="after")
+UPLOADING = Death(event=Event.UPLOAD, moment="after")
+SUBMITTING = Death(event=Event.INTEND, moment="after")
 MOMENTS = [
     (Kind.OTHER, Fault.HANG_BEFORE, None),
     (Kind.UPLOAD, Fault.HANG_BEFORE, None),
@@ -82,14 +83,13 @@ def test_a_run_that_waits_for_the_service_leaves_with_everything_recorded(night:
 def finishes(night: Night) -> None:
     """The service is well again: the rest is done, nothing is paid twice."""
     night.service.arrange()
-    night.hurry = 20.0
     night.finish()
     night.check()
 
 
 def test_a_run_that_waits_for_the_list_to_settle_leaves_at_once(night: Night) -> None:
     night.ask(uncertain={"settle": "10m", "believe_after": "2h"})
-    assert night.run(Death(state="submitting", moment="after")) == KILLED
+    assert night.run(Death(event=Event.INTEND, moment="after")) == KILLED
     process = night.started()
     while states(night) != ["delivered", "delivered", "uncertain"]:
         assert process.poll() is None

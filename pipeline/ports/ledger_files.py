@@ -12,8 +12,8 @@ from pipeline.ports.ledger import SqliteLedger
 from pipeline.ports.sqlite import DatabaseDamaged
 from pipeline.ports.storage import LocalStorage, local_errors
 
-_SIDES = ("", "-wal", "-shm")
-"""SQLite keeps what is not in the file yet beside it."""
+_SIDES = ("", "-wal", "-shm", "-count")
+"""SQLite keeps what is not in the file yet beside it, and we the number of commits."""
 
 _DAMAGED = "damaged"
 _NEW = "new"
@@ -72,6 +72,7 @@ async def successor(path: Path, *, now: Now) -> AsyncIterator[tuple[SqliteLedger
             await storage.publish(old, place)
             kept.append(place)
     await storage.publish(new, path)
+    await storage.remove(_with_sides([new]))
 
 
 def _with_sides(paths: Iterable[Path]) -> list[Path]:

@@ -2,9 +2,9 @@
 
 The only importer of sqlite3. Durability: WAL with synchronous=FULL, so a method that returned has its rows on the disk.
 
-A file that stands at its path is a whole database: it is made under another name. While somebody may have committed to
-the log beside it (``NAME-wal``), the file says so in its header (``_IN_USE``); one that says so without a log has lost
-its last commits, and SQLite alone would not notice.
+A file that stands at its path is a whole database: it is made under another name. Its commits are counted, in it and in
+a file beside it (``NAME-count``): a database that knows of fewer has lost its last ones, with its log (``NAME-wal``) or
+because an older copy took its place, and SQLite alone would not notice.
 """
 
 import errno
@@ -28,12 +28,7 @@ Connection = sqlite3.Connection
 Row = sqlite3.Row
 
 _LITTLE_ROOM_BYTES = 1 << 20
-_HEADER_BYTES = 100
-_USER_VERSION = slice(60, 64)
-"""Where it stands in the file's header (https://www.sqlite.org/fileformat.html)."""
-
-_IN_USE = 1
-"""``PRAGMA user_version`` from the first write on, until the database is closed in peace; else 0."""
+_COUNT_DIGITS = 20
 
 
 class DatabaseDamaged(LocalIoError):
@@ -119,7 +114,7 @@ class Database:
     async def close(self) -> None:
         with CancelScope(shield=True):
             async with self._gate:
-                await to_thread.run_sync(_close, self._connection, self.path)
+                await to_thread.run_sync(self._connection.close)
 
     async def _commit_waiting(self) -> None:
         batch, self._waiting = self._waiting, []
@@ -131,12 +126,11 @@ class Database:
     def _commit(self, batch: list[_Request[Any]]) -> None:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            is_first = _marked_in_use(self._connection)
+            count = _counted(self._connection)
             for request in batch:
                 self._attempt(request)
             self._connection.execute("COMMIT")
-            if is_first:
-                _bring_to_file(self._connection)
+            _tell_count(self.path, count)
         except Exception as error:  # noqa: BLE001 - handed to everyone whose work was in the transaction
             self._abandon(batch, error)
         finally:
@@ -174,22 +168,21 @@ def _open(path: Path, migrations: tuple[Migration, ...], mend: str) -> Connectio
             _create(path, migrations)
         if path.stat().st_size == 0:
             raise DatabaseDamaged(f"{path} is empty, expected a database", mend=mend)
-        connection = _connected(path) or _connected(path)  # looked at twice: its user may just have come, or left
-        if connection is None:
-            raise DatabaseDamaged(
-                f"{path} has lost {_log(path).name}: what was committed last may be missing "
-                "(or a program other than mvmesh has opened it)",
-                mend=mend,
-            )
+        told = _told_count(path)  # before the file: its user may just be committing
+        connection = _connected(path)
     except (OSError, sqlite3.Error) as error:
         raise _translate(error, path, mend) from error
     try:
+        if (lost := told - _count(connection)) > 0:
+            raise DatabaseDamaged(
+                f"{path} lacks the last {lost:,} commits: it is an older copy, or {path.name}-wal is gone", mend=mend
+            )
         _migrate(connection, path, migrations)
     except sqlite3.Error as error:
-        _close(connection, path)
+        connection.close()
         raise _translate(error, path, mend) from error
     except LocalIoError:
-        _close(connection, path)
+        connection.close()
         raise
     return connection
 
@@ -202,6 +195,7 @@ def _create(path: Path, migrations: tuple[Migration, ...]) -> None:
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA journal_mode=MEMORY")  # what a crash leaves here is never read
             _migrate(connection, new, migrations)
+        count_file(path).unlink(missing_ok=True)  # of one that stood here before
         _place(new, path)
     finally:
         new.unlink(missing_ok=True)
@@ -217,71 +211,46 @@ def _place(new: Path, path: Path) -> None:
             new.rename(path)
 
 
-def _connected(path: Path) -> Connection | None:
-    """A connection; None when the file's last commits are gone with its log."""
-    has_log = _log(path).exists()
+def _connected(path: Path) -> Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
     try:
         connection.row_factory = sqlite3.Row
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
-        if has_log or not _is_in_use(connection):
-            return connection
     except BaseException:
-        _close(connection, path)
+        connection.close()
         raise
-    connection.close()
-    return None
+    return connection
 
 
-def _log(path: Path) -> Path:
-    return path.with_name(f"{path.name}-wal")
+def count_file(path: Path) -> Path:
+    """Where it is written how many commits the database of this path has had."""
+    return path.with_name(f"{path.name}-count")
 
 
-def _is_in_use(connection: Connection) -> bool:
-    return bool(connection.execute("PRAGMA user_version").fetchone()[0] == _IN_USE)
+def _count(connection: Connection) -> int:
+    """The commits that the database knows of; it is free for applications (``PRAGMA user_version``)."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _marked_in_use(connection: Connection) -> bool:
-    """Mark the database within the transaction; whether it was not marked before."""
-    if _is_in_use(connection):
-        return False
-    connection.execute(f"PRAGMA user_version = {_IN_USE}")
-    return True
+def _counted(connection: Connection) -> int:
+    """Count the transaction that is open, within itself."""
+    count = _count(connection) + 1
+    connection.execute(f"PRAGMA user_version = {count}")
+    return count
 
 
-def _bring_to_file(connection: Connection) -> None:
-    """Bring the mark from the log to the file. What was committed is safe either way."""
-    with suppress(sqlite3.Error):
-        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+def _tell_count(path: Path, count: int) -> None:
+    """After the commit, so that the file never tells of one that was not made; where it cannot, it tells of fewer."""
+    with suppress(OSError), count_file(path).open("r+b" if count_file(path).exists() else "xb") as file:
+        file.write(f"{count:0{_COUNT_DIGITS}}\n".encode())
 
 
-def _close(connection: Connection, path: Path) -> None:
-    """The last to close takes the log away, so it says before that the log will not be missed. Where that cannot be
-    written (the disk is full), an empty log stays.
-    """
-    is_said = False
-    with suppress(sqlite3.Error):
-        _take_back(connection)
-        is_said = True
-    connection.close()
-    if not is_said:
-        with suppress(OSError):
-            _leave_log(path)
-
-
-def _leave_log(path: Path) -> None:
-    """The file still says that it has a log."""
-    with path.open("rb") as file:
-        header = file.read(_HEADER_BYTES)
-    if int.from_bytes(header[_USER_VERSION], "big") == _IN_USE:
-        _log(path).touch()
-
-
-def _take_back(connection: Connection) -> None:
-    if _is_in_use(connection):
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # a full disk has room again for what follows
-        connection.execute("PRAGMA user_version = 0")
+def _told_count(path: Path) -> int:
+    try:
+        return int(count_file(path).read_bytes()[: _COUNT_DIGITS + 1])
+    except (OSError, ValueError):
+        return 0
 
 
 def _migrate(connection: Connection, path: Path, migrations: tuple[Migration, ...]) -> None:

@@ -15,6 +15,7 @@ from fault_plan import Fault, FaultPlan
 from nights import Death, Night, Service, serving
 
 from pipeline.cli.exit_codes import ExitCode
+from pipeline.domain.lifecycle import Event
 from pipeline.ports.clock import local_time, utc_now
 
 posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
@@ -113,7 +114,7 @@ def test_4_nobody_answers(night: Night) -> None:
 
 def test_8_outside_the_window_nothing_is_submitted_and_what_is_paid_is_fetched(night: Night) -> None:
     night.prepare(sets=2, limits=ONE_BY_ONE)
-    assert night.run(Death(state="submitted", moment="after")) < 0
+    assert night.run(Death(event=Event.ACCEPTED_BY_SERVICE, moment="after")) < 0
     night.options = CLOSED
     assert night.run() == ExitCode.OUT_OF_TIME
     assert sorted(row["state"] for row in night.rows()) == ["deferred", "delivered"]
@@ -135,7 +136,7 @@ def test_9_the_budget_of_the_run_counts_and_is_told(night: Night) -> None:
 def test_10_an_answer_was_lost_and_a_person_is_to_say(night: Night) -> None:
     night.prepare(sets=2, uncertain=ASK, limits=ONE_BY_ONE)
     night.hurry = 20.0
-    assert night.run(Death(state="submitting", moment="after")) < 0
+    assert night.run(Death(event=Event.INTEND, moment="after")) < 0
     assert night.run() == ExitCode.UNCERTAIN
     assert sorted(row["state"] for row in night.rows()) == ["delivered", "uncertain"]
 
@@ -194,7 +195,7 @@ def test_10_counts_before_9_and_8_and_1(night: Night) -> None:
     night.prepare(sets=3, uncertain=ASK, limits=ONE_BY_ONE)
     night.hurry = 20.0
     refused_set(night)
-    assert night.run(Death(state="submitting", moment="after")) < 0
+    assert night.run(Death(event=Event.INTEND, moment="after")) < 0
     night.options = ("--max-cu", "14")  # what is uncertain may have been charged, one more has room
     assert night.run() == ExitCode.UNCERTAIN
     assert sorted(row["state"] for row in night.rows()) == ["deferred", "delivered", "refused", "uncertain"]

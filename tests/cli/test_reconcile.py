@@ -10,6 +10,7 @@ from nights import KEY, KILLED, SECRET, Death, Night, serving
 
 from pipeline.cli.exit_codes import ExitCode
 from pipeline.cli.frame import run
+from pipeline.domain.lifecycle import Event
 
 ASK = {"uncertain": {"policy": "ask"}}
 
@@ -42,7 +43,7 @@ def test_before_the_first_run_nothing_is_uncertain_and_nothing_has_failed(night:
 
 def test_a_job_whose_answer_was_lost_is_found_and_the_next_run_fetches_it(night: Night, capsys) -> None:
     night.prepare(sets=1)
-    assert night.run(Death(state="submitted", moment="before")) == KILLED
+    assert night.run(Death(event=Event.ACCEPTED_BY_SERVICE, moment="before")) == KILLED
     code, document, _ = call(capsys, "reconcile", night.manifest)
     (item,) = document["items"]
     (job,) = night.service.jobs()
@@ -56,7 +57,7 @@ def test_a_job_whose_answer_was_lost_is_found_and_the_next_run_fetches_it(night:
 
 def test_a_person_says_that_there_is_no_job(night: Night, capsys) -> None:
     night.prepare(sets=1, **ASK)
-    assert night.run(Death(state="submitting", moment="after")) == KILLED
+    assert night.run(Death(event=Event.INTEND, moment="after")) == KILLED
     code, document, _ = call(capsys, "reconcile", night.manifest)
     assert (code, document["uncertain"]) == (ExitCode.UNCERTAIN, 1)
     assert "ask a person" in document["items"][0]["why"]
@@ -76,7 +77,7 @@ def test_a_person_names_the_job_and_a_job_of_other_pictures_is_refused(night: Ni
     night.prepare(sets=1, **ASK)
     night.finish()
     night.add_set()
-    assert night.run(Death(state="submitted", moment="before")) == KILLED
+    assert night.run(Death(event=Event.ACCEPTED_BY_SERVICE, moment="before")) == KILLED
     jobs = {job["jobId"] for job in night.service.jobs()}
     (known,) = [json.loads(line)["job_id"] for line in (night.output / "results.jsonl").read_text().splitlines()[:1]]
     (lost,) = jobs - {known}

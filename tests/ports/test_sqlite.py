@@ -2,13 +2,13 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 import anyio
 import pytest
 
 from pipeline.domain.errors import LocalIoError
-from pipeline.ports.sqlite import Database, DatabaseDamaged, Migration
+from pipeline.ports.sqlite import Database, DatabaseDamaged, Migration, count_file
 
 pytestmark = pytest.mark.anyio
 
@@ -274,25 +274,58 @@ async def test_a_file_whose_log_is_gone_is_damaged(tmp_path):
     lost = log.read_bytes()
     log.unlink()
     for _ in range(2):  # and stays so
-        with pytest.raises(DatabaseDamaged, match="has lost"):
+        with pytest.raises(DatabaseDamaged, match=r"lacks the last .* x\.sqlite3-wal is gone"):
             await Database.open(path, (FIRST,))
     log.write_bytes(lost)
     async with opened(path) as database:
         assert len(await database.read(texts)) >= 3
 
 
-async def test_a_copy_of_a_closed_file_needs_no_log(tmp_path):
+async def test_an_older_copy_in_its_place_is_damaged(tmp_path):
+    path = tmp_path / "x.sqlite3"
+    async with opened(path) as database:
+        await database.write(insert("before"))
+    older = path.read_bytes()
+    async with opened(path) as database:
+        await database.write(insert("after"))
+    path.write_bytes(older)
+    with pytest.raises(DatabaseDamaged, match="lacks the last 1 commits"):
+        await Database.open(path, (FIRST,))
+
+
+async def test_another_program_may_take_in_the_log(tmp_path):
+    """As everybody does who looks at the file with SQLite's own tool after a crash."""
     path = tmp_path / "x.sqlite3"
     killed_while_open(path)
-    async with opened(path) as database:  # a reader comes first: SQLite takes the log in, and away
-        kept = await database.read(texts)
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("SELECT * FROM notes").fetchall()
     assert not path.with_name("x.sqlite3-wal").exists()
+    async with opened(path) as database:
+        assert len(await database.read(texts)) >= 3
+        await database.write(insert("more"))
+
+
+async def test_a_copy_elsewhere_is_a_database_of_its_own(tmp_path):
+    path = tmp_path / "x.sqlite3"
+    killed_while_open(path)
+    async with opened(path) as database:
+        kept = await database.read(texts)
     (tmp_path / "copy.sqlite3").write_bytes(path.read_bytes())
     async with opened(tmp_path / "copy.sqlite3") as database:
         assert await database.read(texts) == kept
         await database.write(insert("more"))
     async with opened(tmp_path / "copy.sqlite3") as database:
         assert "more" in await database.read(texts)
+
+
+async def test_a_count_that_cannot_be_read_says_nothing(tmp_path):
+    path = tmp_path / "x.sqlite3"
+    async with opened(path) as database:
+        await database.write(insert("before"))
+    count_file(path).write_bytes(b"\xff" * 40)
+    async with opened(path) as database:
+        await database.write(insert("after"))
+        assert await database.read(texts) == ["after", "before"]
 
 
 async def test_a_program_that_cannot_read_the_file_leaves_the_log_or_takes_it_in(tmp_path):
@@ -304,17 +337,18 @@ async def test_a_program_that_cannot_read_the_file_leaves_the_log_or_takes_it_in
         assert len(await database.read(texts)) >= 3
 
 
-async def test_a_reader_that_leaves_does_not_unmark_what_is_written_after_it(tmp_path):
+async def test_who_reads_while_another_commits_sees_no_damage(tmp_path):
     path = tmp_path / "x.sqlite3"
-    async with opened(path) as database:
-        await database.write(insert("before"))
-        async with opened(path) as reader:
-            assert await reader.read(texts) == ["before"]
-        await database.write(insert("after"))
-        copy = tmp_path / "copy.sqlite3"
-        copy.write_bytes(path.read_bytes())  # as a backup takes it that forgets the log
-        with pytest.raises(DatabaseDamaged, match="has lost"):
-            await Database.open(copy, (FIRST,))
+    async with opened(path) as database, anyio.create_task_group() as tasks:
+
+        async def commit():
+            for at in range(50):
+                await database.write(insert(f"{at}"))
+
+        tasks.start_soon(commit)
+        for _ in range(30):
+            async with opened(path) as reader:
+                await reader.read(texts)
 
 
 async def test_the_file_appears_whole_and_is_never_made_over_another(tmp_path):
@@ -329,7 +363,7 @@ async def test_the_file_appears_whole_and_is_never_made_over_another(tmp_path):
             tasks.start_soon(use, text)
     async with opened(path) as database:
         assert await database.read(texts) == list("abcd")
-    assert [one.name for one in path.parent.iterdir()] == ["x.sqlite3"]
+    assert {one.name for one in path.parent.iterdir()} == {"x.sqlite3", "x.sqlite3-count"}
 
 
 async def test_a_place_that_cannot_be_used_is_a_local_error(tmp_path):
