@@ -124,7 +124,8 @@ class Night:
         """Whether what failed would fail again: its service is well now."""
         failed = self._ledger.execute("SELECT key, record FROM items WHERE state = 'failed'").fetchall()
         jobs = dict(self._ledger.execute("SELECT job_id, key FROM jobs").fetchall())
-        blamed = {jobs[one.job_id] for one in self._service.jobs.values() if one.fails and one.job_id in jobs}
+        bad = [one.job_id for one in self._service.jobs.values() if one.fails or one.lost]
+        blamed = {jobs[job_id] for job_id in bad if job_id in jobs}
         return all(row["key"] in blamed for row in failed)
 
     # What is there.
