@@ -117,8 +117,12 @@ class Night:
 
     @property
     def _may_stay_uncertain(self) -> bool:
-        """A person is to be asked, or the service does not tell which job is whose."""
-        return self.script.asks or self.script.temper.echo in {"none", "other"}
+        """A person is to be asked, or the service does not tell which job is whose, or has shown none of ours to prove
+        that it would tell.
+        """
+        knows_none = not self._ledger.execute("SELECT 1 FROM jobs").fetchone()
+        is_open = knows_none and bool(self.script.strangers)
+        return self.script.asks or self.script.temper.echo in {"none", "other"} or is_open
 
     def _failures_stand(self) -> bool:
         """Whether what failed would fail again: its service is well now."""
