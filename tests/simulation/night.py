@@ -117,12 +117,11 @@ class Night:
 
     @property
     def _may_stay_uncertain(self) -> bool:
-        """A person is to be asked, or the service does not tell which job is whose, or has shown none of ours to prove
-        that it would tell.
+        """A person is to be asked, the service does not tell which job is whose, or a stranger's job may be the lost one
+        as long as none of ours has proven that the service would tell.
         """
-        knows_none = not self._ledger.execute("SELECT 1 FROM jobs").fetchone()
-        is_open = knows_none and bool(self.script.strangers)
-        return self.script.asks or self.script.temper.echo in {"none", "other"} or is_open
+        odd = self.script.temper.echo in {"none", "other"}
+        return self.script.asks or odd or bool(self.script.strangers)
 
     def _failures_stand(self) -> bool:
         """Whether what failed would fail again: its service is well now."""
