@@ -91,6 +91,8 @@ class ServiceCalls:
 
     async def generate(self, *, model: str, inputs: Mapping[str, Any]) -> Job:
         self._process.step("service", f"service: generate {dict(inputs)}")
+        if not self._gate.is_closed:  # an answer has come since: the refusal was old news
+            self._process.turned_away_until = 0.0
         self._about_to_submit(self._process, inputs)
         patience_s = self._chance.uniform(1, 90)
         match self._fate():

@@ -117,14 +117,18 @@ class Night:
 
     @property
     def _may_stay_uncertain(self) -> bool:
-        """A person is to be asked, or the service does not tell which job is whose."""
-        return self.script.asks or self.script.temper.echo in {"none", "other"}
+        """A person is to be asked, the service does not tell which job is whose, or a stranger's job may be the lost one
+        as long as none of ours has proven that the service would tell.
+        """
+        odd = self.script.temper.echo in {"none", "other"}
+        return self.script.asks or odd or bool(self.script.strangers)
 
     def _failures_stand(self) -> bool:
         """Whether what failed would fail again: its service is well now."""
         failed = self._ledger.execute("SELECT key, record FROM items WHERE state = 'failed'").fetchall()
         jobs = dict(self._ledger.execute("SELECT job_id, key FROM jobs").fetchall())
-        blamed = {jobs[one.job_id] for one in self._service.jobs.values() if one.fails and one.job_id in jobs}
+        bad = [one.job_id for one in self._service.jobs.values() if one.fails or one.lost]
+        blamed = {jobs[job_id] for job_id in bad if job_id in jobs}
         return all(row["key"] in blamed for row in failed)
 
     # What is there.

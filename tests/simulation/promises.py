@@ -72,9 +72,9 @@ class Promises:
 
     def about_to_upload(self, process: Process, data: bytes) -> None:
         """Each picture once; a front picture once for each copy that is wanted. Where the service does not name what it
-        has forgotten, all pictures of the set are sent again.
+        has forgotten, all pictures of the set are sent again; so are those that a rebuilt ledger does not know.
         """
-        if self.forgotten and not self.service.temper.names_gone:
+        if self.was_rebuilt or (self.forgotten and not self.service.temper.names_gone):
             return
         digest = hashlib.sha256(data).hexdigest()
         self._sent[digest] += 1
@@ -87,7 +87,7 @@ class Promises:
             return
         now = made.created
         ours = [one for one in self.service.jobs.values() if one.run is not None]
-        same = [one for one in ours if one.ordered == made.ordered and one.charged_cu(now) and not one.lost]
+        same = [one for one in ours if one.ordered == made.ordered and one.charged_cu(now)]
         names = ", ".join(f"{one.job_id}{' (failed, not refunded)' if one.fails else ''}" for one in same)
         wanted = self.wanted.get(made.ordered, 0)
         self.require(len(same) <= wanted, f"paid {len(same)} times, {wanted} wanted: {names} for {made.ordered}")
@@ -193,7 +193,7 @@ class Morning:
         """Why there is no mesh in the end: the night must contain a reason."""
         now = anyio.current_time()
         theirs = [self._service.jobs[job_id] for job_id, key in self._jobs.items() if key == row["key"]]
-        failed = [one for one in theirs if one.fails]
+        failed = [one for one in theirs if one.fails or one.lost]
         stuck = [one for one in theirs if not one.is_over(now)]
         excused = (
             (row["state"] == State.FAILED and bool(failed))
@@ -203,7 +203,8 @@ class Morning:
         self._promises.require(excused, f"{label} is {row['state']} in the morning: {row['error']}; {item['job_id']}")
 
     def _check_files(self) -> None:
-        told = {one["path"] for row in self._rows.values() for one in row["outputs"] if one["path"].endswith(".glb")}
+        here = [row for row in self._rows.values() if row["state"] in {State.DELIVERED, State.HELD}]
+        told = {one["path"] for row in here for one in row["outputs"] if one["path"].endswith(".glb")}
         seen = {
             f"{kind}/{name}"
             for kind in ("meshes", "held")

@@ -148,7 +148,7 @@ def _temper(chance: Random, *, asks: bool) -> Temper:
         hides=chance.choice([0.0, 0.4]) if asks else 0.0,
         poor=chance.choice([0.0, 0.3]),
         made_told_late_s=chance.choice([0.0, 0.0, 60.0]),
-        made_listed_late_s=chance.choice([0.0, 0.0, 45.0]),
+        made_listed_late_s=chance.choice([0.0, 0.0, 45.0, 1200.0]),
         discount=chance.choice([0.0, 0.0, 0.2]),
     )
 

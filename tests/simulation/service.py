@@ -81,7 +81,7 @@ class Made:
     listed: float
     """From when on the mesh can be looked up."""
     lost: bool = False
-    """The service has lost what it made."""
+    """The service has lost what it made: a person says whether it is to be made, and paid, anew."""
 
     def seen(self, at: float) -> Job:
         return next(job for moment, job in reversed(self.moments) if moment <= at)
