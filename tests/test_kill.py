@@ -176,6 +176,17 @@ def test_a_job_that_is_never_listed_is_not_paid_twice_where_a_person_decides(tmp
         assert len(service.kept_jobs()) == night.items
 
 
+def test_what_is_listed_late_is_waited_for_and_not_paid_again(tmp_path: Path) -> None:
+    """Far later than one run waits."""
+    plan = FaultPlan(jobs={Fate.LATE_ASSETS: 1.0}, late_s=150.0)
+    with serving(tmp_path / "service", faults=plan, hurry=30.0) as service:
+        night = Night(folder=tmp_path, service=service)
+        night.prepare(sets=1)
+        assert night.run() == ExitCode.INCOMPLETE
+        night.finish()
+        night.check()
+
+
 def test_a_failure_that_is_not_refunded_is_not_paid_again_by_itself(tmp_path: Path) -> None:
     with serving(tmp_path / "service", **HURRIED) as service:
         night = Night(folder=tmp_path, service=service)
