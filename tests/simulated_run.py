@@ -14,6 +14,7 @@ from simulated_ports import (
     simulated_ledger,
     virtual_now,
 )
+from simulation.clock import without_threads
 
 from pipeline.batch import Batch, Outcome
 from pipeline.domain.events import ItemMoved, Noted, RunEvent
@@ -78,7 +79,7 @@ class SimulatedRuns:
                 raise Died
 
     async def plan(self) -> Plan:
-        return await self.batch().plan()
+        return await self._planned(self.batch())
 
     async def run(
         self, *, stop: anyio.Event | None = None, dies_after: int | None = None
@@ -86,13 +87,17 @@ class SimulatedRuns:
         """One run; with ``dies_after`` it ends in Died right after so many committed moves, all tasks at once."""
         self._moves_left = dies_after
         batch = self.batch()
-        plan = await batch.plan()
+        plan = await self._planned(batch)
         if plan.needs_service:
             plan = await batch.price(plan, self.service)
         outcome = await batch.carry_out(
             plan, scenario=self.service, downloads=self.downloads, stop=stop or anyio.Event()
         )
         return outcome, await batch.rows(plan)
+
+    async def _planned(self, batch: Batch) -> Plan:
+        with without_threads():  # folders are real
+            return await batch.plan()
 
     async def record(self) -> ItemRecord:
         """The only item."""

@@ -128,14 +128,13 @@ def _by_key(records: Sequence[ItemRecord], key: str) -> ItemRecord:
     return next(one for one in records if one.key == key)
 
 
-async def retry(records: Sequence[ItemRecord], *, ledger: Ledger) -> list[ItemRecord]:
+async def retry(records: Sequence[ItemRecord], *, anew: bool, ledger: Ledger) -> list[ItemRecord]:
     """Let the next run try failed items again, however often their jobs have failed. What is paid and could only not be
-    fetched is tried again anyway: it stays as it is.
+    fetched is tried again anyway: it stays as it is, unless it is to be made, and paid, ``anew``.
     """
-    return [one if one.asset_ids else await _let_try(one, ledger) for one in records]
+    return [one if one.asset_ids and not anew else await _let_try(one, ledger) for one in records]
 
 
 async def _let_try(record: ItemRecord, ledger: Ledger) -> ItemRecord:
-    return await ledger.advance(
-        record.key, Event.PLAN, detail="a person says: try again", failed_jobs=0, job_id="", **FORGIVEN
-    )
+    begun_anew = {"failed_jobs": 0, "job_id": "", "asset_ids": (), "outputs": (), **FORGIVEN}
+    return await ledger.advance(record.key, Event.PLAN, detail="a person says: try again", **begun_anew)

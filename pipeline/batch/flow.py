@@ -236,7 +236,11 @@ class Flow:
                     is_new=planned.action is not Action.FETCH,
                 )
             except ResultGone as error:
-                return await self._result_lost(planned, record, error)
+                if self._terms.service != EMBEDDED:  # it is paid: it is asked for again, not bought again
+                    raise
+                return await self._journal.move(
+                    planned, record, Event.RESULT_LOST, detail=str(error), job_id="", asset_ids=()
+                )
         return await self._journal.move(
             planned,
             record,
@@ -252,16 +256,6 @@ class Flow:
         files = [_source(one, self._terms.staging_of(record.key)) for one in record.outputs]
         whole = [await self._storage.digest(one.path) == one.sha256 for one in files]
         return bool(whole) and all(whole)
-
-    async def _result_lost(self, planned: PlannedItem, record: ItemRecord, error: ResultGone) -> ItemRecord:
-        """The embedded service makes it again at once; what may cost waits for a run whose plan shows the price."""
-        record = await self._journal.move(
-            planned, record, Event.RESULT_LOST, detail=str(error), job_id="", asset_ids=()
-        )
-        if self._terms.service == EMBEDDED:
-            return record
-        lost = JobFailed(f"the mesh is gone: {error}", mend="run again to generate it anew; the plan shows the price")
-        return await self._journal.fail(planned, record.key, lost)
 
     async def _deliver(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
         """Judge the downloaded mesh, put it to its place under every name, record the verdict."""

@@ -13,6 +13,7 @@ from pipeline.batch.survey import survey
 from pipeline.batch.terms import EMBEDDED, terms_of
 from pipeline.cli.composition import connected, opened_ledger, service_identity, trusted_ledger
 from pipeline.cli.labels import Labels, item_named, labels_of, published_rows
+from pipeline.domain.errors import UsageError
 from pipeline.domain.events import Observer
 from pipeline.domain.items import ItemRecord
 from pipeline.domain.lifecycle import State
@@ -76,12 +77,14 @@ class Retried:
     """What it may cost; None: the price is not known."""
 
 
-async def retry_items(manifest: Manifest, names: Sequence[str]) -> tuple[list[Retried], Labels]:
+async def retry_items(manifest: Manifest, names: Sequence[str], *, anew: bool) -> tuple[list[Retried], Labels]:
     """Let the next run try the named failed items again; without names all that the last run left so.
 
     Raises:
-        UsageError: a name is not that of a failed item.
+        UsageError: a name is not that of a failed item; ``anew`` without a name.
     """
+    if anew and not names:
+        raise UsageError("--anew has sets made and paid once more", mend="say which: mvmesh retry MANIFEST --anew NAME")
     with state_lock(manifest.state_folder):
         async with trusted_ledger(manifest) as ledger:
             labels = await labels_of(manifest, ledger)
@@ -91,7 +94,7 @@ async def retry_items(manifest: Manifest, names: Sequence[str]) -> tuple[list[Re
             else:
                 asked_for = {row.key for row in await published_rows(manifest)}
                 chosen = [one for one in ours if one.state is State.FAILED and (one.key in asked_for or not asked_for)]
-            retried = await retry(list({one.key: one for one in chosen}.values()), ledger=ledger)
+            retried = await retry(list({one.key: one for one in chosen}.values()), anew=anew, ledger=ledger)
             return [Retried(record=one, cu=await _price(one, manifest, ledger)) for one in retried], labels
 
 

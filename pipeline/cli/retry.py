@@ -1,6 +1,7 @@
 """``mvmesh retry``: failed items get another chance."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +22,21 @@ _SHOWN = 20
     cls=Command,
     examples=(
         ("everything that failed", "mvmesh retry mvmesh.yaml && mvmesh run mvmesh.yaml"),
+        ("a mesh that the service has lost: at its price", "mvmesh retry mvmesh.yaml --anew props/chair"),
         ("two sets, once their pictures are mended", "mvmesh retry mvmesh.yaml props/chair props/lamp"),
     ),
 )
 @manifest_argument
 @click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--anew", is_flag=True, help="Have what is paid, but gone, made and paid once more.")
 @json_option
-def command(manifest: Path, *, names: tuple[str, ...], as_json: bool) -> ExitCode:
+def command(manifest: Path, *, names: tuple[str, ...], anew: bool, as_json: bool) -> ExitCode:
     """Let the next run try failed items of MANIFEST again: those of the given names, or all.
 
     Runs try failed jobs again by themselves a few times, as long as they are refunded; then it takes your word. Nothing
     is submitted here.
     """
-    retried, labels = anyio.run(retry_items, read_manifest(manifest), names)
+    retried, labels = anyio.run(partial(retry_items, read_manifest(manifest), names, anew=anew))
     if as_json:
         say_json({"cu": _total(retried), "items": [_item(one, labels) for one in retried]})
     else:

@@ -42,7 +42,7 @@ class Fetched:
 
 
 class ResultGone(MeshDamaged):
-    """The service no longer has what the job made."""
+    """Not listed (yet), or not any more: nobody can tell. The service no longer has what the job made."""
 
 
 async def download(
@@ -87,7 +87,11 @@ async def _listed(asset_ids: Sequence[str], scenario: Scenario, *, patience_s: f
             return assets
         if waited_s >= patience_s:
             missing = sorted(set(asset_ids) - {one.asset_id for one in assets})
-            raise ResultGone(one_line(f"the service has no asset {', '.join(missing)}"), mend="generate it again")
+            raise ResultGone(
+                one_line(f"the job ended well, but the service does not list what it made: {', '.join(missing)}"),
+                mend="run again: it is asked for once more. Where it is gone for good, `mvmesh retry --anew NAME` has "
+                "it made again, at its price",
+            )
         await anyio.sleep(pause_s)
         waited_s, pause_s = waited_s + pause_s, min(pause_s * 2, LONGEST_PAUSE_S)
 

@@ -178,7 +178,7 @@ async def test_what_failed_too_often_is_tried_again_after_a_persons_word(tmp_pat
     runs = await failed(tmp_path, failures=FAILED_JOBS_MAX)
     await runs.run()
     assert len(runs.service.submitted) == FAILED_JOBS_MAX
-    (after,) = await retry([await runs.record()], ledger=runs.ledger)
+    (after,) = await retry([await runs.record()], anew=False, ledger=runs.ledger)
     assert (after.state, after.failed_jobs, after.error) == (State.PLANNED, 0, "")
     assert await finished(runs) == (1, FAILED_JOBS_MAX + 1, None)
 
@@ -191,6 +191,6 @@ async def test_what_is_paid_and_could_not_be_fetched_is_never_thrown_away(tmp_pa
     await runs.ledger.advance(record.key, Event.MISSING)
     await runs.ledger.advance(record.key, Event.FAIL, error="the disk said no")
     before = await runs.record()
-    assert await retry([before], ledger=runs.ledger) == [before]
+    assert await retry([before], anew=False, ledger=runs.ledger) == [before]
     assert (await runs.run())[0].delivered == 1
     assert len(runs.service.submitted) == 1

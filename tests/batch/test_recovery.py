@@ -6,6 +6,7 @@ import pytest
 from simulated_ports import SimulatedService, glb, virtual_time
 from simulated_run import Died, SimulatedRuns
 
+from pipeline.batch.decisions import retry
 from pipeline.domain.errors import (
     AssetGone,
     CeilingReached,
@@ -244,15 +245,34 @@ async def test_a_picture_that_the_service_loses_again_and_again_ends_in_a_failur
     assert "went back" in rows[0].error.message
 
 
-async def test_what_is_paid_and_lost_is_not_paid_again_in_the_same_run(runs):
+async def test_what_is_paid_and_not_listed_is_asked_for_again_and_never_paid_again_by_itself(runs):
+    """It may be listed late: also half an hour after the job has ended."""
+
     class Forgetful(SimulatedService):
         async def assets(self, asset_ids):
-            return []
+            return [] if anyio.current_time() < 1_800 else await super().assets(asset_ids)
 
     runs.service.__class__ = Forgetful
+    for _ in range(3):
+        outcome, rows = await runs.run()
+        assert (outcome.failed, len(runs.service.submitted)) == (1, 1)
+    assert "mvmesh retry --anew NAME" in rows[0].error.mend
+    await anyio.sleep(1_800)
+    outcome, _ = await runs.run()
+    assert (outcome.delivered, len(runs.service.submitted)) == (1, 1)
+
+
+async def test_what_is_gone_for_good_is_made_again_when_a_person_says_so(runs):
+    class Forgetful(SimulatedService):
+        async def assets(self, asset_ids):
+            return [] if len(self.submitted) == 1 else await super().assets(asset_ids)
+
+    runs.service.__class__ = Forgetful
+    await runs.run()
+    await retry([await runs.record()], anew=True, ledger=runs.ledger)
+    assert (await runs.plan()).cu == 10
     outcome, rows = await runs.run()
-    assert (outcome.failed, len(runs.service.submitted)) == (1, 1)
-    assert "the plan shows the price" in rows[0].error.mend
+    assert (outcome.delivered, len(runs.service.submitted), rows[0].cu_charged) == (1, 2, 20)
 
 
 async def test_jobs_that_an_earlier_run_submitted_count_against_the_budget(tmp_path):

@@ -1,8 +1,13 @@
 """Pictures are sent once, and copies of one picture stay apart. In virtual time."""
 
+import anyio
 import pytest
-from simulated_ports import SimulatedService, virtual_time
+from simulated_ports import SimulatedImages, SimulatedService, virtual_time
 from simulated_run import SimulatedRuns
+
+from pipeline.batch.uploads import Uploads
+from pipeline.domain.errors import RequestRefused
+from pipeline.domain.views import View
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +30,6 @@ class Deduplicating(SimulatedService):
 
 
 async def test_copies_that_the_service_takes_for_one_asset_are_never_submitted_twice(tmp_path):
-    """Both are uploaded at the same moment, by different workers."""
     runs = SimulatedRuns(tmp_path, service=Deduplicating())
     runs.sections = {"sets": [{"path": "sets/*", "copies": 3}]}
     runs.add("a")
@@ -37,6 +41,27 @@ async def test_copies_that_the_service_takes_for_one_asset_are_never_submitted_t
     for _ in range(2):
         outcome, _ = await runs.run()
         assert (outcome.delivered, outcome.failed, len(runs.service.submitted)) == (1, 2, 1)
+
+
+async def test_of_copies_that_are_uploaded_at_the_same_moment_one_gets_the_asset(tmp_path):
+    runs = SimulatedRuns(tmp_path, service=Deduplicating())
+    runs.sections = {"sets": [{"path": "sets/*", "copies": 3}]}
+    runs.add("a")
+    uploads = Uploads(
+        runs.batch()._terms, scenario=runs.service, images=SimulatedImages(), ledger=runs.ledger, at_once=8
+    )
+    got, refused = [], []
+
+    async def upload(work):
+        try:
+            got.append(await uploads.asset(work, View.FRONT))
+        except RequestRefused as error:
+            refused.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        for one in (await runs.plan()).items:
+            tasks.start_soon(upload, one.work)
+    assert (got, len(refused)) == (["asset_1"], 2)
 
 
 async def test_equal_pictures_of_different_sets_may_share_an_asset(tmp_path):

@@ -13,7 +13,6 @@ from unittest import mock
 
 import anyio
 import trio
-from anyio.lowlevel import checkpoint
 
 from pipeline.batch import Batch, Outcome
 from pipeline.batch.rebuilding import Rebuilding
@@ -25,7 +24,7 @@ from pipeline.domain.model import PUBLISHED_SCHEMA
 from pipeline.ports.interfaces import Scenario
 from pipeline.ports.ledger import SqliteLedger
 from simulation.calls import MeshDownloads, ServiceCalls, Weather
-from simulation.clock import now_at, virtual_now, virtual_time
+from simulation.clock import now_at, virtual_now, virtual_time, without_threads
 from simulation.database import MortalDatabase, empty_ledger_file
 from simulation.disk import Disk, DiskStorage
 from simulation.pictures import TextPictures
@@ -374,7 +373,7 @@ def spend(script: Script, folder: Path, wiring: Wiring = Wiring()) -> tuple[Nigh
         night.append(Night(script, folder, wiring))
         await night[0].spend()
 
-    with _reproducible(script.seed), _without_threads():
+    with _reproducible(script.seed), without_threads():
         try:
             backend, options = virtual_time()
             anyio.run(all_of_it, backend=backend, backend_options=options)
@@ -390,16 +389,4 @@ def _reproducible(seed: int) -> Iterator[None]:
     running = trio._core._run
     running._r.seed(seed)
     with mock.patch.object(running, "_ALLOW_DETERMINISTIC_SCHEDULING", True):
-        yield
-
-
-@contextmanager
-def _without_threads() -> Iterator[None]:
-    """Virtual time does not wait for threads: what would hop to one (reading folders) is done at once."""
-
-    async def at_once(function: Any, *args: Any, **_: Any) -> Any:
-        await checkpoint()
-        return function(*args)
-
-    with mock.patch.object(anyio.to_thread, "run_sync", at_once):
         yield
