@@ -79,8 +79,8 @@ async def find_submissions(
 
     A job that the ledger knows belongs to another submission. Absence is believed only when the list shows a job made
     or moved when the settle time had passed (a request may be done late, and the list may lag: now it has caught up
-    with both), or when the attempt is old; and never while the list holds a job of unknown origin that may be it,
-    because the service does not repeat inputs.
+    with both), or when the attempt is old; and never while the list holds a job of unknown origin that may be it, for
+    want of a job of ours that proves that the service repeats inputs.
 
     Args:
         lost: what is looked for; equal inputs share the jobs found, one each.
@@ -94,6 +94,7 @@ async def find_submissions(
     """
     seen = await _read_list(lost, scenario, known_jobs, now)
     found = _matched(lost, seen.strangers)
+    seen.echoes += len(found)
     taken = {job.job_id for job in found.values()}
     others = [job for job in seen.strangers if job.job_id not in taken]
     settled = {}
@@ -142,8 +143,9 @@ class _Seen:
                 self.distorts += not does_echo
 
     @property
-    def does_not_echo(self) -> bool:
-        return self.distorts > 0 and self.echoes == 0
+    def does_echo(self) -> bool:
+        """Whether it is proven, by jobs of ours, that the service repeats inputs as they were sent."""
+        return self.echoes > 0 and self.distorts == 0
 
     def has_caught_up(self, moment: datetime) -> bool:
         """Whether the list shows something that came after ``moment`` of our clock."""
@@ -192,7 +194,7 @@ def _absence(one: LostSubmission, seen: _Seen, others: Sequence[Job], patience: 
     if not seen.is_whole:
         return Settled(why=f"the service's list has more than {_PAGES} pages: it was not read to its end")
     if suspect := next((job for job in others if _may_be(job, one, seen, patience)), None):
-        return Settled(why=f"the service does not repeat the inputs of {suspect.job_id}, which may be it")
+        return Settled(why=f"{suspect.job_id} may be it: the service does not show inputs as they were sent")
     if patience.ask:
         return Settled(why="the service does not list it, and the manifest says to ask a person")
     if age_s >= patience.believe_after_s:
@@ -204,9 +206,9 @@ def _absence(one: LostSubmission, seen: _Seen, others: Sequence[Job], patience: 
 
 def _may_be(job: Job, one: LostSubmission, seen: _Seen, patience: Patience) -> bool:
     """Whether a job of unknown origin, whose echo does not fit, may be the lost one all the same: made at that time by
-    that model, at a service that shows no inputs, or shows ours other than we sent them.
+    that model, and it shows no inputs, or the service has not proven yet that it shows them as they were sent.
     """
-    tells = isinstance(job.echo.get(View.FRONT.field), str) and not seen.does_not_echo
+    tells = isinstance(job.echo.get(View.FRONT.field), str) and seen.does_echo
     if tells or (job.model_id and job.model_id != one.model):
         return False
     first = one.submitting_at - seen.behind - CLOCK_SKEW

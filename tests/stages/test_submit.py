@@ -31,10 +31,14 @@ def lost_one(began, *, key="k", inputs=INPUTS, lost_at=None):
 
 
 async def find(service, *lost, known=None, patience=None):
-    """What the list says of these; ``known``: the jobs of the ledger, with what was sent for them."""
+    """What the list says of these. ``known``: the jobs of the ledger, with what was sent for them; all that are made of
+    OTHER, if it is not given.
+    """
 
     async def known_jobs(job_ids):
-        return {one: (known or {})[one] for one in job_ids if one in (known or {})}
+        if known is None:
+            return {one: OTHER for one in job_ids if service._jobs[one][0].echo == OTHER}
+        return {one: known[one] for one in job_ids if one in known}
 
     return await find_submissions(
         lost, scenario=service, known_jobs=known_jobs, patience=patience or Patience(), now=virtual_now
@@ -241,7 +245,7 @@ async def test_the_list_is_read_once_for_all(service):
     lost = [lost_one(began, key=str(at), inputs={**INPUTS, "frontImage": f"asset_{at}"}) for at in range(50)]
     for one in lost[::2]:
         service.add_job(one.inputs)
-    found = await find(service, *lost)
+    found = await find(service, *lost, known={})
     assert sum(one.job is not None for one in found.values()) == 25
     assert service.asked == ["jobs"]
 
@@ -269,7 +273,7 @@ async def test_a_job_whose_inputs_are_not_shown_may_be_it_however_old_the_attemp
     await anyio.sleep(86_000)
     found = await settled(service, began)
     assert not found.is_absent
-    assert "does not repeat the inputs of job_1" in found.why
+    assert "job_1 may be it" in found.why
 
 
 async def test_a_job_of_another_model_or_another_time_is_not_it(service):
@@ -284,17 +288,29 @@ async def test_a_job_of_another_model_or_another_time_is_not_it(service):
     assert (await settled(service, began)).is_absent
 
 
-async def test_a_service_that_shows_inputs_otherwise_than_they_were_sent_proves_no_absence(service):
-    """As one of our own jobs shows: of a stranger's job it cannot be told whether it is the lost one."""
+async def test_a_service_that_has_not_proven_that_it_shows_inputs_as_they_were_sent_proves_no_absence(service):
+    """Of a stranger's job it cannot be told whether it is the lost one, until a job of ours shows how they are shown."""
     began = virtual_now()
-    service.add_job({"frontImage": "https://assets/1"})
-    service.add_job({"frontImage": "https://assets/2"})
+    service.add_job({**INPUTS, "frontImage": "https://assets/1"})
+    service.add_job({**INPUTS, "frontImage": "https://assets/2"})
     await anyio.sleep(4_000)
-    assert (await settled(service, began)).is_absent, "strangers with other pictures are strangers"
-    found = await settled(service, began, known={"job_2": {"frontImage": "asset_2"}})
-    assert not found.is_absent
-    assert "may be it" in found.why
-    assert (await settled(service, began, known={"job_2": OTHER, "job_1": {}})).is_absent, "no stranger is left"
+    for known in ({}, {"job_2": OTHER}, {"job_2": {}}):
+        found = await settled(service, began, known=known)
+        assert not found.is_absent
+        assert "job_1 may be it" in found.why
+    service.add_job(OTHER)
+    assert not (await settled(service, began, known={"job_2": OTHER, "job_3": OTHER})).is_absent, "not all of them do"
+    assert (await settled(service, began, known={"job_3": OTHER})).is_absent, "strangers are strangers now"
+
+
+async def test_a_lost_job_that_is_found_proves_it_as_well(service):
+    began = virtual_now()
+    service.add_job(INPUTS)
+    service.add_job({**INPUTS, "frontImage": "asset_of_others"})
+    await anyio.sleep(4_000)
+    found = await find(service, lost_one(began, key="a"), lost_one(began, key="b", inputs=OTHER))
+    assert found["a"].job is not None
+    assert found["b"].is_absent
 
 
 async def test_under_policy_ask_absence_is_never_believed(service):
