@@ -310,9 +310,7 @@ class FaultLayer:
                     "content": self._jobs.content(job.inputs),
                     "inputs": job.inputs,
                     "cu": job.cu_cost,
-                    "asset_ids": job.asset_ids,
                     "fate": await self._jobs.fate(job),
-                    "is_gone": len(await self._jobs.every_asset(job.asset_ids)) < len(job.asset_ids),
                 }
                 for job in jobs
             ],

@@ -123,7 +123,7 @@ class Service:
         """Every job that was ever made and did not fail."""
         if not self.has_faults:
             return [{"job_id": one["jobId"], "inputs": one["metadata"]["input"]} for one in self.jobs()]
-        return [one for one in self.truth()["jobs"] if one["fate"] not in _FAILED and not one["is_gone"]]
+        return [one for one in self.truth()["jobs"] if one["fate"] not in _FAILED]
 
     def forget(self, asset_ids: Sequence[str]) -> None:
         """Delete assets at the service, as a person does who tidies up."""
@@ -285,9 +285,6 @@ class Night:
     def rows(self) -> list[dict[str, Any]]:
         """The results manifest."""
         return [json.loads(line) for line in (self.output / "results.jsonl").read_text().splitlines()]
-
-    def has(self, row: dict[str, Any]) -> bool:
-        return all((self.output / file["path"]).exists() for file in row["outputs"])
 
     def picture(self, label: str) -> str:
         """A view image in base64."""

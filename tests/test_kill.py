@@ -76,13 +76,6 @@ def _remove_a_delivery(night: Night) -> None:
     min(night.output.joinpath("meshes").rglob("*.glb")).unlink()
 
 
-def _remove_a_result_everywhere(night: Night) -> None:
-    gone = next(row for row in night.rows() if row["outputs"] and night.has(row))
-    (night.output / gone["outputs"][0]["path"]).unlink()
-    made = {job["job_id"]: job["asset_ids"] for job in night.service.truth()["jobs"]}
-    night.service.forget(made[gone["job_id"]])
-
-
 def _tidy_pictures_away(night: Night) -> None:
     assert night.run(Death(event=Event.INTEND, moment="before")) == KILLED
     night.service.forget(night.ready_pictures())
@@ -114,15 +107,14 @@ MOVES: dict[Event, Callable[[Night], None]] = {
     Event.ACCEPT: _as_it_is,
     Event.ASSET_LOST: _tidy_pictures_away,
     Event.MISSING: _remove_a_delivery,
-    Event.RESULT_LOST: _remove_a_result_everywhere,
     Event.DEFER: _allow_one_more,
 }
 """What brings each move about in the next run."""
 
 
 def test_every_move_has_its_death() -> None:
-    """HOLD has a test of its own; the others are a person's decisions, which ``run`` never makes."""
-    others = {Event.HOLD, Event.REFUSE, Event.APPROVE, Event.REJECT, Event.DROP}
+    """HOLD has a test of its own; only the embedded service loses results; the others are a person's decisions."""
+    others = {Event.HOLD, Event.RESULT_LOST, Event.REFUSE, Event.APPROVE, Event.REJECT, Event.DROP}
     assert MOVES.keys() | others == set(Event)
 
 
@@ -174,6 +166,17 @@ def test_a_job_that_is_never_listed_is_not_paid_twice_where_a_person_decides(tmp
         for _ in range(3):
             assert night.run() == ExitCode.UNCERTAIN
         assert len(service.kept_jobs()) == night.items
+
+
+def test_what_is_listed_late_is_waited_for_and_not_paid_again(tmp_path: Path) -> None:
+    """Far later than one run waits."""
+    plan = FaultPlan(jobs={Fate.LATE_ASSETS: 1.0}, late_s=150.0)
+    with serving(tmp_path / "service", faults=plan, hurry=30.0) as service:
+        night = Night(folder=tmp_path, service=service)
+        night.prepare(sets=1)
+        assert night.run() == ExitCode.INCOMPLETE
+        night.finish()
+        night.check()
 
 
 def test_a_failure_that_is_not_refunded_is_not_paid_again_by_itself(tmp_path: Path) -> None:

@@ -49,10 +49,8 @@ class ToldJobs:
         return _page(listed, query)
 
     async def assets(self, asset_ids: Sequence[str]) -> list[AssetRecord]:
-        return [asset for asset in await self.every_asset(asset_ids) if not await self._is_late(asset)]
-
-    async def every_asset(self, asset_ids: Sequence[str]) -> list[AssetRecord]:
-        return await self._store.assets(asset_ids)
+        found = await self._store.assets(asset_ids)
+        return [asset for asset in found if not await self._is_late(asset)]
 
     async def all(self) -> list[JobRecord]:
         """Every job that was ever made, as it is, oldest first."""

@@ -32,7 +32,7 @@ ROWS: dict[str, Callable[[Toll], str]] = {
 def main() -> None:
     asked = _arguments()
     plan = replace(ORDINARY, seed=asked.seed)
-    print(f"{asked.sets} sets of four views, seed {asked.seed}. Of the requests of each kind, in percent, befell:")
+    print(f"{asked.sets} sets of four views, seed {asked.seed}. The faults, in shares of the requests and of the jobs:")
     for kind in (Kind.GENERATE, Kind.FILE):
         shares = ", ".join(f"{fault} {share:.1%}" for fault, share in plan.requests[kind].items())
         print(f"  {'downloads' if kind is Kind.FILE else 'all other requests'}: {shares}")

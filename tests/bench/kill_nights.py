@@ -88,6 +88,7 @@ def _faults(seed: int, chance: Random) -> FaultPlan:
         lag_s=chance.choice([0.0, 0.0, chance.uniform(0, 60), chance.uniform(0, 1800)]),
         skew_s=chance.choice([0.0, chance.uniform(-5, 5), chance.uniform(-600, 600), chance.uniform(-40_000, 40_000)]),
         hang_s=chance.uniform(10, 300),
+        overdue_s=chance.uniform(0, 90),
         late_s=chance.uniform(0, 100),
     )
 
