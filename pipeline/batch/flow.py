@@ -1,6 +1,7 @@
 """The way of one work item, from pictures to a delivered mesh. It can be taken up again at every state."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -135,7 +136,7 @@ class Flow:
                 )
             case State.DELIVERED | State.HELD:
                 event, changes = Event.MISSING, {"detail": "its file is gone"}
-            case State.DOWNLOADED if not await self._is_staged(record):
+            case State.DOWNLOADED if not await self._sources(planned, record):
                 event, changes = Event.MISSING, {"detail": "a downloaded file is not whole"}
             case State.SUBMITTING:
                 return await self._submissions.lost(planned, record, "the run ended within the submission")
@@ -220,7 +221,7 @@ class Flow:
     async def _download(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
         if record.state is not State.FINISHED:
             return record
-        if await self._is_staged(record):
+        if await self._sources(planned, record):
             return await self._journal.move(planned, record, Event.DOWNLOADED, detail="its files are here already")
         began = anyio.current_time()
         folder = self._terms.staging_of(record.key)
@@ -249,20 +250,29 @@ class Flow:
             timings=_timed(record, "download", began),
         )
 
-    async def _is_staged(self, record: ItemRecord) -> bool:
-        """Whether all files of the result lie whole in staging: an earlier run ended before it delivered them. Their
-        bytes are compared, for a power cut may leave files of the right size that were never written.
+    async def _sources(self, planned: PlannedItem, record: ItemRecord) -> list[Source]:
+        """The files of the result, where all of them lie whole in staging or stand at their place already: an earlier
+        run ended before it delivered them, or before it could say so. Empty where one is missing. Their bytes are
+        compared, for a power cut may leave files of the right size that were never written.
         """
-        files = [_source(one, self._terms.staging_of(record.key)) for one in record.outputs]
-        whole = [await self._storage.digest(one.path) == one.sha256 for one in files]
-        return bool(whole) and all(whole)
+        staged = [_source(one, self._terms.staging_of(record.key)) for one in record.outputs]
+        found = [await self._found(planned, one) for one in staged]
+        return [one for one in found if one is not None] if None not in found else []
+
+    async def _found(self, planned: PlannedItem, staged: Source) -> Source | None:
+        for path in (staged.path, *self._placing.places(planned.work.aliases[-1], staged)):
+            if await self._storage.digest(path) == staged.sha256:
+                return replace(staged, path=path)
+        return None
 
     async def _deliver(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
         """Judge the downloaded mesh, put it to its place under every name, record the verdict."""
         if record.state is not State.DOWNLOADED:
             return record
         began = anyio.current_time()
-        sources = [_source(one, self._terms.staging_of(record.key)) for one in record.outputs]
+        sources = await self._sources(planned, record)
+        if not sources:
+            return await self._journal.move(planned, record, Event.MISSING, detail="a downloaded file is not whole")
         mesh = next(one for one in sources if one.role == MESH)
         verdict = await self._accept(record, mesh.path)
         held = verdict.outcome == "held"

@@ -10,7 +10,7 @@ from pipeline.domain.errors import LocalIoError
 from pipeline.domain.items import Alias
 from pipeline.domain.lifecycle import State
 from pipeline.domain.naming import identity, portable_path
-from pipeline.domain.outputs import PREVIEW
+from pipeline.domain.outputs import PREVIEW, file_name, mesh_folder
 from pipeline.domain.planning import Action, Plan, PlannedItem
 from pipeline.ports.interfaces import Delivery, Ledger, Now, Storage
 from pipeline.stages.deliver import Source, deliver, deliver_preview, retire, sources_of
@@ -24,6 +24,11 @@ class Placing:
         self._storage = storage
         self._ledger = ledger
         self._now = now
+
+    def places(self, alias: Alias, source: Source) -> list[Path]:
+        """Where a file of a result may stand under an alias."""
+        name = file_name(alias, source.role, source.suffix)
+        return [self._terms.shelf.output / mesh_folder(alias, held=held) / name for held in (False, True)]
 
     async def place(
         self,

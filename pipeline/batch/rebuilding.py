@@ -144,8 +144,9 @@ class Rebuilding:
             if (record := self._restored(one, self._doubt(one.work, uploads, last_change), is_believed=is_believed))
         ]
         to_make = len(works.keys() - found.records.keys() - {one.key for one in records})
-        if to_make and not is_believed:
-            raise self._too_early(to_make, last_change)
+        unsettled = to_make + (0 if self._terms.patience.ask else sum(map(_is_beyond_finding, records)))
+        if unsettled and not is_believed:
+            raise self._too_early(unsettled, last_change)
         await self._restore(records, found, uploads)
         return Rebuilt(
             records=tuple(records),
@@ -309,6 +310,11 @@ def _uploads(works: Iterable[WorkItem], names: Names) -> dict[tuple[str, int], s
             if asset_id := assets.get(named(picture, copy)):
                 found[picture.sha256, copy] = asset_id
     return found
+
+
+def _is_beyond_finding(record: ItemRecord) -> bool:
+    """Whether it is uncertain, and no job that is listed later could be known for its own."""
+    return record.state is State.UNCERTAIN and NOT_KNOWN in record.inputs.values()
 
 
 def _labels(works: Iterable[WorkItem], rows: Mapping[str, Sequence[ResultRow]]) -> dict[str, Sequence[str]]:

@@ -106,9 +106,9 @@ class Gate:
 
     def _close(self, turn: _Turn, wish_s: float | None) -> None:
         """Refusals of what was sent together count once; the longest wish stands. What is heard of them after an answer
-        is old news.
+        is old news, unless it is a wish.
         """
-        if turn.closings == self._closings:
+        if turn.closings == self._closings or (wish_s and not self._refusals):
             self._refusals += 1
             self._closings += 1
             self._answers = 0

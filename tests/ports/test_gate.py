@@ -185,18 +185,21 @@ async def test_a_pause_that_another_was_told_to_make_is_not_cut_short_by_an_answ
     assert one.times == [0, 0, 1, 63]
 
 
-async def test_a_refusal_heard_after_an_answer_to_a_later_request_is_old_news() -> None:
+@pytest.mark.parametrize(("wish_s", "is_closed"), [(None, False), (60, True)])
+async def test_a_refusal_heard_after_an_answer_to_a_later_request_is_old_news_unless_it_is_a_wish(
+    wish_s: float | None,
+    is_closed: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
     one = host()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(lambda: one.ask(answers_s=30, wish_s=60))
+        tasks.start_soon(lambda: one.ask(answers_s=30, says=Throttled("busy", retry_after_s=wish_s)))
         await checkpoint()
         await one.ask(wish_s=1)
         await one.ask()
         await anyio.sleep(40)
-        assert not one.gate.is_closed
-        await one.ask(wish_s=1)
+        assert one.gate.is_closed == is_closed
         await one.ask()
-    assert one.times == [0, 0, 1, 41, 42]
+    assert one.times[-1] >= (90 if is_closed else 41)
 
 
 async def test_one_that_hangs_holds_nobody_up_for_longer_than_its_time() -> None:

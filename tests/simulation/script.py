@@ -77,11 +77,11 @@ class Script:
 
     @property
     def is_rebuildable(self) -> bool:
-        """Whether what is left tells enough that nobody need be asked: inputs, all pictures, all jobs by the time that the
+        """Whether what is left tells enough that nobody need be asked: inputs and all pictures.
         rebuild has waited.
         """
         temper = self.temper
-        tells = temper.echo in {"full", "exact"} and not self.asks and temper.list_lag_s < SETTLE_S
+        tells = temper.echo in {"full", "exact"} and not self.asks
         return tells and all(run.loses_picture_after_s is None and not run.redrawn for run in self.runs)
 
     @classmethod
