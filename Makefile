@@ -5,9 +5,8 @@ BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 TOOLS := .venv-tools
 UV := $(TOOLS)/bin/uv
-SEEDS ?= 5
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench soak lock test-lowest clean
+.PHONY: help setup demo test check format bench soak kill-nights fuzz lock test-lowest clean
 
 help:  ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -43,9 +42,17 @@ format: setup  ## Format the code
 
 bench: setup  ## Measure what the README claims, and what one would use instead
 	$(BIN)/python tests/bench/main_job.py
+	$(BIN)/python tests/bench/faults.py --hurry 4
 
-soak: setup  ## SEEDS=5 nights in which runs and services are killed
-	$(BIN)/python tests/bench/soak.py --seeds $(SEEDS)
+soak: setup  ## SEEDS=1000 nights in virtual time: faults, crashes, all promises
+	$(BIN)/python tests/bench/soak.py --seeds $(or $(SEEDS),1000) --processes 2
+
+kill-nights: setup  ## SEEDS=5 nights of real processes: runs and a faulty service are killed
+	$(BIN)/python tests/bench/kill_nights.py --seeds $(or $(SEEDS),5)
+
+fuzz: setup  ## EXAMPLES=2000 of whatever is read: manifests, answers, meshes, requests
+	HYPOTHESIS_PROFILE=deep HYPOTHESIS_EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/python -m pytest -q -o faulthandler_timeout=0 \
+		tests/fuzz tests/domain tests/ports/test_retrying.py tests/service/test_any_request.py
 
 lock: $(UV)  ## Pin what pyproject.toml asks for
 	$(UV) pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes --only-binary :all: \

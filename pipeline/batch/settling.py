@@ -13,9 +13,9 @@ FIRST_LOOK = timedelta(seconds=2)
 LONGEST_PAUSE = timedelta(seconds=60)
 """A loss is looked for again when it is twice as old, within these bounds."""
 
-GRACE = timedelta(seconds=10)
-"""How long after the settle time the look is taken that ends the wait: HTTP dates have whole seconds, answers take
-theirs.
+LEAST_GRACE, MOST_GRACE = timedelta(seconds=2), timedelta(seconds=10)
+"""How long after the settle time, a sixth of it, the look is taken that ends the wait: HTTP dates have whole seconds,
+answers take theirs, and something has to come that shows how far the list is.
 """
 
 
@@ -28,7 +28,8 @@ class Settling:
     def __init__(self, agenda: Agenda, submissions: Submissions, *, patience: Patience, now: Now) -> None:
         self._agenda = agenda
         self._submissions = submissions
-        self._settle = timedelta(seconds=patience.settle_s)
+        settle = timedelta(seconds=patience.settle_s)
+        self._matures_after = settle + min(max(settle / 6, LEAST_GRACE), MOST_GRACE)
         self._now = now
         self._looked_at: dict[str, datetime] = {}
 
@@ -74,4 +75,4 @@ class Settling:
         return looked_at is not None and looked_at >= self._mature_at(one)
 
     def _mature_at(self, one: Uncertain) -> datetime:
-        return lost_submission(one.record).lost_at + self._settle + GRACE
+        return lost_submission(one.record).lost_at + self._matures_after

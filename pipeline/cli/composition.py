@@ -12,7 +12,7 @@ import anyio
 
 from pipeline.batch import EMBEDDED, Batch, Outcome, rows_inside
 from pipeline.batch.remains import RESULTS, read_results
-from pipeline.domain.errors import CredentialsError, LocalIoError, ServiceUnreachable, UsageError
+from pipeline.domain.errors import CredentialsError, LocalIoError, NeverSent, ServiceUnreachable, UsageError
 from pipeline.domain.events import Noted, Observer
 from pipeline.domain.manifest import Manifest, load_manifest
 from pipeline.domain.model import PUBLISHED_SCHEMA, without_ranges
@@ -214,9 +214,10 @@ async def _look_for(base_url: str, credentials: Credentials) -> None:
         async with ScenarioClient.connect(base_url, credentials, tries=Tries(attempts=2)) as client:
             await client.team_limits()
     except ServiceUnreachable as error:
-        raise ServiceUnreachable(
-            f"no service answers at {base_url}", mend="is `mvmesh serve` running there?"
-        ) from error
+        if isinstance(error.__cause__, NeverSent):
+            raise ServiceUnreachable(
+                f"no service answers at {base_url}", mend="is `mvmesh serve` running there?"
+            ) from error
 
 
 def embedded_data(manifest: Manifest) -> Path:

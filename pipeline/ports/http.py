@@ -10,7 +10,7 @@ import os
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from socket import AF_INET, AddressFamily
 
@@ -71,6 +71,11 @@ class Timeouts:
 
 
 API_TIMEOUTS = Timeouts()
+
+ASK_READ_S = 20.0
+"""How long a request that may be repeated waits between two pieces of its answer: one that hangs holds up the watcher
+of all jobs. The one that may not be repeated is given all the time of ``Timeouts``.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +140,8 @@ class ApiSession:
         """Sessions that send ``authorization`` with every request, closed at the end of the scope."""
         trust, headers = trusted_certificates(), {"Authorization": authorization, "Accept": "application/json"}
         async with AsyncExitStack() as stack:
-            kept = await stack.enter_async_context(_session(timeouts, headers, _connector(trust)))
+            brisk = replace(timeouts, read_s=min(timeouts.read_s, ASK_READ_S))
+            kept = await stack.enter_async_context(_session(brisk, headers, _connector(trust)))
             fresh = await stack.enter_async_context(_session(timeouts, headers, _connector(trust, force_close=True)))
             yield cls(base_url, kept, fresh)
 

@@ -135,7 +135,6 @@ def test_9_the_budget_of_the_run_counts_and_is_told(night: Night) -> None:
 
 def test_10_an_answer_was_lost_and_a_person_is_to_say(night: Night) -> None:
     night.prepare(sets=2, uncertain=ASK, limits=ONE_BY_ONE)
-    night.hurry = 20.0
     assert night.run(Death(event=Event.INTEND, moment="after")) < 0
     assert night.run() == ExitCode.UNCERTAIN
     assert sorted(row["state"] for row in night.rows()) == ["delivered", "uncertain"]
@@ -193,7 +192,6 @@ def hanging(night: Night) -> subprocess.Popen[bytes]:
 
 def test_10_counts_before_9_and_8_and_1(night: Night) -> None:
     night.prepare(sets=3, uncertain=ASK, limits=ONE_BY_ONE)
-    night.hurry = 20.0
     refused_set(night)
     assert night.run(Death(event=Event.INTEND, moment="after")) < 0
     night.options = ("--max-cu", "14")  # what is uncertain may have been charged, one more has room
