@@ -1,6 +1,7 @@
 """A run as a whole: plan, price, carry out, tell."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import anyio
 
@@ -175,14 +176,20 @@ class Batch:
     async def _bring_all(
         self, plan: Plan, scenario: Scenario, downloads: Downloads, budget: Budget, stop: anyio.Event
     ) -> None:
-        pool = await self._pool(scenario, stop)
-        if plan.refused_inside and pool.failed():
-            name = plan.refused_inside[0].aliases[0].label
-            message = f"{name} is refused, and --fail-fast stands: nothing is submitted"
-            self._observe(Noted(message=message, level="warning"))
+        pool = await self._pool(plan, scenario, stop)
         watcher = await self._watcher(scenario)
         journal, uploads = Journal(self._ledger, self._observe), self._uploads(scenario)
-        submissions = self._submissions(scenario, journal=journal, uploads=uploads, pool=pool, budget=budget)
+        submissions = Submissions(
+            self._terms,
+            scenario=scenario,
+            ledger=self._ledger,
+            journal=journal,
+            uploads=uploads,
+            pool=pool,
+            budget=budget,
+            now=self._now,
+            observe=self._observe,
+        )
         flow = Flow(
             self._terms,
             scenario=scenario,
@@ -205,9 +212,8 @@ class Batch:
         settling = Settling(agenda, submissions, patience=self._terms.patience, now=self._now)
         async with anyio.create_task_group() as background:
             background.start_soon(pool.stop_when_told, background.cancel_scope)
-            background.start_soon(watcher.run)
-            background.start_soon(self._publish_now_and_then, plan, journal)
-            background.start_soon(settling.run)
+            for work in (watcher.run, settling.run, partial(self._publish_now_and_then, plan, journal)):
+                background.start_soon(work)
             async with anyio.create_task_group() as workers:
                 for _ in range(self._worker_count(pool)):
                     workers.start_soon(_work, flow, agenda)
@@ -219,21 +225,6 @@ class Batch:
         """The folders that deliveries left empty; at the end alone, when nobody makes new ones beside them."""
         await self._storage.remove_empty([self._terms.staging_of(one.work.key) for one in plan.to_do])
 
-    def _submissions(
-        self, scenario: Scenario, *, journal: Journal, uploads: Uploads, pool: Pool, budget: Budget
-    ) -> Submissions:
-        return Submissions(
-            self._terms,
-            scenario=scenario,
-            ledger=self._ledger,
-            journal=journal,
-            uploads=uploads,
-            pool=pool,
-            budget=budget,
-            now=self._now,
-            observe=self._observe,
-        )
-
     async def _watcher(self, scenario: Scenario) -> Watcher:
         """It knows from earlier runs how long jobs take."""
         earlier = await self._ledger.job_durations(self._manifest.model, at_most=DURATIONS_MAX)
@@ -244,13 +235,13 @@ class Batch:
         limits = self._manifest.limits
         return int(pool.slots.total_tokens) + limits.uploads + limits.downloads
 
-    async def _pool(self, scenario: Scenario, stop: anyio.Event) -> Pool:
+    async def _pool(self, plan: Plan, scenario: Scenario, stop: anyio.Event) -> Pool:
         limits = self._manifest.limits
         in_flight = limits.in_flight
         if in_flight == "auto":
             in_flight = (await scenario.team_limits()).parallel_jobs or UNKNOWN_CEILING
         until = None if limits.max_duration is None else anyio.current_time() + limits.max_duration
-        return Pool(
+        pool = Pool(
             in_flight=in_flight,
             downloads=limits.downloads,
             until=until,
@@ -258,6 +249,11 @@ class Batch:
             in_window=self._is_in_window,
             fail_fast=self._options.fail_fast,
         )
+        if plan.refused_inside and pool.failed():
+            name = plan.refused_inside[0].aliases[0].label
+            message = f"{name} is refused, and --fail-fast stands: nothing is submitted"
+            self._observe(Noted(message=message, level="warning"))
+        return pool
 
     def _is_in_window(self) -> bool:
         window = self._manifest.limits.window
