@@ -21,6 +21,7 @@ from pipeline.domain.budget import Budget
 from pipeline.domain.errors import RequestRefused
 from pipeline.domain.events import Noted, Observer, RunEnded, RunStarted
 from pipeline.domain.items import ItemRecord
+from pipeline.domain.jobs import TeamLimits
 from pipeline.domain.lifecycle import State
 from pipeline.domain.manifest import Manifest
 from pipeline.domain.model import ModelSchema, schema_known_of
@@ -239,7 +240,7 @@ class Batch:
         limits = self._manifest.limits
         in_flight = limits.in_flight
         if in_flight == "auto":
-            in_flight = (await scenario.team_limits()).parallel_jobs or UNKNOWN_CEILING
+            in_flight = await self._ceiling(scenario, stop)
         until = None if limits.max_duration is None else anyio.current_time() + limits.max_duration
         pool = Pool(
             in_flight=in_flight,
@@ -254,6 +255,15 @@ class Batch:
             message = f"{name} is refused, and --fail-fast stands: nothing is submitted"
             self._observe(Noted(message=message, level="warning"))
         return pool
+
+    async def _ceiling(self, scenario: Scenario, stop: anyio.Event) -> int:
+        """As the service tells it. Who says stop is not kept waiting for it: nothing is submitted then."""
+        limits = TeamLimits()
+        async with anyio.create_task_group() as asking:
+            asking.start_soon(_cancel_when_told, stop, asking.cancel_scope)
+            limits = await scenario.team_limits()
+            asking.cancel_scope.cancel()
+        return limits.parallel_jobs or UNKNOWN_CEILING
 
     def _is_in_window(self) -> bool:
         window = self._manifest.limits.window
@@ -291,6 +301,11 @@ class Batch:
         if self._after_publish is not None:
             await self._after_publish(rows)
         return rows
+
+
+async def _cancel_when_told(stop: anyio.Event, scope: anyio.CancelScope) -> None:
+    await stop.wait()
+    scope.cancel()
 
 
 async def _work(flow: Flow, agenda: Agenda) -> None:

@@ -142,6 +142,25 @@ async def test_an_error_that_ends_the_run_waits_for_no_answer_longer_than_a_stop
     assert {one.state for one in await runs.ledger.items()} == {State.SUBMITTED, State.UNCERTAIN}
 
 
+async def test_a_stop_does_not_wait_for_the_service_to_tell_its_ceiling(tmp_path):
+    class Hangs(SimulatedService):
+        async def team_limits(self):
+            await anyio.sleep(300)
+
+    runs = runs_of(tmp_path, Hangs(), limits={"in_flight": "auto"})
+    stop = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+
+        async def interrupt():
+            await anyio.sleep(10)
+            stop.set()
+
+        tasks.start_soon(interrupt)
+        outcome, _ = await runs.run(stop=stop)
+    assert outcome.interrupted
+    assert anyio.current_time() < 12
+
+
 async def test_many_losses_cost_few_looks(tmp_path):
     service = Losing(job_s=300)
     service.lose, service.lag_s = range(2, 40), 40
