@@ -210,7 +210,7 @@ class Batch:
         )
         # What is paid already comes first; PLACE was done before.
         agenda = Agenda(plan.having(Action.RESUME, Action.FETCH) + plan.having(Action.GENERATE))
-        settling = Settling(agenda, submissions, patience=self._terms.patience, now=self._now)
+        settling = Settling(agenda, submissions, patience=self._terms.patience)
         async with anyio.create_task_group() as background:
             background.start_soon(pool.stop_when_told, background.cancel_scope)
             for work in (watcher.run, settling.run, partial(self._publish_now_and_then, plan, journal)):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pipeline.batch.journal import FORGIVEN
-from pipeline.batch.submissions import loss_of, lost_submission
+from pipeline.batch.submissions import age_s_of, loss_of, lost_submission
 from pipeline.domain.errors import RequestRefused, UsageError
 from pipeline.domain.items import ItemRecord
 from pipeline.domain.lifecycle import Event, State
@@ -83,6 +83,10 @@ class Reconciling:
             raise UsageError(f"the service knows no job {job_id}: {error}", mend="look for its id there") from error
         if not isinstance(job.echo.get(View.FRONT.field), str):  # it tells no inputs: nobody knows better than a person
             return Settled(job=job, why="a person says so; the service does not tell its inputs")
+        if job.model_id not in {"", record.model}:
+            raise UsageError(
+                f"job {job_id} is one of {job.model_id}, the item asks for {record.model}", mend="name its own job"
+            )
         if problems := differences(job.echo, record.inputs):
             raise UsageError(
                 f"job {job_id} was made of other inputs than the item's",
@@ -104,7 +108,7 @@ class Reconciling:
             return {}
         try:
             return await find_submissions(
-                [lost_submission(one) for one in records],
+                [lost_submission(one, age_s_of(one, self._now())) for one in records],
                 scenario=self._scenario,
                 known_jobs=self._ledger.known_jobs,
                 patience=self._patience,
@@ -130,11 +134,15 @@ def _by_key(records: Sequence[ItemRecord], key: str) -> ItemRecord:
 
 async def retry(records: Sequence[ItemRecord], *, anew: bool, ledger: Ledger) -> list[ItemRecord]:
     """Let the next run try failed items again, however often their jobs have failed. What is paid and could only not be
-    fetched is tried again anyway: it stays as it is, unless it is to be made, and paid, ``anew``.
+    fetched is tried again anyway: it stays as it is, unless it is to be made, and paid, ``anew``. So is a job that the
+    service does not know, or that does not end.
     """
     return [one if one.asset_ids and not anew else await _let_try(one, ledger) for one in records]
 
 
 async def _let_try(record: ItemRecord, ledger: Ledger) -> ItemRecord:
+    if record.state is State.SUBMITTED:
+        why = "a person says: its job is gone"
+        record = await ledger.advance(record.key, Event.FAIL, detail=why, error_class="JobFailed", error=why)
     begun_anew = {"failed_jobs": 0, "job_id": "", "asset_ids": (), "outputs": (), **FORGIVEN}
     return await ledger.advance(record.key, Event.PLAN, detail="a person says: try again", **begun_anew)

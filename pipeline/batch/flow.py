@@ -33,9 +33,6 @@ from pipeline.stages.watch import Watcher
 JOB_ATTEMPTS = 2
 """How often a job that fails at the service (and is refunded) is submitted in one run."""
 
-LOST_AGAIN = 3
-"""How often an item is taken up again in one run after its submission was lost and settled."""
-
 PREVIEW_S = 120.0
 """How long the drawing of a preview may take."""
 

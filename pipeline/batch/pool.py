@@ -136,13 +136,12 @@ class Pool:
         return self.slots.total_tokens < before
 
     def _pause_s(self, wish_s: float | None) -> float:
-        """None is needed while jobs of ours are in flight: the end of one of them is what a slot waits for."""
-        if wish_s is not None:
-            return min(wish_s, LONGEST_PAUSE_S)
-        if self._in_flight:
-            return 0.0
-        backoff_s = full_jitter_s(self._refusals - 1, first_s=FIRST_PAUSE_S, longest_s=LONGEST_PAUSE_S)
-        return FIRST_PAUSE_S + backoff_s
+        """None of our own is needed while jobs of ours are in flight: the end of one is what a slot waits for."""
+        own_s = 0.0
+        if not self._in_flight:
+            own_s = FIRST_PAUSE_S
+            own_s += full_jitter_s(self._refusals - 1, first_s=FIRST_PAUSE_S, longest_s=LONGEST_PAUSE_S)
+        return max(own_s, min(wish_s or 0.0, LONGEST_PAUSE_S))
 
     @contextmanager
     def submission(self) -> Iterator[CancelScope]:

@@ -27,6 +27,7 @@ RESULTS = "results.jsonl"
 PAGES = 1_000
 """Of the service's job list, a hundred jobs each, at most."""
 
+_MAY_BE_PAID = (State.SUBMITTING, State.UNCERTAIN)
 _TOLD_EVERY = 20
 _ASSETS_A_CALL = 200
 _AT_ONCE = 8
@@ -40,9 +41,18 @@ class Results:
     unread: int = 0
 
     @property
+    def tells_of_a_ledger(self) -> bool:
+        """Whether a run at a service that may ask money has published them: it had a ledger, and may have submitted
+        since.
+        """
+        return any(row.backend != EMBEDDED and row.key for row in self.rows)
+
+    @property
     def paid(self) -> list[ResultRow]:
-        """Those that tell of a job at a service that may ask money for it."""
-        return [row for row in self.rows if row.job_id and row.backend != EMBEDDED]
+        """Those that tell of a job at a service that may ask money for it, or of a submission that may have made
+        one.
+        """
+        return [row for row in self.rows if row.backend != EMBEDDED and (row.job_id or row.state in _MAY_BE_PAID)]
 
 
 @dataclass(slots=True, kw_only=True)

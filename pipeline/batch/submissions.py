@@ -78,11 +78,12 @@ class Submissions:
         self._now = now
         self._observe = observe
         self._said: dict[str, str] = {}
+        self._ended_at: dict[str, float] = {}
+        """By content key: when a lost submission had ended, by a clock that nobody sets."""
         self._losses: Counter[str] = Counter()
 
     async def lost(self, planned: PlannedItem, record: ItemRecord, why: str) -> ItemRecord:
         """The answer to a submission is lost: the item is uncertain until the service's list has told."""
-        self._losses[record.key] += 1
         return await self._journal.move(
             planned, record, Event.ANSWER_LOST, detail=why, **loss_of(record, why, self._now())
         )
@@ -91,7 +92,7 @@ class Submissions:
         """Look for lost submissions in the service's list, once for all of them. Those that can go on: their job is
         found, or its absence believed. The others stay uncertain.
         """
-        said = await self._looked_for([lost_submission(one.record) for one in uncertain])
+        said = await self._looked_for([lost_submission(one.record, self.age_s(one.record)) for one in uncertain])
         return [one for one in uncertain if await self._is_settled(one, said[one.record.key])]
 
     async def _is_settled(self, one: Uncertain, said: Settled) -> bool:
@@ -105,6 +106,13 @@ class Submissions:
         await self._journal.move(one.planned, one.record, event, detail=said.why, job_id=job_id, **FORGIVEN)
         return True
 
+    def age_s(self, record: ItemRecord) -> float:
+        """How long ago its submission had ended. What an earlier run left is as old as the wall clock says when this
+        one first sees it.
+        """
+        now = anyio.current_time()
+        return now - self._ended_at.setdefault(record.key, now - age_s_of(record, self._now()))
+
     def why_uncertain(self, key: str) -> str:
         return self._said.get(key, "the service's list was not read")
 
@@ -117,7 +125,7 @@ class Submissions:
                 patience=self._terms.patience,
                 now=self._now,
             )
-        except RequestRefused as error:
+        except (RequestRefused, ServiceUnreachable) as error:  # whoever else needs the service finds out by himself
             unknown = Settled(why=f"the service does not show its list: {error}")
             return dict.fromkeys((one.key for one in lost), unknown)
 
@@ -182,10 +190,15 @@ class Submissions:
             try:
                 job = await submit(scenario=self._scenario, model=record.model, inputs=record.inputs)
             except SubmissionUncertain as error:
-                return await self.lost(planned, record, str(error))
+                return await self._lost_now(planned, record, str(error))
             self._pool.accepted()
             return await self._journal.move(planned, record, Event.ACCEPTED_BY_SERVICE, job_id=job.job_id, **FORGIVEN)
         why = "the run was stopped before the answer" if self._pool.is_stopping else "no answer came in time"
+        return await self._lost_now(planned, record, why)
+
+    async def _lost_now(self, planned: PlannedItem, record: ItemRecord, why: str) -> ItemRecord:
+        self._losses[record.key] += 1
+        self._ended_at[record.key] = anyio.current_time()
         return await self.lost(planned, record, why)
 
     async def _turned_away(self, planned: PlannedItem, ready: ItemRecord, error: MvmeshError) -> ItemRecord:
@@ -219,23 +232,27 @@ class Submissions:
         )
 
 
-def lost_submission(record: ItemRecord) -> LostSubmission:
+def lost_submission(record: ItemRecord, age_s: float) -> LostSubmission:
     """What is looked for of an uncertain item."""
     assert record.submitting_at is not None  # committed with the intent
     return LostSubmission(
-        key=record.key,
-        model=record.model,
-        inputs=record.inputs,
-        submitting_at=record.submitting_at,
-        lost_at=record.lost_at or record.submitting_at + timedelta(seconds=ANSWER_WITHIN_S),
+        key=record.key, model=record.model, inputs=record.inputs, submitting_at=record.submitting_at, age_s=age_s
     )
+
+
+def age_s_of(record: ItemRecord, now: datetime) -> float:
+    """How long ago a lost submission had ended, by the wall clock. Never negative: that clock may have been set."""
+    assert record.submitting_at is not None  # committed with the intent
+    lost_at = record.lost_at or record.submitting_at + timedelta(seconds=ANSWER_WITHIN_S)
+    return max((now - lost_at).total_seconds(), 0.0)
 
 
 def loss_of(record: ItemRecord, why: str, now: datetime) -> dict[str, Any]:
     """What a record says once the answer to its submission is lost."""
     error = SubmissionUncertain(
         f"{why}; whether the job was made, and charged, is not known",
-        mend="run again, or `mvmesh reconcile`: the service's job list is searched before anything is sent anew",
+        mend="run again, or `mvmesh reconcile`: the service's job list is searched before anything is sent anew; "
+        "where that tells nothing, look yourself and say so with `mvmesh reconcile --job NAME=ID` or `--absent NAME`",
     )
     assert record.submitting_at is not None  # committed with the intent
     return {"lost_at": min(now, record.submitting_at + timedelta(seconds=ANSWER_WITHIN_S)), **told(error)}

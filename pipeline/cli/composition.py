@@ -96,8 +96,9 @@ async def trusted_ledger(manifest: Manifest) -> AsyncIterator[SqliteLedger]:
     paid = await told_to_be_paid(manifest)
     async with opened_ledger(manifest) as ledger:
         await ledger.check()
-        known = await ledger.known_jobs([row.job_id for row in paid])
-        if unknown := [row for row in paid if row.job_id not in known]:
+        jobs = await ledger.known_jobs([row.job_id for row in paid])
+        keys = {one.key for one in await ledger.items([row.key for row in paid if not row.job_id])}
+        if unknown := [row for row in paid if not (row.job_id in jobs if row.job_id else row.key in keys)]:
             raise _lost(manifest, f"does not know {_told(unknown)}")
         yield ledger
 
@@ -115,6 +116,8 @@ async def told_to_be_paid(manifest: Manifest) -> list[ResultRow]:
             raise _lost(manifest, f"is missing, and with it {_told(results.paid)}")
         if results.unread and manifest.backend != EMBEDDED:
             raise _lost(manifest, f"is missing, and {RESULTS} cannot be read")
+        if results.tells_of_a_ledger:
+            raise _lost(manifest, f"is missing, which the run had that wrote {RESULTS}")
         if await set_aside_before(path):
             raise _lost(manifest, "is missing, and a damaged one was set aside there")
     return results.paid
@@ -129,9 +132,10 @@ def _lost(manifest: Manifest, what: str) -> LocalIoError:
 
 
 def _told(paid: Sequence[ResultRow]) -> str:
-    count, first = len({row.job_id for row in paid}), paid[0]
+    count, first = len({row.job_id or row.key for row in paid}), paid[0]
     jobs = "1 paid job" if count == 1 else f"{count:,} paid jobs"
-    return f"{jobs} that {RESULTS} tells of ({first.label}: {first.job_id}{', ...' if count > 1 else ''})"
+    name = f"{first.label}: {first.job_id or first.state}"
+    return f"{jobs} that {RESULTS} tells of ({name}{', ...' if count > 1 else ''})"
 
 
 @asynccontextmanager

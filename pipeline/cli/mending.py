@@ -90,7 +90,8 @@ async def retry_items(manifest: Manifest, names: Sequence[str], *, anew: bool) -
             labels = await labels_of(manifest, ledger)
             ours = await _ours(manifest, ledger)
             if names:
-                chosen = [item_named(name, [State.FAILED], ours, labels) for name in dict.fromkeys(names)]
+                states = [State.FAILED, State.SUBMITTED] if anew else [State.FAILED]
+                chosen = [item_named(name, states, ours, labels) for name in dict.fromkeys(names)]
             else:
                 asked_for = {row.key for row in await published_rows(manifest)}
                 chosen = [one for one in ours if one.state is State.FAILED and (one.key in asked_for or not asked_for)]

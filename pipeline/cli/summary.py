@@ -89,8 +89,10 @@ def _show_places(output: Path) -> None:
 
 
 def _next_step(outcome: Outcome) -> str:
-    if outcome.interrupted or outcome.unfinished or outcome.over_budget or outcome.out_of_time:
-        return "the same command carries on"
     if outcome.uncertain:
-        return "the same command looks again for the uncertain submissions"
+        return "`mvmesh reconcile` tells what became of the uncertain submissions, and takes your word"
+    if outcome.interrupted or outcome.unfinished or outcome.out_of_time:
+        return "the same command carries on"
+    if outcome.over_budget:
+        return "the same command carries on, with as much budget once more"
     return ""

@@ -47,6 +47,8 @@ class Job:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobPage:
     jobs: tuple[Job, ...]
+    unread: tuple[str, ...] = ()
+    """The ids of jobs that it lists and that cannot be read; empty where even the id cannot."""
     next_page: str | None = None
     told_at: datetime | None = None
     """The service's own clock when it answered; None where it does not say."""

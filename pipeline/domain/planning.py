@@ -174,12 +174,16 @@ def _action(record: ItemRecord | None, unplaced: Sequence[Alias], *, has_source:
         return Action.PLACE if has_source else Action.FETCH
     if record.state is State.DELIVERED:
         return Action.NOTHING
-    if record.state in {State.HELD, State.DROPPED} or has_failed_too_often(record):
+    if record.state in {State.HELD, State.DROPPED} or needs_a_word(record):
         return Action.LEAVE
     is_made = is_paid(record.state) or (record.state is State.FAILED and record.asset_ids)
     return Action.RESUME if is_made else Action.GENERATE
 
 
-def has_failed_too_often(record: ItemRecord) -> bool:
-    """Whether only a person's word lets it be submitted again."""
-    return record.state is State.FAILED and not record.asset_ids and record.failed_jobs >= FAILED_JOBS_MAX
+def needs_a_word(record: ItemRecord) -> bool:
+    """Whether only a person's word lets it be submitted again: its jobs failed too often, or its job did not fail, and
+    what it made is not known any more.
+    """
+    if record.state is not State.FAILED or record.asset_ids:
+        return False
+    return record.failed_jobs >= FAILED_JOBS_MAX or (bool(record.job_id) and not record.failed_jobs)

@@ -37,10 +37,6 @@ class Evidence:
     record: ItemRecord | None = None
     """What a ledger that is sound but lacks something has of it."""
 
-    @property
-    def told_job(self) -> str:
-        return self.row.job_id if self.row else ""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubt:

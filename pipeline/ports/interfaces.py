@@ -34,8 +34,9 @@ class Gallery:
 class Scenario(Protocol):
     """The generation service's API.
 
-    Raises, from every method: CredentialsError (401), RequestRefused (final answers), ServiceUnreachable (all bounded
-    tries failed), and the TryAgain errors only where a method says so.
+    Raises, from every method: CredentialsError (401), RequestRefused (final answers, and requests that fail again and
+    again while others are answered), ServiceUnreachable (all bounded tries failed), and the TryAgain errors only where
+    a method says so.
     """
 
     def turn(self) -> AbstractAsyncContextManager[None]:

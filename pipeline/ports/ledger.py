@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pipeline.domain.items import Alias, ItemRecord, OutputFile, Picture
 from pipeline.domain.jobs import Quote
-from pipeline.domain.lifecycle import Event, State, advance
+from pipeline.domain.lifecycle import Event, IllegalTransition, State, advance
 from pipeline.ports.interfaces import Delivery, Now, Restoration
 from pipeline.ports.sqlite import Connection, Database, DatabaseDamaged, Migration, Row
 
@@ -151,6 +151,8 @@ class SqliteLedger:
                 "INSERT INTO history (key, before, event, after, detail, at) VALUES (?, ?, ?, ?, ?, ?)",
                 (key, before.state, event, after.state, detail, at.isoformat()),
             )
+            if after.job_id and after.job_id != before.job_id:
+                _check_is_free(connection, after.job_id, key)
             if after.job_id:
                 connection.execute("INSERT INTO jobs VALUES (?, ?) ON CONFLICT DO NOTHING", (after.job_id, key))
             return after
@@ -334,6 +336,12 @@ def _columns(delivery: Delivery) -> tuple[Any, ...]:
 
 def _changed(record: ItemRecord, changes: Mapping[str, Any]) -> ItemRecord:
     return ItemRecord(**{one.name: changes.get(one.name, getattr(record, one.name)) for one in fields(record)})
+
+
+def _check_is_free(connection: Connection, job_id: str, key: str) -> None:
+    with closing(connection.execute("SELECT key FROM jobs WHERE job_id = ? AND key != ?", (job_id, key))) as rows:
+        if rows.fetchone() is not None:
+            raise IllegalTransition(f"job {job_id} belongs to another work item already")
 
 
 def _one(connection: Connection, key: str) -> Row:

@@ -5,10 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from math import inf
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from pipeline.domain.errors import RequestRefused
+import anyio
+
+from pipeline.domain.errors import RequestRefused, ServiceUnreachable
 from pipeline.ports.credentials import Credentials
 from pipeline.ports.gate import Gate
 from pipeline.ports.http import Answer, ApiSession
@@ -56,6 +59,7 @@ class Calls:
         self.project = project
         self.tries = tries
         self.gate = Gate()
+        self._answered_at = -inf
 
     async def once(self, call: Call, *, fresh_connection: bool = False) -> Answer:
         """Exactly one request. The answer has lost our credentials, should it have repeated them; a success those alone
@@ -78,19 +82,30 @@ class Calls:
         """The answer to a call that may be repeated. ``judge`` says which answers are errors.
 
         Raises:
-            CredentialsError, RequestRefused: final answers.
-            ServiceUnreachable: all tries failed.
+            CredentialsError, RequestRefused: final answers; RequestRefused, too, where all tries failed while the
+                service answered others: then it is this request, and nobody else is harmed.
+            ServiceUnreachable: all tries failed, and nobody was answered.
         """
         return (await self.ask_when(call, wire, judge))[0]
 
     async def ask_when(self, call: Call, wire: type[W], judge: Judge = problem) -> tuple[W, datetime | None]:
-        """As ``ask``, with the service's clock when it answered (``Date``), if it says."""
+        """As ``ask``, with the service's clock when it answered (``Date``), if it says. An answer out of a cache
+        (``Age``) does not say.
+        """
+        began = anyio.current_time()
 
         async def attempt() -> tuple[W, datetime | None]:
             async with self.gate.turn():
                 answer = await self.once(call)
                 if error := judge(str(call), answer):
                     raise error
-            return parse(wire, answer.body, str(call), request_id(answer)), moment(answer.headers.get("Date"))
+            told = parse(wire, answer.body, str(call), request_id(answer))
+            self._answered_at = anyio.current_time()
+            return told, None if "Age" in answer.headers else moment(answer.headers.get("Date"))
 
-        return await persist(str(call), attempt, self.tries)
+        try:
+            return await persist(str(call), attempt, self.tries)
+        except ServiceUnreachable as error:
+            if self._answered_at < began:
+                raise
+            raise RequestRefused(f"{error}; it answers other requests", mend=error.mend) from error

@@ -135,15 +135,27 @@ class JobAnswer(Wire):
         return self.job.to_domain()
 
 
+def _read_job(entry: Any) -> Job | str:
+    """The job; its id alone (empty, if even that is missing) where it cannot be read."""
+    try:
+        return _Job.model_validate(entry).to_domain()
+    except ValidationError:
+        job_id = entry.get("jobId") if isinstance(entry, dict) else None
+        return job_id if isinstance(job_id, str) else ""
+
+
 class JobsAnswer(Wire):
     """``GET /jobs``."""
 
-    jobs: list[_Job]
+    jobs: list[Any]
+    """Read one by one: a project's list holds jobs of other kinds, too, and one that cannot be read spoils no other."""
     next_pagination_token: str | None = None
 
     def to_domain(self, told_at: datetime | None = None) -> JobPage:
+        read = [_read_job(one) for one in self.jobs]
         return JobPage(
-            jobs=tuple(one.to_domain() for one in self.jobs),
+            jobs=tuple(one for one in read if isinstance(one, Job)),
+            unread=tuple(one for one in read if isinstance(one, str)),
             next_page=self.next_pagination_token or None,
             told_at=told_at,
         )

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from pipeline.domain.items import ItemRecord
 from pipeline.domain.lifecycle import State, is_paid
-from pipeline.domain.planning import has_failed_too_often
+from pipeline.domain.planning import needs_a_word
 
 SETTLED = frozenset({State.DELIVERED, State.HELD, State.DROPPED})
 """No run does anything about an item in one of these, as long as its files stand."""
@@ -42,7 +42,7 @@ def standing(records: Sequence[ItemRecord]) -> Standing:
         uncertain=_having(records, State.UNCERTAIN),
         failed=_having(records, State.FAILED),
         held=_having(records, State.HELD),
-        left=sum(one.state not in SETTLED and not has_failed_too_often(one) for one in records),
+        left=sum(one.state not in SETTLED and not needs_a_word(one) for one in records),
         updated_at=max(changes, default=None),
     )
 

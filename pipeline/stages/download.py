@@ -121,7 +121,8 @@ class _Fetching:
         raise given_up(
             f"the {one.role} could not be downloaded in {ATTEMPTS} tries or {TOTAL_S / 3600:g} hours: "
             f"{last or 'the host is too slow'}",
-            mend="run again: the job is paid and is not submitted anew",
+            mend="run again: the job is paid and is not submitted anew. Where its file is gone for good, `mvmesh retry "
+            "--anew NAME` has it made again, at its price",
         )
 
     async def _signed(self, asset: Asset, *, again: bool) -> Asset:

@@ -7,7 +7,7 @@ from itertools import pairwise, starmap
 from operator import ge
 from typing import Any
 
-from pipeline.domain.jobs import Job, JobPage
+from pipeline.domain.jobs import Job, JobPage, JobStatus
 from pipeline.domain.views import View
 from pipeline.ports.interfaces import Now, Scenario
 
@@ -42,8 +42,8 @@ class LostSubmission:
     inputs: Mapping[str, Any]
     submitting_at: datetime
     """Before it could leave, by our clock."""
-    lost_at: datetime
-    """By when it had ended without an answer, by our clock."""
+    age_s: float
+    """How long ago, at the least, it had ended without an answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +129,8 @@ class _Seen:
         """The service said the time at some moment between our question and its answer."""
         if page.told_at is not None:
             self.behind = answered_at - page.told_at
-            self.ahead = page.told_at + DATE_STEP - asked_at
+            # Never taken for behind: an answer out of a cache tells the time at which it was put there.
+            self.ahead = max(page.told_at + DATE_STEP - asked_at, timedelta())
 
     def hear_jobs(self, jobs: Iterable[Job], known: Mapping[str, Mapping[str, Any]]) -> None:
         for job in jobs:
@@ -162,7 +163,8 @@ async def _read_list(lost: Sequence[LostSubmission], scenario: Scenario, known_j
         if began - seen.behind < since:  # its clock is far behind: what we asked for has not come yet
             page, since = None, began - seen.behind - LOOK_BACK
             continue
-        seen.hear_jobs(listed.jobs, await known_jobs([job.job_id for job in listed.jobs]))
+        jobs = [*listed.jobs, *(Job(job_id=one, status=JobStatus.UNKNOWN) for one in listed.unread)]
+        seen.hear_jobs(jobs, await known_jobs([job.job_id for job in jobs]))
         page = listed.next_page
         if page is None or _reaches_back(listed, began - seen.behind - CLOCK_SKEW):
             seen.is_whole = True
@@ -178,41 +180,47 @@ def _reaches_back(page: JobPage, moment: datetime) -> bool:
 
 
 def _matched(lost: Sequence[LostSubmission], strangers: Sequence[Job]) -> dict[str, Job]:
-    """A job for each lost submission whose inputs it echoes, the oldest first; no job for two."""
+    """A job for each lost submission whose model and inputs it has, the oldest first; no job for two. Who has said more
+    chooses first: the inputs of another may be a part of his, the rest left to the service's defaults.
+    """
     by_age = sorted(strangers, key=lambda job: (job.created_at is None, job.created_at, job.job_id))
     left = {job.job_id: job for job in by_age}
     found = {}
-    for one in lost:
-        if job := next((job for job in left.values() if _echoes(job.echo, one.inputs)), None):
+    for one in sorted(lost, key=lambda it: -len(it.inputs)):
+        if job := next((job for job in left.values() if _is_of(job, one)), None):
             found[one.key] = left.pop(job.job_id)
     return found
 
 
+def _is_of(job: Job, one: LostSubmission) -> bool:
+    return job.model_id in {"", one.model} and _echoes(job.echo, one.inputs)
+
+
 def _absence(one: LostSubmission, seen: _Seen, others: Sequence[Job], patience: Patience, now: datetime) -> Settled:
-    age_s = (now - one.lost_at).total_seconds()
-    waited = f"not listed {age_s:,.0f} s after the attempt"
+    ended_at = now - timedelta(seconds=one.age_s)
+    waited = f"not listed {one.age_s:,.0f} s after the attempt"
     if not seen.is_whole:
         return Settled(why=f"the service's list has more than {_PAGES} pages: it was not read to its end")
-    if suspect := next((job for job in others if _may_be(job, one, seen, patience)), None):
+    if suspect := next((job for job in others if _may_be(job, one, seen, ended_at, patience)), None):
         return Settled(why=f"{suspect.job_id} may be it: the service does not show inputs as they were sent")
     if patience.ask:
         return Settled(why="the service does not list it, and the manifest says to ask a person")
-    if age_s >= patience.believe_after_s:
+    if one.age_s >= patience.believe_after_s:
         return Settled(is_absent=True, why=waited)
-    if seen.has_caught_up(one.lost_at + timedelta(seconds=patience.settle_s)):
+    if seen.has_caught_up(ended_at + timedelta(seconds=patience.settle_s)):
         return Settled(is_absent=True, why=f"{waited}, while later jobs are")
     return Settled(why=f"{waited}, and the list may lag")
 
 
-def _may_be(job: Job, one: LostSubmission, seen: _Seen, patience: Patience) -> bool:
+def _may_be(job: Job, one: LostSubmission, seen: _Seen, ended_at: datetime, patience: Patience) -> bool:
     """Whether a job of unknown origin, whose echo does not fit, may be the lost one all the same: made at that time by
     that model, and it shows no inputs, or the service has not proven yet that it shows them as they were sent.
     """
     tells = isinstance(job.echo.get(View.FRONT.field), str) and seen.does_echo
     if tells or (job.model_id and job.model_id != one.model):
         return False
-    first = one.submitting_at - seen.behind - CLOCK_SKEW
-    last = one.lost_at + seen.ahead + CLOCK_SKEW + timedelta(seconds=patience.settle_s)
+    first = min(one.submitting_at, ended_at) - seen.behind - CLOCK_SKEW
+    last = ended_at + seen.ahead + CLOCK_SKEW + timedelta(seconds=patience.settle_s)
     return job.created_at is None or first <= job.created_at <= last
 
 

@@ -18,10 +18,16 @@ _LAG = timedelta(seconds=30)
 _PAGES = 20
 """Feed pages read in one look, at most; what they do not show is looked up singly."""
 
+LOOK_UP_S = 60.0
+"""How long a single look-up may take, its repetitions included: all others wait for it."""
+
 DURATIONS_MAX = 200
 """Of so many jobs it is remembered how long they took."""
 
-_LOOKED_UP_FIRST = "run again later: it is looked up first, not submitted anew"
+_LOOKED_UP_FIRST = (
+    "run again later: it is looked up, not submitted anew. Where it is gone for good, `mvmesh retry --anew NAME` has "
+    "it made again, at its price"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +87,8 @@ class Watcher:
         """The job once it is final, a success once it tells what it made; ``tell`` hears of every change.
 
         Raises:
-            StageTimedOut: stuck, see ``Pace``. The job may still end well: look again later.
-            RequestRefused: the service no longer knows the job.
+            StageTimedOut: stuck, see ``Pace``, or the service does not know it (now). It may still end well: look again
+                later.
         """
         at = anyio.current_time()
         watched = self._watched[job_id] = _Watched(since=at, due=at + self._pace.silence_s, tell=tell)
@@ -90,13 +96,13 @@ class Watcher:
         try:
             await watched.ended.wait()
         finally:
-            del self._watched[job_id]
+            self._watched.pop(job_id, None)
         if watched.is_stuck:
             raise StageTimedOut(
                 f"job {job_id} is not final after {self._deadline_s() / 60:.0f} min", mend=_LOOKED_UP_FIRST
             )
         if watched.misses or watched.job is None:
-            raise RequestRefused(f"the service no longer knows job {job_id}", mend="run again: it is submitted anew")
+            raise StageTimedOut(f"the service does not know job {job_id}", mend=_LOOKED_UP_FIRST)
         if _made_nothing_yet(watched.job):
             raise StageTimedOut(f"job {job_id} ended well, but tells nothing that it made", mend=_LOOKED_UP_FIRST)
         return watched.job
@@ -156,10 +162,13 @@ class Watcher:
         if anyio.current_time() < due:
             return
         try:
-            self._hear(await self._scenario.job(job_id))
+            with anyio.move_on_after(LOOK_UP_S) as looking:
+                self._hear(await self._scenario.job(job_id))
         except RequestRefused:
             self._miss(job_id)
             return
+        if looking.cancelled_caught and job_id in self._watched:
+            self._watched[job_id].due = anyio.current_time() + self._pace.silence_s
         watched = self._watched.get(job_id)
         if watched is not None and not watched.ended.is_set() and self._is_overdue(watched):
             watched.is_stuck = True

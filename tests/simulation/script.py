@@ -141,7 +141,7 @@ def _temper(chance: Random, *, asks: bool) -> Temper:
         names_gone=chance.choice([0.0, 1.0]),
         url_lives_s=chance.choice([2.0, 20.0, 600.0]),
         job_s=(20.0, chance.choice([60.0, 300.0])),
-        looked_up_after_s=chance.choice([0.0, 10.0]),
+        looked_up_after_s=chance.choice([0.0, 10.0, 400.0]),
         fails=chance.choice([0.0, 0.0, 0.2]),
         keeps_money=chance.choice([0.0, 0.3]),
         stuck=chance.choice([0.0] * 79 + [0.3]),

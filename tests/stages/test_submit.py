@@ -1,5 +1,6 @@
-from dataclasses import replace
-from datetime import timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 import anyio
 import pytest
@@ -26,8 +27,27 @@ def service():
     return SimulatedService()
 
 
-def lost_one(began, *, key="k", inputs=INPUTS, lost_at=None):
-    return LostSubmission(key=key, model=MODEL_ID, inputs=inputs, submitting_at=began, lost_at=lost_at or began)
+@dataclass
+class Lost:
+    """A submission that was lost at a moment of virtual time."""
+
+    began: datetime
+    key: str = "k"
+    inputs: Mapping = field(default_factory=lambda: INPUTS)
+    lost_at: datetime | None = None
+
+    def now(self):
+        return LostSubmission(
+            key=self.key,
+            model=MODEL_ID,
+            inputs=self.inputs,
+            submitting_at=self.began,
+            age_s=(virtual_now() - (self.lost_at or self.began)).total_seconds(),
+        )
+
+
+def lost_one(began, **more):
+    return Lost(began, **more)
 
 
 async def find(service, *lost, known=None, patience=None):
@@ -41,7 +61,11 @@ async def find(service, *lost, known=None, patience=None):
         return {one: known[one] for one in job_ids if one in known}
 
     return await find_submissions(
-        lost, scenario=service, known_jobs=known_jobs, patience=patience or Patience(), now=virtual_now
+        [one.now() for one in lost],
+        scenario=service,
+        known_jobs=known_jobs,
+        patience=patience or Patience(),
+        now=virtual_now,
     )
 
 
@@ -185,10 +209,12 @@ class OffClock(SimulatedService):
         return replace(page, told_at=virtual_now() + self.off if self.tells else None)
 
 
-@pytest.mark.parametrize(
-    "off", [timedelta(days=-9), timedelta(hours=-20), timedelta(minutes=-4), timedelta(minutes=4), timedelta(days=9)]
-)
-async def test_a_clock_that_is_off_neither_hides_a_job_nor_makes_a_list_look_caught_up(off):
+AHEAD = [timedelta(minutes=4), timedelta(hours=7), timedelta(days=9)]
+BEHIND = [timedelta(days=-9), timedelta(hours=-20), timedelta(minutes=-4)]
+
+
+async def off_by(off):
+    """A service whose clock is off, and a submission that was lost at it 200 s ago, after a job of ours."""
     service = OffClock(job_s=100_000)
     service.off = off
     service.add_job(OTHER)
@@ -198,9 +224,56 @@ async def test_a_clock_that_is_off_neither_hides_a_job_nor_makes_a_list_look_cau
     assert not (await settled(service, began)).is_absent
     service.add_job(OTHER)
     await anyio.sleep(1)
+    return service, began
+
+
+@pytest.mark.parametrize("off", AHEAD)
+async def test_a_clock_that_is_ahead_neither_hides_a_job_nor_makes_a_list_look_caught_up(off):
+    service, began = await off_by(off)
     assert (await settled(service, began)).is_absent
     service.add_job(INPUTS)
     assert (await settled(service, began)).job is not None
+
+
+@pytest.mark.parametrize("off", BEHIND)
+async def test_a_clock_that_is_behind_hides_no_job_and_shows_nothing(off):
+    """As does an answer out of a cache, with the time at which it was put there."""
+    service, began = await off_by(off)
+    assert not (await settled(service, began)).is_absent
+    service.add_job(INPUTS)
+    assert (await settled(service, began)).job is not None
+
+
+async def test_a_job_of_another_model_is_not_adopted_whatever_it_echoes(service):
+    began = virtual_now()
+    job = service.add_job(INPUTS)
+    service._jobs[job.job_id] = replace(job, model_id="model_other"), 10**9
+    assert (await settled(service, began)).job is None
+
+
+async def test_who_has_said_more_chooses_first(service):
+    """Of a model whose defaults nobody knows, one variant's inputs are part of another's."""
+    began = virtual_now()
+    job = service.add_job({**INPUTS, "style": "fine"})
+    plain = lost_one(began, key="plain")
+    fine = lost_one(began, key="fine", inputs={**INPUTS, "style": "fine"})
+    found = await find(service, plain, fine, known={})
+    assert found["fine"].job == job
+    assert found["plain"].job is None
+
+
+async def test_a_listed_job_that_cannot_be_read_may_be_it_and_spoils_nothing_else(service):
+    class Odd(SimulatedService):
+        async def jobs(self, **asked):
+            return replace(await super().jobs(**asked), unread=("job_odd",))
+
+    service = Odd()
+    began = virtual_now()
+    service.add_job(INPUTS)
+    await anyio.sleep(4_000)
+    found = await find(service, lost_one(began, key="a"), lost_one(began, key="b", inputs=OTHER), known={})
+    assert found["a"].job is not None
+    assert "job_odd may be it" in found["b"].why
 
 
 async def test_a_service_that_does_not_tell_the_time_may_be_minutes_ahead():

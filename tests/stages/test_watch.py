@@ -182,12 +182,13 @@ async def test_a_job_that_is_unknown_for_a_moment_is_not_given_up():
         assert (await awaited(watcher, service.add_job(inputs(1)).job_id)).status is JobStatus.SUCCESS
 
 
-async def test_a_job_that_stays_unknown_is_gone():
+async def test_a_job_that_stays_unknown_is_left_for_a_later_run():
+    """It is paid, and may only be told late: nobody submits it anew."""
     service = SimulatedService()
     async with watching(service) as watcher:
-        with pytest.raises(RequestRefused, match="no longer knows job job_9") as raised:
+        with pytest.raises(StageTimedOut, match="does not know job job_9") as raised:
             await watcher.wait("job_9", tell=lambda _: None)
-    assert raised.value.mend
+    assert "looked up, not submitted anew" in raised.value.mend
     assert 100 < anyio.current_time() < 400
 
 
