@@ -37,8 +37,8 @@ from pipeline.stages.submit import LostSubmission, Settled, find_submissions, su
 TURNED_AWAY_S = 3600.0
 """How long a service that is busy (429) is asked again for one item; then the item is left for a later run."""
 
-UNSENT_TRIES = 20
-"""How often in a row a submission may fail to leave before the service counts as unreachable: some four minutes."""
+UNSENT_TRIES = 60
+"""How often in a row a submission may fail to leave before the service counts as unreachable: some fifteen minutes."""
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0

@@ -200,8 +200,7 @@ async def connected(manifest: Manifest, observe: Observer) -> AsyncIterator[Conn
             base_url, credentials = await stack.enter_async_context(_embedded(embedded_data(manifest)))
         else:
             base_url, credentials = _remote(manifest)
-        if is_loopback(urlsplit(base_url).hostname or ""):
-            await _look_for(base_url, credentials)
+        await _look_for(base_url, credentials)
         client = ScenarioClient.connect(base_url, credentials, project=manifest.project, tries=Tries(tell=tell))
         yield Connection(
             scenario=await stack.enter_async_context(client),
@@ -210,17 +209,18 @@ async def connected(manifest: Manifest, observe: Observer) -> AsyncIterator[Conn
 
 
 async def _look_for(base_url: str, credentials: Credentials) -> None:
-    """Whether there is a service on this machine: nobody waits a minute for one that was not started."""
+    """Whether there is a service at all: nobody waits a quarter of an hour, as one does for one that has been there."""
     from pipeline.ports.retrying import Tries  # noqa: PLC0415 - see ``connected``
     from pipeline.ports.scenario import ScenarioClient  # noqa: PLC0415
 
     try:
-        async with ScenarioClient.connect(base_url, credentials, tries=Tries(attempts=2)) as client:
+        attempts = 2 if is_loopback(urlsplit(base_url).hostname or "") else 8
+        async with ScenarioClient.connect(base_url, credentials, tries=Tries(attempts=attempts)) as client:
             await client.team_limits()
     except ServiceUnreachable as error:
         if isinstance(error.__cause__, NeverSent):
             raise ServiceUnreachable(
-                f"no service answers at {base_url}", mend="is `mvmesh serve` running there?"
+                f"no service answers at {base_url}: {error}", mend=error.mend or "is `mvmesh serve` running there?"
             ) from error
 
 

@@ -18,6 +18,12 @@ _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if
 """Ctrl-C, the service manager, a terminal that is closed (not on Windows)."""
 
 
+def _heeded() -> list[int]:
+    """``nohup`` has a process not hear of its terminal's end: that is heeded."""
+    ignored = [number for number in _SIGNALS if signal.getsignal(number) is signal.SIG_IGN]
+    return [number for number in _SIGNALS if number not in ignored or number in {signal.SIGINT, signal.SIGTERM}]
+
+
 class Interruption:
     """Plain signal handlers, and a task that looks whether they were called: it works on every system."""
 
@@ -69,7 +75,7 @@ async def interruption() -> AsyncIterator[Interruption]:
         KeyboardInterrupt: a signal came before ``let_finish``.
     """
     found = Interruption()
-    before = {number: signal.signal(number, found.signalled) for number in _SIGNALS}
+    before = {number: signal.signal(number, found.signalled) for number in _heeded()}
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(found.pass_on, tasks.cancel_scope)

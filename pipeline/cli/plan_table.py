@@ -19,7 +19,7 @@ ROWS_SHOWN = 30
 
 MEANINGS: Mapping[Action, str] = {
     Action.GENERATE: "upload, generate, download",
-    Action.RESUME: "carry on with a job that is paid",
+    Action.RESUME: "carry on with a job that is, or may be, paid",
     Action.FETCH: "download again",
     Action.PLACE: "copy or move what is here",
     Action.LEAVE: "left to a person",

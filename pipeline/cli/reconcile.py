@@ -18,8 +18,10 @@ from pipeline.cli.progress import progress
 from pipeline.cli.terminal import as_argument, printable, say, say_json, shortest
 from pipeline.domain.errors import UsageError
 from pipeline.domain.events import Observer
+from pipeline.domain.items import ItemRecord
 from pipeline.domain.lifecycle import State
 from pipeline.domain.manifest import Manifest
+from pipeline.domain.views import View
 
 _SHOWN = 20
 _COLOURS: Mapping[Finding, str] = {Finding.FOUND: "green", Finding.ABSENT: "green", Finding.UNCERTAIN: "yellow"}
@@ -108,10 +110,17 @@ def _show(found: Sequence[Reconciled], labels: Labels, manifest: Path) -> None:
     for one in found:
         word = click.style(f"{one.finding:<9}", fg=_COLOURS[one.finding])
         say(f"{word}  {printable(name_of(one.record.key, labels))}: {printable(one.why)}")
+        if one.finding is Finding.UNCERTAIN:
+            say(f"           {printable(_what_to_look_for(one.record))}")
     if any(one.finding is not Finding.UNCERTAIN for one in found):
         say(f"next: mvmesh run {as_argument(manifest)}")
     if any(one.finding is Finding.UNCERTAIN for one in found):
         say("what is uncertain: look again later, or say what you know with --job or --absent")
+
+
+def _what_to_look_for(record: ItemRecord) -> str:
+    at = f"{record.submitting_at:%Y-%m-%d %H:%M:%S} UTC" if record.submitting_at else "an unknown time"
+    return f"look for a job of {at} or the minutes after, made of {record.inputs.get(View.FRONT.field)}"
 
 
 def _rebuild(loaded: Manifest, path: Path, *, as_json: bool) -> ExitCode:

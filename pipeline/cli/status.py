@@ -1,6 +1,7 @@
 """``mvmesh status``: where a batch stands, from the ledger alone."""
 
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,23 +9,25 @@ from typing import Any
 import anyio
 import click
 
+from pipeline.batch.remains import read_results
 from pipeline.cli.command import Command, json_option, manifest_argument
 from pipeline.cli.composition import opened_ledger, read_manifest, told_to_be_paid
 from pipeline.cli.exit_codes import ExitCode
-from pipeline.cli.labels import Labels, labels_of, name_of, published_rows
+from pipeline.cli.labels import Labels, labels_of, name_of
 from pipeline.cli.tables import cell, elastic, fixed, new_table, show
 from pipeline.cli.terminal import as_argument, folded, printable, say, say_json, shortest
 from pipeline.domain.items import ItemRecord
 from pipeline.domain.lifecycle import State
 from pipeline.domain.manifest import Manifest
 from pipeline.ports.ledger import LEDGER_FILE
+from pipeline.ports.storage import LocalStorage
 from pipeline.report.standing import Standing, standing
 
 MEANINGS: Mapping[State, str] = {
     State.PLANNED: "waiting",
     State.UPLOADING: "pictures on their way",
     State.READY: "pictures at the service",
-    State.SUBMITTING: "submission on its way",
+    State.SUBMITTING: "on its way; or a run died within it, and the next one looks",
     State.SUBMITTED: "the service is at work",
     State.FINISHED: "made, to be downloaded",
     State.DOWNLOADED: "here, to be judged",
@@ -66,8 +69,11 @@ async def _read(manifest: Manifest) -> tuple[Standing, Labels]:
     if not (manifest.state_folder / LEDGER_FILE).exists():
         return standing([]), {}
     async with opened_ledger(manifest) as ledger:
-        keys = [row.key for row in await published_rows(manifest)]
-        return standing(await ledger.items(keys or None)), await labels_of(manifest, ledger)
+        rows = (await read_results(manifest.output_folder, storage=LocalStorage())).rows
+        records = await ledger.items([row.key for row in rows if row.key] or None)
+        known = {one.key for one in records}
+        others = Counter(row.state for row in rows if row.key not in known)
+        return standing(records, others), await labels_of(manifest, ledger)
 
 
 def _document(found: Standing, labels: Labels, ledger: Path) -> dict[str, Any]:
@@ -108,7 +114,9 @@ def _show(found: Standing, labels: Labels, ledger: Path, manifest: Path) -> None
     say(f"\n{found.total - found.left} of {found.total} done, {found.left} left; {_price(found)}")
     if found.updated_at:
         say(f"last change {found.updated_at:%Y-%m-%d %H:%M:%S} UTC")
-    if found.left:
+    if found.uncertain:
+        say(f"next: mvmesh reconcile {as_argument(manifest)}")
+    elif found.left:
         say(f"next: mvmesh run {as_argument(manifest)}")
 
 
@@ -136,7 +144,7 @@ def _show_items(title: str, items: Sequence[tuple[str, str, str]]) -> None:
 
 def _since(record: ItemRecord) -> str:
     at = f"{record.submitting_at:%Y-%m-%d %H:%M:%S} UTC" if record.submitting_at else "an unknown time"
-    return f"submitted at {at}, the answer was lost; the next run looks for its job"
+    return f"submitted at {at}, the answer was lost; `mvmesh reconcile` and every run look for its job"
 
 
 def _reasons(record: ItemRecord) -> str:

@@ -90,9 +90,13 @@ def _show_places(output: Path) -> None:
 
 def _next_step(outcome: Outcome) -> str:
     if outcome.uncertain:
-        return "`mvmesh reconcile` tells what became of the uncertain submissions, and takes your word"
-    if outcome.interrupted or outcome.unfinished or outcome.out_of_time:
-        return "the same command carries on"
+        return "`mvmesh reconcile` tells what became of the uncertain submissions, and takes your word for them"
+    if outcome.over_budget and not outcome.charged_cu:
+        return "the budget has no room for a single one: raise it"
     if outcome.over_budget:
         return "the same command carries on, with as much budget once more"
+    if outcome.unfinished and outcome.refused and not outcome.interrupted:
+        return "mend or exclude what is refused; then the same command carries on"
+    if outcome.interrupted or outcome.unfinished or outcome.out_of_time:
+        return "the same command carries on"
     return ""

@@ -12,6 +12,7 @@ from pipeline.cli.command import Command, json_option
 from pipeline.cli.composition import read_manifest
 from pipeline.cli.exit_codes import ExitCode
 from pipeline.cli.terminal import printable, say, say_json, shortest
+from pipeline.domain.errors import LocalIoError
 from pipeline.domain.results import ResultRow
 from pipeline.ports.clock import utc_now
 from pipeline.ports.ledger import LEDGER_FILE, SqliteLedger
@@ -74,7 +75,10 @@ async def _delivered(path: Path | None, shelf: str) -> list[str]:
     """All that was ever delivered here and not replaced, as far as a ledger is at hand."""
     if path is None:
         return []
-    ledger = await SqliteLedger.open(path, now=utc_now)
+    try:
+        ledger = await SqliteLedger.open(path, now=utc_now)
+    except LocalIoError:  # a disk that can only be read: the results alone have to do
+        return []
     try:
         return [file.name for one in await ledger.deliveries(shelf) for file in one.files]
     finally:

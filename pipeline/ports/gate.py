@@ -21,7 +21,7 @@ class Pauses:
 
     first_s: float = 1.0
     longest_s: float = 60.0
-    longest_wish_s: float = 300.0
+    longest_wish_s: float = 900.0
     """The longest pause that is granted to a host which asks for one."""
     scout_s: float = 10.0
     """How long the others wait for the answer to one that went ahead."""

@@ -23,8 +23,8 @@ _REPEATED = (ConnectionLost, NeverSent, Throttled, ServiceFault)
 class Tries:
     """How long one call is tried. No try begins after ``total_s`` or beyond ``attempts``."""
 
-    attempts: int = 8
-    total_s: float = 300.0
+    attempts: int = 40
+    total_s: float = 900.0
     first_wait_s: float = 0.5
     longest_wait_s: float = 30.0
     tell: Callable[[TryAgain], None] = lambda _: None

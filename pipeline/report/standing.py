@@ -32,8 +32,10 @@ class Standing:
         return sum(self.counts.values())
 
 
-def standing(records: Sequence[ItemRecord]) -> Standing:
-    counts = Counter(one.state for one in records)
+def standing(records: Sequence[ItemRecord], others: Mapping[State, int] | None = None) -> Standing:
+    """``others``: rows of the results that no run has begun, by state."""
+    others = others or {}
+    counts = Counter(one.state for one in records) + Counter(others)
     changes = [one.updated_at for one in records if one.updated_at is not None]
     return Standing(
         counts={state: counts[state] for state in State if counts[state]},
@@ -42,7 +44,7 @@ def standing(records: Sequence[ItemRecord]) -> Standing:
         uncertain=_having(records, State.UNCERTAIN),
         failed=_having(records, State.FAILED),
         held=_having(records, State.HELD),
-        left=sum(one.state not in SETTLED and not needs_a_word(one) for one in records),
+        left=sum(one.state not in SETTLED and not needs_a_word(one) for one in records) + sum(others.values()),
         updated_at=max(changes, default=None),
     )
 

@@ -217,7 +217,7 @@ async def test_a_service_that_cannot_be_reached_ends_the_run_and_loses_nothing(r
     with pytest.raises(BaseException) as raised:
         await runs.run()
     assert isinstance(raised.value.exceptions[0].exceptions[0], ServiceUnreachable)
-    assert 100 < anyio.current_time() < 600
+    assert 300 < anyio.current_time() < 1_800
     assert (await runs.record()).state is State.READY
     runs.service.troubles = []
     assert (await runs.run())[0].delivered == 1

@@ -67,7 +67,7 @@ def test_the_ledger_is_told_while_a_run_has_it_open(manifest: Path, capsys) -> N
     assert "submitted at 2026-01-01 12:00:00 UTC" in shown
     assert "broke\\x1b[2J" in shown
     assert "mend: mend it" in shown
-    assert f"next: mvmesh run {as_argument(manifest)}" in shown
+    assert f"next: mvmesh reconcile {as_argument(manifest)}" in shown
 
 
 def test_the_document_counts_and_lists(manifest: Path, capsys) -> None:

@@ -47,7 +47,7 @@ def test_the_summary_counts_names_reasons_and_places(
         "  held     out/held",
         "  results  out/results.jsonl",
         "  report   out/report.html",
-        "the same command carries on",
+        "`mvmesh reconcile` tells what became of the uncertain submissions, and takes your word for them",
     ]
 
 

@@ -118,6 +118,7 @@ async def test_after_a_new_refusal_nobody_waits_for_those_sent_before_it() -> No
     async with closed() as (one, tasks):
         await one.ask()
         crowd(tasks, one, 1, answers_s=3600)
+        await anyio.wait_all_tasks_blocked()
         await one.ask(wish_s=5)
         await one.ask()
         tasks.cancel_scope.cancel()

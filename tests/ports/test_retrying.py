@@ -119,8 +119,8 @@ async def test_who_listens_hears_only_of_tries_that_others_follow() -> None:
 
 @pytest.mark.anyio
 async def test_a_wish_beyond_what_is_left_of_the_time_ends_the_tries() -> None:
-    call, heard = Fails(Throttled("busy", retry_after_s=200), Throttled("busy", retry_after_s=200)), []
-    with pytest.raises(ServiceUnreachable, match=r"after 2 tries; it wishes a pause of 200 s"):
+    call, heard = Fails(Throttled("busy", retry_after_s=600), Throttled("busy", retry_after_s=600)), []
+    with pytest.raises(ServiceUnreachable, match=r"after 2 tries; it wishes a pause of 600 s"):
         await persist("GET /it", call, Tries(tell=heard.append))
     assert len(heard) == 1
 
