@@ -90,6 +90,8 @@ class _Remains:
     known_jobs: frozenset[str] = frozenset()
     ahead: timedelta = CLOCK_SKEW
     """The service's clock is ahead of ours by so much at most."""
+    latest: datetime | None = None
+    """When the last of the jobs that the list itself shows was made or moved: single look-ups do not lag with it."""
 
 
 class Rebuilding:
@@ -167,8 +169,9 @@ class Rebuilding:
         await self._let_settle(last_change)
         asked_at = self._now()
         found = _Remains(listed=await list_jobs(self._scenario, self._model, observe=self._observe))
+        found.latest = found.listed.latest
         if found.listed.told_at is not None:
-            found.ahead = found.listed.told_at + DATE_STEP - asked_at
+            found.ahead = max(found.listed.told_at + DATE_STEP - asked_at, timedelta())
         found.unread_rows = results.unread
         for at, row in enumerate(rows):
             found.rows.setdefault(row.key, []).append(row)
@@ -201,8 +204,8 @@ class Rebuilding:
         """
         if last_change is None:
             return True
-        latest, settle = found.listed.latest, timedelta(seconds=self._terms.patience.settle_s)
-        has_caught_up = latest is not None and latest > last_change + settle + found.ahead
+        settle = timedelta(seconds=self._terms.patience.settle_s)
+        has_caught_up = found.latest is not None and found.latest > last_change + settle + found.ahead
         return has_caught_up or self._now() >= self._believed_at(last_change)
 
     def _believed_at(self, last_change: datetime) -> datetime:
