@@ -240,6 +240,21 @@ async def test_a_job_that_the_service_hides_for_good_is_asked_for_and_not_made_a
     assert any("does not know job job_1" in one for one in runs.warnings)
 
 
+async def test_a_job_that_is_looked_up_does_not_show_how_far_the_list_is(runs):
+    """Its finish is told at once, while the list lags behind a submission that was lost with the ledger."""
+
+    class ListLags(Remembering):
+        async def jobs(self, **asked):
+            return replace(await super().jobs(**asked), jobs=())
+
+    await runs.run()
+    lost_at = virtual_now() - timedelta(minutes=10)
+    runs.add("d")
+    runs.service.__class__ = ListLags
+    with pytest.raises(SubmissionUncertain, match="may lag"):
+        await rebuilt(runs, last_change=lost_at)
+
+
 async def test_a_job_whose_pictures_are_gone_is_told_and_one_of_somebody_else_is_not(runs):
     await runs.run()
     runs.service.uploads += ["holiday.png", "front-" + "0" * 32 + "-1"]
