@@ -21,6 +21,7 @@ def tell_failure(error: BaseException, *, as_json: bool) -> ExitCode:
     """Write the message to stderr (and as a document to stdout), and say how the call ends."""
     code = exit_code_of(error)
     if code is ExitCode.INTERRUPTED:
+        _tell_known(_known(error))  # what came on the way out
         tell(INTERRUPTED)
     elif code is ExitCode.BUG:
         for line in _hidden("".join(traceback.format_exception(error))).splitlines():

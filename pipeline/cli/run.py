@@ -12,7 +12,7 @@ import click
 from pipeline.batch import Outcome
 from pipeline.cli.command import Command, json_option, manifest_argument
 from pipeline.cli.composition import read_manifest, run_batch
-from pipeline.cli.exit_codes import ExitCode, exit_code_of
+from pipeline.cli.exit_codes import ExitCode, exit_code_of, leaves
 from pipeline.cli.interruption import interruption
 from pipeline.cli.options import run_options, selection_options, stop_options
 from pipeline.cli.plan_table import foreseen, plan_table, plan_totals, price_of
@@ -20,7 +20,7 @@ from pipeline.cli.progress import Display, progress
 from pipeline.cli.summary import run_document, show_summary
 from pipeline.cli.tables import show
 from pipeline.cli.terminal import is_terminal, say_json, tell
-from pipeline.domain.errors import UsageError
+from pipeline.domain.errors import AbortRun, UsageError
 from pipeline.domain.events import RunEvent, RunStarted
 from pipeline.domain.manifest import Manifest
 from pipeline.domain.planning import Plan
@@ -82,7 +82,12 @@ async def _run(
                 with signals.asking():
                     return ask(plan)
 
-        return await run_batch(manifest, options, confirm=confirm, observe=observe, stop=signals.stop)
+        try:
+            return await run_batch(manifest, options, confirm=confirm, observe=observe, stop=signals.stop)
+        except Exception as error:
+            if signals.stop.is_set() and all(isinstance(one, AbortRun) for one in leaves(error)):
+                raise BaseExceptionGroup("interrupted", [error, KeyboardInterrupt()]) from None
+            raise
 
 
 def _check_somebody_is_there(plan: Plan) -> None:

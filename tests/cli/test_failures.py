@@ -34,6 +34,14 @@ def test_of_a_group_each_message_is_told_once_and_what_decides_comes_first(capsy
     assert capsys.readouterr().err == "error: refused\nerror: no answer\n"
 
 
+def test_what_went_wrong_on_the_way_out_of_an_interrupted_run_is_told_too(capsys: pytest.CaptureFixture[str]) -> None:
+    error = BaseExceptionGroup("interrupted", [LocalIoError("the disk is full", mend="make room"), KeyboardInterrupt()])
+    assert tell_failure(error, as_json=False) == 130
+    told = capsys.readouterr().err
+    assert told.startswith("error: the disk is full\nmend:  make room\n")
+    assert "the same command carries on" in told
+
+
 def test_what_a_name_says_is_not_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
     tell_failure(LocalIoError("a\x1b]0;owned\x07b\r\u202egnp", mend="\x1b[2J"), as_json=False)
     assert capsys.readouterr().err == "error: a\\x1b]0;owned\\x07b\\r\\u202egnp\nmend:  \\x1b[2J\n"
