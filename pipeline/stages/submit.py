@@ -15,7 +15,7 @@ CLOCK_SKEW = timedelta(minutes=5)
 """How far the service's clock may be from ours where it does not tell the time."""
 
 LOOK_BACK = timedelta(days=1)
-"""How far before the attempt the list is asked for, as our clock may have been ahead then: the echo tells jobs apart."""
+"""How far before the attempt the list is asked for: our clock may have been ahead. The echo tells jobs apart."""
 
 DATE_STEP = timedelta(seconds=1)
 """An HTTP date has whole seconds."""
