@@ -243,7 +243,7 @@ def _placed(finding: Finding, folder: Path) -> Finding:
 
 def _legible(text: str) -> str:
     """Without the bytes of a file name that are no UTF-8: neither the ledger nor the results can hold them."""
-    return text.encode(errors="backslashreplace").decode()
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
 
 
 def _undecodable(name: str) -> Finding:
