@@ -30,6 +30,10 @@ class Listing:
     error: str = ""
     """Why it could not be read."""
 
+    @property
+    def name(self) -> str:
+        return os.path.basename(self.path)  # noqa: PTH119 - as in _below
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glob:
