@@ -143,7 +143,14 @@ class Batch:
             await self._place_known(plan, stop)
             if scenario is not None and downloads is not None:
                 supply = KnownSupply(plan)
-                await self._bring_all(supply, self._uploads(scenario), scenario, downloads, budget, stop)
+                await self._bring_all(
+                    supply,
+                    self._uploads(scenario),
+                    scenario=scenario,
+                    downloads=downloads,
+                    budget=budget,
+                    stop=stop,
+                )
             await self._sweep_staging(plan)
         finally:
             with anyio.CancelScope(shield=True):
@@ -166,7 +173,7 @@ class Batch:
         downloads: Downloads,
         stop: anyio.Event,
     ) -> tuple[Outcome, Plan]:
-        """As ``carry_out``, while the survey still goes on: what is ``first`` is begun at once, the rest as it is found.
+        """As ``carry_out``, while the survey goes on: what is ``first`` is begun at once, the rest as it is found.
 
         Raises:
             AbortRun: as ``carry_out``; the results are published if all sets are known by then.
@@ -185,7 +192,7 @@ class Batch:
         )
         reckoning = None
         try:
-            await self._bring_all(supply, uploads, scenario, downloads, budget, stop)
+            await self._bring_all(supply, uploads, scenario=scenario, downloads=downloads, budget=budget, stop=stop)
             await self._place_late(supply, stop)
             await self._sweep_staging(supply.whole_plan)
         finally:
@@ -253,6 +260,7 @@ class Batch:
         self,
         supply: Supply,
         uploads: Uploads,
+        *,
         scenario: Scenario,
         downloads: Downloads,
         budget: Budget,

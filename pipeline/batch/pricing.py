@@ -39,8 +39,8 @@ class Pricing:
         return plan.priced(lambda one: prices[self._choice(one)])
 
     async def ask(self, items: Iterable[PlannedItem], *, scenario: Scenario, uploads: Uploads) -> None:
-        """One dry run for each choice that was not asked about before; the ledger keeps the answers. It wants to see one
-        picture: a free upload.
+        """One dry run for each choice that was not asked about before; the ledger keeps the answers. It wants to see
+        one picture: a free upload.
 
         Raises:
             UsageError: the model does not take the items' parameters.

@@ -315,7 +315,7 @@ async def run_batch(
             is_nobody_asked = confirm is None or manifest.backend == EMBEDDED
             first = await looking.head() if is_nobody_asked and batch.can_begin_early() else []
             if first and not looking.is_whole:
-                return await _carry_out_early(manifest, batch, looking, first, observe, stop)
+                return await _carry_out_early(manifest, batch, looking, first, observe=observe, stop=stop)
             plan = await batch.plan(looking)
             if not plan.needs_service:
                 return await batch.carry_out(plan, scenario=None, downloads=None, stop=stop), plan
@@ -334,6 +334,7 @@ async def _carry_out_early(
     batch: Batch,
     looking: Survey,
     first: Sequence[PlannedItem],
+    *,
     observe: Observer,
     stop: anyio.Event,
 ) -> tuple[Outcome, Plan]:

@@ -55,9 +55,7 @@ class PackedPictures(Mapping[View, Picture]):
 
     def digests(self) -> dict[View, str]:
         """SHA-256 of each picture's bytes."""
-        return {
-            view: self._facts[at : at + 32].hex() for view, at in zip(self, range(0, len(self._facts), _FACTS.size))
-        }
+        return {view: self._facts[at * _FACTS.size :][:32].hex() for at, view in enumerate(self)}
 
 
 class Packing:

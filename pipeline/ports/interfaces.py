@@ -9,8 +9,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, TypeVarTuple
+from typing import Any, NamedTuple, Protocol, TypeVar, TypeVarTuple
 
+from pipeline.domain.errors import PictureRefused
 from pipeline.domain.items import Alias, ItemRecord, OutputFile, Picture
 from pipeline.domain.jobs import Asset, Job, JobPage, Quote, TeamLimits
 from pipeline.domain.lifecycle import Event, State
@@ -125,6 +126,10 @@ class Images(Protocol):
         """
         ...
 
+    async def probe_all(self, paths: Sequence[Path]) -> list[Picture | PictureRefused]:
+        """``probe`` for many pictures: what became of each, in their order; a refusal is handed back, not raised."""
+        ...
+
     async def prepare(self, picture: Picture) -> tuple[bytes, str]:
         """The bytes to send and their media type: the file's own bytes unless ``picture.changes`` says otherwise.
 
@@ -204,6 +209,15 @@ class Delivery:
     files: Sequence[OutputFile]
     """``name`` is the path below the output folder, with ``/``."""
     delivered_at: datetime
+
+
+class Stamp(NamedTuple):
+    """By what a file is known to be the one that was read before."""
+
+    path: Path
+    size_bytes: int
+    mtime_ns: int
+    inode: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -336,8 +350,10 @@ class Ledger(Protocol):
         """
         ...
 
-    async def picture(self, path: Path, *, size_bytes: int, mtime_ns: int, inode: int) -> Picture | None:
-        """What an earlier probe found, if the file is unchanged since."""
+    async def pictures(self, stamps: Sequence[Stamp]) -> list[Picture | None]:
+        """What an earlier probe found of each file, in their order; None where it is new or has changed since."""
         ...
 
-    async def record_picture(self, picture: Picture, *, mtime_ns: int, inode: int) -> None: ...
+    async def record_pictures(self, probed: Sequence[tuple[Picture, Stamp]]) -> None:
+        """Remember what was probed, each with its file's stamp from before it was read."""
+        ...
