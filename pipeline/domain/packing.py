@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator, Mapping
+from os.path import sep
 from pathlib import Path
 
 from pipeline.domain.items import Picture
@@ -66,12 +67,18 @@ class Packing:
 
     def packed(self, pictures: Mapping[View, Picture], folder: Path) -> PackedPictures:
         """``folder`` is where they lie; a picture elsewhere keeps its whole path."""
-        found = pictures.values()
+        found, place = pictures.values(), str(folder)
         shape = (
             tuple(pictures),
-            tuple(one.path.name if one.path.parent == folder else str(one.path) for one in found),
+            tuple(_below(place, str(one.path)) for one in found),
             tuple(one.media_type for one in found),
             tuple(one.changes for one in found),
         )
         facts = b"".join(_FACTS.pack(bytes.fromhex(one.sha256), one.size_bytes, one.width, one.height) for one in found)
-        return PackedPictures(str(folder), self._shapes.setdefault(shape, shape), facts)
+        return PackedPictures(place, self._shapes.setdefault(shape, shape), facts)
+
+
+def _below(folder: str, path: str) -> str:
+    """The name of what lies in the folder itself; any other path as it is."""
+    place, _, name = path.rpartition(sep)
+    return name if place == folder else path
