@@ -31,6 +31,7 @@ def runs(tmp_path):
 def written(runs, monkeypatch):
     """The names that are published from now on."""
     names = []
+
     async def noted(storage, source, target):
         names.append(target.name)
         await publish(storage, source, target)

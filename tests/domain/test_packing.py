@@ -82,7 +82,9 @@ def test_many_sets_share_what_they_have_in_common():
 def test_keys_that_share_their_terms_are_those_of_each_by_itself(params, pictures, copy):
     terms = {"service": "https://x/ü", "project": '"p"', "model": "m", "params": params}
     assert ContentKeys(**terms).key(pictures, copy) == content_key(**terms, pictures=pictures, copy=copy)
-    assert content_key(**terms, pictures=pictures, copy=copy) == _as_it_always_was(**terms, pictures=pictures, copy=copy)
+    assert content_key(**terms, pictures=pictures, copy=copy) == _as_it_always_was(
+        **terms, pictures=pictures, copy=copy
+    )
 
 
 def _as_it_always_was(*, service, project, model, params, pictures, copy):

@@ -513,7 +513,7 @@ async def test_a_user_that_was_killed_has_not_left_it_in_peace(tmp_path):
         "    os._exit(0)\n"
         "anyio.run(main)\n"
     )
-    subprocess.run([sys.executable, "-c", code, str(path)], check=True)
+    await anyio.run_process([sys.executable, "-c", code, str(path)])
     async with opened(path) as database:
         assert not database.is_as_it_was_left
         assert await database.read(texts) == ["a", "b"]
