@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from pipeline.domain.items import Alias, ItemRecord, OutputFile, Picture
 from pipeline.domain.jobs import Quote
 from pipeline.domain.lifecycle import Event, IllegalTransition, State, advance
-from pipeline.ports.interfaces import Delivery, Now, Restoration, Stamp
+from pipeline.ports.interfaces import Delivery, Now, Publication, Restoration, Stamp
 from pipeline.ports.ledger_pictures import PICTURES_IN_COLUMNS, known_pictures, remember_pictures
 from pipeline.ports.sqlite import Connection, Database, DatabaseDamaged, Migration, Row
 
@@ -91,6 +91,17 @@ CREATE TABLE pictures (
 """,
     ),
     PICTURES_IN_COLUMNS,
+    Migration(
+        name="0004 publications",
+        script="""
+CREATE TABLE publications (
+  output TEXT PRIMARY KEY,
+  plan TEXT NOT NULL,
+  files TEXT NOT NULL,
+  commits INTEGER NOT NULL
+) WITHOUT ROWID;
+""",
+    ),
 )
 
 _RECORD = TypeAdapter(ItemRecord)
@@ -138,6 +149,15 @@ class SqliteLedger:
         if keys is None:
             return await self._database.read(lambda it: [_load(row) for row in _all(it, "SELECT record FROM items")])
         return await self._database.read(lambda connection: _by_keys(connection, keys))
+
+    async def keys(self) -> list[str]:
+        return await self._database.read(lambda it: [row["key"] for row in _all(it, "SELECT key FROM items")])
+
+    async def states(self, keys: Sequence[str]) -> Mapping[str, State]:
+        query = "SELECT key, state FROM items WHERE key IN (SELECT value FROM json_each(?))"
+        return await self._database.read(
+            lambda it: {row["key"]: State(row["state"]) for row in _all(it, query, (json.dumps(list(keys)),))}
+        )
 
     async def advance(self, key: str, event: Event, *, detail: str = "", **changes: Any) -> ItemRecord:
         if unknown := changes.keys() - _RECORD_FIELDS:
@@ -229,6 +249,20 @@ class SqliteLedger:
         query = "SELECT * FROM deliveries WHERE output = ? ORDER BY set_id, variant, copy"
         return await self._database.read(lambda it: [_delivery(row) for row in _all(it, query, (output,))])
 
+    async def deliveries_of(self, output: str, keys: Sequence[str]) -> list[Delivery]:
+        query = "SELECT * FROM deliveries WHERE output = ? AND key IN (SELECT value FROM json_each(?))"
+        values = (output, json.dumps(list(keys)))
+        return await self._database.read(lambda it: [_delivery(row) for row in _all(it, query, values)])
+
+    async def delivered_names(self, output: str) -> list[Alias]:
+        query = "SELECT set_id, variant, copy FROM deliveries WHERE output = ?"
+        return await self._database.read(
+            lambda it: [
+                Alias(set_id=row["set_id"], variant=row["variant"], copy=row["copy"])
+                for row in _all(it, query, (output,))
+            ]
+        )
+
     async def delivery(self, output: str, alias: Alias) -> Delivery | None:
         query = "SELECT * FROM deliveries WHERE output = ? AND set_id = ? AND variant = ? AND copy = ?"
         row = await self._first(query, (output, alias.set_id, alias.variant, alias.copy))
@@ -260,15 +294,37 @@ class SqliteLedger:
 
         await self._database.write(work)
 
+    async def publication(self, output: str) -> Publication | None:
+        query = "SELECT plan, files, commits, (SELECT user_version FROM pragma_user_version) AS now FROM publications "
+        row = await self._first(query + "WHERE output = ?", (output,))
+        if row is None:
+            return None
+        return Publication(
+            plan=row["plan"], files=tuple(json.loads(row["files"])), is_latest=row["commits"] == row["now"]
+        )
+
+    async def record_publication(self, output: str, *, plan: str, files: Sequence[str | None], commits: int) -> None:
+        await self._execute(
+            "INSERT OR REPLACE INTO publications VALUES (?, ?, ?, ?)",
+            (output, plan, json.dumps(list(files)), commits + 1),
+        )
+
+    async def commits(self) -> int:
+        row = await self._first("PRAGMA user_version", ())
+        assert row is not None  # a pragma answers
+        return int(row[0])
+
     async def check(self) -> None:
+        if self._database.is_as_it_was_left:
+            return
         await self._database.check()
         try:
-            await self.items()
-            await self._database.read(lambda it: [_delivery(row) for row in _all(it, "SELECT * FROM deliveries")])
+            await self._database.read(_read_all)
         except ValueError as error:
             raise DatabaseDamaged(
                 f"{self._database.path} is damaged: a row in it cannot be read", mend=REBUILD
             ) from error
+        self._database.found_whole()
 
     async def pictures(self, stamps: Sequence[Stamp]) -> list[Picture | None]:
         return await self._database.read(lambda connection: known_pictures(connection, stamps))
@@ -338,6 +394,14 @@ def _check_is_free(connection: Connection, job_id: str, key: str) -> None:
     with closing(connection.execute("SELECT key FROM jobs WHERE job_id = ? AND key != ?", (job_id, key))) as rows:
         if rows.fetchone() is not None:
             raise IllegalTransition(f"job {job_id} belongs to another work item already")
+
+
+def _read_all(connection: Connection) -> None:
+    """Every record and delivery, one at a time: there may be a hundred thousand."""
+    for query, read in (("SELECT record FROM items", _load), ("SELECT * FROM deliveries", _delivery)):
+        with closing(connection.execute(query)) as rows:
+            for row in rows:
+                read(row)
 
 
 def _one(connection: Connection, key: str) -> Row:

@@ -7,7 +7,7 @@ many gets parameters of its own.
 import os
 from bisect import bisect
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import chain, islice
@@ -63,7 +63,7 @@ async def discover(manifest: Manifest) -> list[ImageSet]:
     return [one async for some in discovered(manifest) for one in some]
 
 
-async def discovered(manifest: Manifest, *, chunk: int = SETS_A_CHUNK) -> AsyncIterator[list[ImageSet]]:
+async def discovered(manifest: Manifest, *, chunk: int = SETS_A_CHUNK) -> AsyncGenerator[list[ImageSet]]:
     """``discover`` while the folders are walked: up to ``chunk`` sets at a time, none of which is kept here.
 
     Raises:
