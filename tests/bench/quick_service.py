@@ -8,36 +8,27 @@ tells what happened, ``POST /reset`` begins anew with the ``Behaviour`` of its b
 import asyncio
 import contextlib
 import gc
-import heapq
 import json
-import struct
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
-from math import inf, log
+from math import inf
 from pathlib import Path
-from random import Random
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import parse_qs
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from quick_http import Answer, Connection, Request
-from toy_engine import tetrahedron
+from quick_jobs import Behaviour, Job, Jobs
+from quick_mesh import Mesh
 
 from pipeline.domain.model import MODEL_ID
 from pipeline.service.wire import TEAM_ID, limits_document, model_document, team_document
 
 PAGE_MAX = 100
-_SMALL_BYTES = 64 * 1024
-"""Files up to here go out with their head, in one write."""
-
-_PLACE = b"job 000000000000"
-"""What makes each mesh another one; as long for every job."""
-
 _JOB = (
     '{"jobId":"job_%09d","jobType":"custom","status":"%s","progress":%d,"statusHistory":[],"createdAt":"%s",'
     '"updatedAt":"%s","authorId":"user_quick","ownerId":"proj_quick","billing":{"cuCost":%g,"cuDiscount":0},'
@@ -49,91 +40,6 @@ _ASSET = (
     '"collectionIds":[],"editCapabilities":[],"tags":[],"authorId":"user_quick","ownerId":"proj_quick",'
     '"createdAt":"2026-01-01T00:00:00.000Z","updatedAt":"2026-01-01T00:00:00.000Z"}'
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Behaviour:
-    """How the service is to be; times in seconds."""
-
-    mean_s: float = 0.0
-    """How long jobs take, lognormal; 0: they end at once. A job's duration depends on its number and the seed alone."""
-    sigma: float = 0.0
-    seed: int = 1
-    all_end_with: int = 0
-    """All jobs end when so many are made; 0: each by its own duration."""
-    answers_queued: bool = False
-    """A job is told as queued in the answer that makes it, even if it has ended at once."""
-    ceiling: int = 0
-    """Of unfinished jobs; 0: none."""
-    tells_ceiling: bool = True
-    latency_s: float = 0.0
-    """Before every answer."""
-    listing_lag_s: float = 0.0
-    """What the job list shows is so old."""
-    mesh_bytes: int = 0
-    """0: as small as a mesh can be."""
-    price_cu: float = 0.0
-
-    def duration_s(self, number: int) -> float:
-        if not self.mean_s:
-            return 0.0
-        return Random(f"{self.seed}/{number}").lognormvariate(log(self.mean_s) - self.sigma**2 / 2, self.sigma)
-
-
-@dataclass(slots=True)
-class Job:
-    number: int
-    inputs: str
-    created: float
-    ends: float
-    told: float = 0.0
-    """When a look-up or a page told first that it has ended."""
-    fetched: float = 0.0
-    """When the last byte of its mesh had left."""
-    asked: float = 0.0
-    """When its mesh was first asked for."""
-
-
-class Mesh:
-    """One GLB for every job, alike but for the job's number in it."""
-
-    def __init__(self, size_bytes: int) -> None:
-        glb = tetrahedron(1.0, textured=True)
-        (text_bytes,) = struct.unpack_from("<I", glb, 12)
-        document, binary = json.loads(glb[20 : 20 + text_bytes]), glb[28 + text_bytes :]
-        document["asset"]["generator"] = _PLACE.decode()
-        room = max(size_bytes - len(glb) - 128, 0) // 4 * 4
-        binary_bytes = len(binary) + room
-        document["buffers"] = [{"byteLength": binary_bytes}]
-        text = json.dumps(document).encode()
-        text += b" " * (-len(text) % 4)
-        self.size_bytes = 28 + len(text) + binary_bytes
-        head = struct.pack("<4sIII4s", b"glTF", 2, self.size_bytes, len(text), b"JSON") + text
-        head += struct.pack("<I4s", binary_bytes, b"BIN\0") + binary
-        self._before, _, self._after = head.partition(_PLACE)
-        self._head_bytes = len(head)
-        self._padding: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the mesh
-        noise = Random(1).randbytes(min(room, 1 << 20))
-        for start in range(0, room, len(noise) or 1):
-            self._padding.write(noise[: room - start])
-        self._padding.flush()
-        self._small = noise if self.size_bytes <= _SMALL_BYTES else None
-
-    def head(self, number: int) -> bytes:
-        return b"%bjob %012d%b" % (self._before, number, self._after)
-
-    def piece(self, number: int, start: int, sent: Callable[[], None]) -> Answer:
-        """From ``start`` to the end."""
-        headers = b'Content-Type: model/gltf-binary\r\nAccept-Ranges: bytes\r\nETag: "mesh_%d"\r\n' % number
-        status, head = 200, self.head(number)
-        if start:
-            status = 206
-            headers += b"Content-Range: bytes %d-%d/%d\r\n" % (start, self.size_bytes - 1, self.size_bytes)
-        offset = max(start - len(head), 0)
-        count = self.size_bytes - len(head) - offset
-        if self._small is not None:
-            return Answer(head[start:] + self._small[offset:], status, headers, sent=sent)
-        return Answer(head[start:], status, headers, self._padding, offset, count, sent)
 
 
 class Service:
@@ -167,11 +73,7 @@ class Service:
         self._first: dict[str, float] = {}
         self._refused: list[tuple[float, int]] = []
         self._bodies = Counter[int]()
-        self._jobs: list[Job] = []
-        self._due: list[tuple[float, int]] = []
-        self._moves: list[tuple[float, int, bool]] = []
-        """Every change of a job in the order of time: when, whose, whether it was its end."""
-        self._unfinished = 0
+        self._jobs = Jobs(behaviour)
 
     def latency_s(self) -> float:
         return self.behaviour.latency_s
@@ -218,35 +120,17 @@ class Service:
             self._count("dry_runs")
             return Answer(b'{"creativeUnitsCost":%g,"creativeUnitsDiscount":0}' % self.behaviour.price_cu, 269)
         now = self._count("generates", bytes_in=len(request.body))
-        self._settle(now)
+        self._jobs.settle(now)
         behaviour, body = self.behaviour, hash(request.body)
-        if behaviour.ceiling and self._unfinished >= behaviour.ceiling:
+        if behaviour.ceiling and self._jobs.unfinished >= behaviour.ceiling:
             self._refused.append((now, body))
             details = {"actionName": "custom-generation", "actionLimit": behaviour.ceiling}
             return _refusal(429, "the ceiling is reached", details=details)
         self._bodies[body] += 1
-        number = len(self._jobs)
-        ends = inf if behaviour.all_end_with else now + behaviour.duration_s(number)
-        job = Job(number, request.body.decode(), now, ends)
-        self._jobs.append(job)
-        self._moves.append((now, number, False))
-        self._unfinished += 1
-        if ends < inf:
-            heapq.heappush(self._due, (ends, number))
-        elif len(self._jobs) == behaviour.all_end_with:
-            for one in self._jobs:
-                one.ends = now
-            self._due = [(now, at) for at in range(number + 1)]
+        job = self._jobs.make(request.body.decode(), now)
         at = now - 1e-6 if behaviour.answers_queued else now
         cost = b',"creativeUnitsCost":%g}' % behaviour.price_cu
         return Answer(b'{"job":' + self._told(job, at, now).encode() + cost)
-
-    def _settle(self, now: float) -> None:
-        """Jobs that have ended until now."""
-        while self._due and self._due[0][0] <= now:
-            ended, number = heapq.heappop(self._due)
-            self._moves.append((ended, number, True))
-            self._unfinished -= 1
 
     def _told(self, job: Job, at: float, now: float) -> str:
         """The job as it was ``at``, told ``now``."""
@@ -261,14 +145,14 @@ class Service:
 
     def _look_up(self, request: Request) -> Answer:
         now = self._count("look_ups")
-        job = self._job_of(request.path, b"job_")
+        job = self._jobs.of(request.path, b"job_")
         if job is None:
             return _refusal(404, "no such job")
         return Answer(f'{{"job":{self._told(job, now, now)}}}'.encode())
 
     def _list(self, request: Request) -> Answer:
         now = self._count("list_pages")
-        self._settle(now)
+        self._jobs.settle(now)
         asked = {name: values[0] for name, values in parse_qs(request.query.decode()).items()}
         if "custom" not in asked.get("types", asked.get("type", "custom")).split(","):
             return _json({"jobs": []})
@@ -277,8 +161,9 @@ class Service:
         seen = now - self.behaviour.listing_lag_s
         before = int(asked["paginationToken"]) if "paginationToken" in asked else None
         after_ms = _milliseconds(asked.get("updatedAfter" if by_update else "createdAfter"))
+        listed = self._jobs.by_update if by_update else self._jobs.by_creation
         jobs, last = [], None
-        for at, job in (self._updated if by_update else self._created)(before, after_ms, seen):
+        for at, job in listed(before, after_ms, seen):
             text = self._told(job, seen, now)
             if "status" not in asked or f'"status":"{asked["status"]}"' in text:
                 jobs.append(text)
@@ -287,24 +172,6 @@ class Service:
                 break
         more = f',"nextPaginationToken":"{last}"' if len(jobs) == size else ""
         return Answer(f'{{"jobs":[{",".join(jobs)}]{more}}}'.encode())
-
-    def _updated(self, before: int | None, after_ms: int, seen: float) -> Iterator[tuple[int, Job]]:
-        """Newest first, each job once, at its last change that the list has seen."""
-        for at in range((len(self._moves) if before is None else before) - 1, -1, -1):
-            moved, number, is_end = self._moves[at]
-            if int(moved * 1000) <= after_ms:
-                return
-            job = self._jobs[number]
-            if moved <= seen and (is_end or job.ends > seen):
-                yield at, job
-
-    def _created(self, before: int | None, after_ms: int, seen: float) -> Iterator[tuple[int, Job]]:
-        for at in range((len(self._jobs) if before is None else before) - 1, -1, -1):
-            job = self._jobs[at]
-            if int(job.created * 1000) <= after_ms:
-                return
-            if job.created <= seen:
-                yield at, job
 
     def _asset(self, request: Request) -> Answer:
         self._count("assets")
@@ -333,28 +200,26 @@ class Service:
 
     def _file(self, request: Request) -> Answer:
         now = self._count("downloads")
-        job = self._job_of(request.path, b"mesh_")
+        job = self._jobs.of(request.path, b"mesh_")
         if job is None:
             return _refusal(404, "no such file")
         job.asked = job.asked or now
-        return self._mesh.piece(job.number, self._range_start(request), lambda: self._fetched(job))
+        start = self._range_start(request)
+        return self._mesh.piece(job.number, start, lambda: self._fetched(job, self._mesh.size_bytes - start))
 
-    def _fetched(self, job: Job) -> None:
+    def _fetched(self, job: Job, count: int) -> None:
         job.fetched = time.time()
+        self._counts["bytes_out"] += count
 
     def _range_start(self, request: Request) -> int:
         _, found, rest = request.head.lower().partition(b"\r\nrange: bytes=")
         start = int(rest.partition(b"-")[0]) if found else 0
         return start if start < self._mesh.size_bytes else 0
 
-    def _job_of(self, path: bytes, kind: bytes) -> Job | None:
-        number = path.rpartition(kind)[2]
-        return self._jobs[int(number)] if number.isdigit() and int(number) < len(self._jobs) else None
-
     def _truth(self, _: Request) -> Answer:
         """See ``rig.Truth``."""
-        jobs = self._jobs
-        self._settle(time.time())
+        self._jobs.settle(time.time())
+        jobs = self._jobs.all
         return _json(
             {
                 "behaviour": asdict(self.behaviour),

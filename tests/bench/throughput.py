@@ -45,7 +45,7 @@ class Measure:
 
 
 def requests(counts: dict[str, int]) -> int:
-    return sum(count for kind, count in counts.items() if kind != "bytes_in")
+    return sum(count for kind, count in counts.items() if not kind.startswith("bytes"))
 
 
 class Bench:
