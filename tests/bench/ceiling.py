@@ -51,7 +51,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--sets", type=int, default=300)
     parser.add_argument("--ceiling", type=int, default=20)
     parser.add_argument("--at-once", type=int, default=32, help="of the scripts")
-    parser.add_argument("--mean", type=float, default=2.0, help="of the jobs' durations, in seconds")
+    parser.add_argument("--mean", type=float, default=5.0, help="of the jobs' durations, in seconds")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--scripts", nargs="*", default=["threads", "gather", "aiohttp"])
     return parser.parse_args()
