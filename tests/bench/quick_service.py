@@ -268,7 +268,8 @@ async def serve(behaviour: Behaviour, port: int) -> None:
     service.origin = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     print(f"{service.origin}/v1", flush=True)
     ended = asyncio.Event()
-    loop.add_reader(sys.stdin.fileno(), lambda: sys.stdin.buffer.read1() or ended.set())
+    with contextlib.suppress(PermissionError):  # an input that never ends, such as /dev/null
+        loop.add_reader(sys.stdin.fileno(), lambda: sys.stdin.buffer.read1() or ended.set())
     await ended.wait()
 
 
