@@ -166,6 +166,10 @@ class Storage(Protocol):
         """The size of each file in bytes; None where there is no such file."""
         ...
 
+    async def head(self, path: Path, length: int) -> tuple[bytes, int]:
+        """A file's first bytes, up to ``length`` of them, and the size of all of it."""
+        ...
+
     async def read_part(self, path: Path, start: int, length: int) -> bytes:
         """``length`` bytes from ``start``; fewer where the file ends."""
         ...

@@ -68,6 +68,9 @@ class LocalStorage:
     async def read(self, path: Path) -> bytes:
         return await self._call(_read, path)
 
+    async def head(self, path: Path, length: int) -> tuple[bytes, int]:
+        return await self._call(_head, path, length)
+
     async def read_part(self, path: Path, start: int, length: int) -> bytes:
         return await self._call(_read_part, path, start, length)
 
@@ -158,6 +161,11 @@ def _stamp(path: Path) -> str | None:
 def _read(path: Path) -> bytes:
     with local_errors("read", path):
         return path.read_bytes()
+
+
+def _head(path: Path, length: int) -> tuple[bytes, int]:
+    with local_errors("read", path), path.open("rb") as file:
+        return file.read(length), os.fstat(file.fileno()).st_size
 
 
 def _read_part(path: Path, start: int, length: int) -> bytes:

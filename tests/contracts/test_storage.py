@@ -45,6 +45,8 @@ async def test_what_is_written_can_be_read_and_nothing_else_is_left(files, tmp_p
     await files.storage.write(target, b"two")
     assert await files.storage.read(target) == b"two"
     assert await files.storage.read_part(target, 1, 10) == b"wo"
+    assert await files.storage.head(target, 2) == (b"tw", 3)
+    assert await files.storage.head(target, 10) == (b"two", 3)
     assert files.names(tmp_path) == ["a b/Ünïcode 视图/x.bin"]
 
 

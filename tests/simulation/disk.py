@@ -181,6 +181,10 @@ class DiskStorage:
         self._process.check()
         return self._there(path, f"{path}: cannot be read").data
 
+    async def head(self, path: Path, length: int) -> tuple[bytes, int]:
+        data = await self.read(path)
+        return data[:length], len(data)
+
     async def read_part(self, path: Path, start: int, length: int) -> bytes:
         return (await self.read(path))[start : start + length]
 
