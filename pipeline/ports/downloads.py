@@ -24,7 +24,7 @@ from pipeline.ports.storage import local_errors
 DOWNLOAD_MAX_BYTES = 4 * 1024**3
 DOWNLOAD_TIMEOUTS = Timeouts(total_s=3600.0)
 
-_WRITE_BYTES = 1024 * 1024
+_WRITE_BYTES = 512 * 1024
 """So much of a file is gathered, then written and hashed in one hop to a thread while its host sends on: a hop less for
 each piece that comes, and a smaller file has but one. With what the connection holds back by itself, a download takes
 two to three times as much memory, whatever the size of its file.
