@@ -120,23 +120,24 @@ def _mend(error: OSError, path: Path) -> str:
 
 def _publish(source: Path, target: Path) -> None:
     with local_errors("written", target):
-        _make_folder(target.parent)
         _sync_file(source)
-        _move(source, target)
+        with _folder(target.parent):
+            _move(source, target)
 
 
 def _copy(source: Path, target: Path) -> None:
-    with local_errors("written", target):
-        _make_folder(target.parent)
-        with source.open("rb") as original, _new_file(target) as file:
-            shutil.copyfileobj(original, file)
+    with (
+        local_errors("written", target),
+        _folder(target.parent),
+        source.open("rb") as original,
+        _new_file(target) as file,
+    ):
+        shutil.copyfileobj(original, file)
 
 
 def _write(target: Path, data: bytes) -> None:
-    with local_errors("written", target):
-        _make_folder(target.parent)
-        with _new_file(target) as file:
-            file.write(data)
+    with local_errors("written", target), _folder(target.parent), _new_file(target) as file:
+        file.write(data)
 
 
 def _append(path: Path, data: bytes, anew: bool) -> None:  # noqa: FBT001 - handed on by position
@@ -193,9 +194,9 @@ def _digest(path: Path) -> str | None:
 def _retire(path: Path, into: Path) -> None:
     if not path.exists():
         return
-    with local_errors("moved away", path):
-        _make_folder(into)
+    with local_errors("moved away", path), _folder(into):
         _move(path, _reserved(into, path.name))
+        sync_folder(path.parent)
 
 
 def _reserved(folder: Path, name: str) -> Path:
@@ -248,7 +249,6 @@ def _move(source: Path, target: Path) -> None:
         source.unlink()
     else:
         sync_folder(target.parent)
-    sync_folder(source.parent)
 
 
 @contextmanager
@@ -272,12 +272,33 @@ def _new_file(target: Path) -> Iterator[BinaryIO]:
     sync_folder(target.parent)
 
 
-def _make_folder(folder: Path) -> None:
-    """The folder and what it lacks above it, each made known to the folder that it is in."""
-    missing = [one for one in (folder, *folder.parents) if not one.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    for one in reversed(missing):
-        sync_folder(one.parent)
+@contextmanager
+def _folder(folder: Path) -> Iterator[None]:
+    """Within the block the folder is there; at its end, the folder that it is in knows of it for good.
+
+    One sync after the other, once all is done, is one round of the file system's journal: the second finds all written.
+    """
+    is_new = _make_folder(folder)
+    yield
+    if is_new:
+        sync_folder(folder.parent)
+
+
+def _make_folder(folder: Path) -> bool:
+    """True: it is new. What it lacks above it is made, too, and made known at once, for others use it as well."""
+    try:
+        folder.mkdir()
+    except FileNotFoundError:
+        if folder == folder.parent:
+            raise
+        with _folder(folder.parent):
+            pass
+        return _make_folder(folder)
+    except OSError:  # what a disk says that may not be written to differs, even where the folder is there already
+        if not folder.is_dir():
+            raise
+        return False
+    return True
 
 
 def _sync_file(path: Path) -> None:
