@@ -278,22 +278,26 @@ def _folder(folder: Path) -> Iterator[None]:
 
     One sync after the other, once all is done, is one round of the file system's journal: the second finds all written.
     """
-    is_new = _make_folder(folder)
+    is_new = _new_folder(folder)
     yield
     if is_new:
         sync_folder(folder.parent)
 
 
-def _make_folder(folder: Path) -> bool:
-    """True: it is new. What it lacks above it is made, too, and made known at once, for others use it as well."""
+def _make_folder(folder: Path) -> None:
+    with _folder(folder):
+        pass
+
+
+def _new_folder(folder: Path) -> bool:
+    """False: it is there already. What it lacks above it is made known at once, for others use that, too."""
     try:
         folder.mkdir()
     except FileNotFoundError:
         if folder == folder.parent:
             raise
-        with _folder(folder.parent):
-            pass
-        return _make_folder(folder)
+        _make_folder(folder.parent)
+        return _new_folder(folder)
     except OSError:  # what a disk says that may not be written to differs, even where the folder is there already
         if not folder.is_dir():
             raise
