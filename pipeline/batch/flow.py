@@ -223,12 +223,11 @@ class Flow:
             detail = "its files are here already"
             return await self._journal.move(planned, record, Event.DOWNLOADED, detail=detail), None
         began = anyio.current_time()
-        folder = self._terms.staging_of(record.key)
         async with self._pool.downloads:
             try:
                 files = await download(
                     record.asset_ids,
-                    folder,
+                    partial(self._terms.staged, record.key),
                     scenario=self._scenario,
                     downloads=self._downloads,
                     storage=self._storage,
@@ -259,7 +258,7 @@ class Flow:
 
     def _staged(self, record: ItemRecord) -> list[Source]:
         """The files of the result as they lie in staging once they are downloaded."""
-        return [_source(one, self._terms.staging_of(record.key)) for one in record.outputs]
+        return [_source(one, self._terms.staged(record.key, one.role)) for one in record.outputs]
 
     async def _found(self, planned: PlannedItem, staged: Source) -> Source | None:
         for path in (staged.path, *self._placing.places(planned.work.aliases[-1], staged)):
@@ -350,19 +349,18 @@ def _timed(record: ItemRecord, stage: str, began: float) -> Mapping[str, float]:
 def _output(file: Fetched) -> OutputFile:
     return OutputFile(
         role=file.role,
-        name=file.path.name + file.suffix,
+        name=f"{file.role}.part{file.suffix}",
         size_bytes=file.size_bytes,
         sha256=file.sha256,
         media_type=file.media_type,
     )
 
 
-def _source(file: OutputFile, folder: Path) -> Source:
-    name = PurePosixPath(file.name)
+def _source(file: OutputFile, path: Path) -> Source:
     return Source(
         role=file.role,
-        path=folder / name.stem,
-        suffix=name.suffix,
+        path=path,
+        suffix=PurePosixPath(file.name).suffix,
         media_type=file.media_type,
         size_bytes=file.size_bytes,
         sha256=file.sha256,

@@ -186,10 +186,6 @@ class Storage(Protocol):
         """Remove files, and the folders that become empty by it; missing ones are fine."""
         ...
 
-    async def remove_empty(self, folders: Iterable[Path]) -> None:
-        """Remove those of the folders that hold nothing, and those above them that become empty by it."""
-        ...
-
 
 class Compute(Protocol):
     async def run(self, function: Callable[[*Ts], T], *args: *Ts, timeout_s: float) -> T:

@@ -92,9 +92,6 @@ class LocalStorage:
         """Remove files, and the folders that become empty by it; missing ones are fine."""
         await self._call(_remove, tuple(paths))
 
-    async def remove_empty(self, folders: Iterable[Path]) -> None:
-        await self._call(_remove_all_empty, tuple(folders))
-
     async def _call(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
         return await to_thread.run_sync(function, *args, limiter=self._limiter)
 
@@ -219,11 +216,6 @@ def _remove(paths: tuple[Path, ...]) -> None:
                 path.unlink()
                 sync_folder(path.parent)  # what the ledger forgets next must not come back with a power cut
             _remove_empty(path.parent)
-
-
-def _remove_all_empty(folders: tuple[Path, ...]) -> None:
-    for folder in folders:
-        _remove_empty(folder)
 
 
 def _remove_empty(folder: Path) -> None:

@@ -1,6 +1,6 @@
 """Download: what a job made comes to the disk, whole or not at all. The retry of a download lives here."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +50,7 @@ class ResultGone(MeshDamaged):
 
 async def download(
     asset_ids: Sequence[str],
-    folder: Path,
+    place: Callable[[str], Path],
     *,
     scenario: Scenario,
     downloads: Downloads,
@@ -58,11 +58,11 @@ async def download(
     now: Now,
     is_new: bool,
 ) -> list[Fetched]:
-    """The mesh and the textures of a job, below ``folder`` under temporary names, each of them whole.
+    """The mesh and the textures of a job under temporary names, each of them whole.
 
     Args:
         asset_ids: what the job made.
-        folder: a folder of this item alone. A try that broke off is resumed by the next one; a new run begins anew.
+        place: where a file goes, by its role. A try that broke off is resumed by the next one; a new run begins anew.
         scenario: tells where the files are, with fresh signed URLs.
         downloads: fetches them.
         storage: reads what was fetched, and removes what is damaged.
@@ -75,7 +75,7 @@ async def download(
         StageTimedOut: all tries failed, or took too long.
     """
     assets = await _listed(asset_ids, scenario, patience_s=LISTING_S if is_new else SECOND_LOOKS_S)
-    fetching = _Fetching(folder, scenario=scenario, downloads=downloads, storage=storage, now=now)
+    fetching = _Fetching(place, scenario=scenario, downloads=downloads, storage=storage, now=now)
     return [await fetching.fetch(one) for one in wanted(assets)]
 
 
@@ -100,17 +100,25 @@ async def _listed(asset_ids: Sequence[str], scenario: Scenario, *, patience_s: f
 
 
 class _Fetching:
-    """Fetches files into one folder, with as many tries as the bounds allow."""
+    """Fetches files to their places, with as many tries as the bounds allow."""
 
-    def __init__(self, folder: Path, *, scenario: Scenario, downloads: Downloads, storage: Storage, now: Now) -> None:
-        self._folder = folder
+    def __init__(
+        self,
+        place: Callable[[str], Path],
+        *,
+        scenario: Scenario,
+        downloads: Downloads,
+        storage: Storage,
+        now: Now,
+    ) -> None:
+        self._place = place
         self._scenario = scenario
         self._downloads = downloads
         self._storage = storage
         self._now = now
 
     async def fetch(self, one: WantedAsset) -> Fetched:
-        target, asset, last = self._folder / f"{one.role}.part", one.asset, None
+        target, asset, last = self._place(one.role), one.asset, None
         with anyio.move_on_after(TOTAL_S):
             for tried in range(ATTEMPTS):
                 try:

@@ -89,7 +89,6 @@ async def test_removing_takes_files_and_minds_no_missing_ones(files, tmp_path):
     await files.storage.remove([tmp_path / "set" / "mesh.glb"])
     assert files.names(tmp_path) == ["set/albedo.png"]
     await files.storage.remove([tmp_path / "set" / "mesh.glb", tmp_path / "set" / "albedo.png" / "below a file"])
-    await files.storage.remove_empty([tmp_path / "set", tmp_path / "never"])
     assert files.names(tmp_path) == ["set/albedo.png"]
 
 

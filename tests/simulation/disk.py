@@ -1,5 +1,4 @@
 """A disk in memory that loses at a power cut what was not synced, and the port that a process has on it."""
-# ruff: noqa: ARG002 - folders are but the beginnings of names here
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
@@ -219,10 +218,6 @@ class DiskStorage:
                 self._disk.unlink(path)
                 self._process.step("disk", "disk: it is gone")
                 self._disk.sync_folder(path.parent)
-
-    async def remove_empty(self, folders: Iterable[Path]) -> None:
-        await checkpoint()
-        self._process.check()
 
     def _new_file(self, target: Path, data: bytes) -> None:
         """As the real one: what could not be written leaves nothing behind, unless the process dies of it."""
