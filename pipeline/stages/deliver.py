@@ -78,6 +78,8 @@ async def deliver(
 
 async def _place(source: Source, name: PurePosixPath, *, shelf: Shelf, keep_source: bool, storage: Storage) -> None:
     target = shelf.output / name
+    if not keep_source and await storage.publish_new(source.path, target):
+        return
     there_bytes, source_bytes = await storage.sizes([target, source.path])
     if there_bytes == source.size_bytes and await storage.digest(target) == source.sha256:
         if not keep_source and source.path != target:

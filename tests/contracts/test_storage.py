@@ -58,6 +58,17 @@ async def test_publishing_moves_a_file_over_the_old_one(files, tmp_path):
     assert (files.get(target), files.names(tmp_path)) == (b"new", ["out/deep/mesh.glb"])
 
 
+async def test_publishing_what_is_new_replaces_nothing(files, tmp_path):
+    source, target = tmp_path / "in" / "mesh.part", tmp_path / "out" / "mesh.glb"
+    assert not await files.storage.publish_new(source, target)
+    files.put(source, b"mesh")
+    assert await files.storage.publish_new(source, target)
+    assert (files.get(target), files.names(tmp_path)) == (b"mesh", ["out/mesh.glb"])
+    files.put(source, b"other")
+    assert not await files.storage.publish_new(source, target)
+    assert (files.get(source), files.get(target)) == (b"other", b"mesh")
+
+
 async def test_a_copy_leaves_the_source(files, tmp_path):
     files.put(tmp_path / "a.glb", b"mesh")
     await files.storage.copy(tmp_path / "a.glb", tmp_path / "b" / "b.glb")

@@ -152,6 +152,13 @@ class DiskStorage:
         self._there(source, f"{target}: cannot be written").synced = True
         self._move(source, target)
 
+    async def publish_new(self, source: Path, target: Path) -> bool:
+        there, given = await self.sizes([target, source])
+        if there is not None or given is None:
+            return False
+        await self.publish(source, target)
+        return True
+
     async def copy(self, source: Path, target: Path) -> None:
         await checkpoint()
         self._process.check()
