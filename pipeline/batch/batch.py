@@ -151,7 +151,6 @@ class Batch:
                     budget=budget,
                     stop=stop,
                 )
-            await self._sweep_staging(plan)
         finally:
             with anyio.CancelScope(shield=True):
                 reckoning = await self._publishing.publish(plan)
@@ -194,7 +193,6 @@ class Batch:
         try:
             await self._bring_all(supply, uploads, scenario=scenario, downloads=downloads, budget=budget, stop=stop)
             await self._place_late(supply, stop)
-            await self._sweep_staging(supply.whole_plan)
         finally:
             if supply.plan is not None:
                 with anyio.CancelScope(shield=True):
@@ -311,10 +309,6 @@ class Batch:
             background.cancel_scope.cancel()
         for one in agenda.uncertain:
             journal.warn(one.planned, f" stays uncertain: {submissions.why_uncertain(one.record.key)}")
-
-    async def _sweep_staging(self, plan: Plan) -> None:
-        """The folders that deliveries left empty; at the end alone, when nobody makes new ones beside them."""
-        await self._storage.remove_empty([self._terms.staging_of(one.work.key) for one in plan.to_do])
 
     async def _watcher(self, scenario: Scenario) -> Watcher:
         """It knows from earlier runs how long jobs take."""
