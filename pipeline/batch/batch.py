@@ -18,6 +18,7 @@ from pipeline.batch.survey import standing_deliveries, survey
 from pipeline.batch.terms import Terms, terms_of
 from pipeline.batch.uploads import Uploads
 from pipeline.domain.budget import Budget
+from pipeline.domain.durations import Durations
 from pipeline.domain.errors import RequestRefused
 from pipeline.domain.events import Noted, Observer, RunEnded, RunStarted
 from pipeline.domain.items import ItemRecord
@@ -32,10 +33,13 @@ from pipeline.domain.views import View
 from pipeline.ports.clock import local_time
 from pipeline.ports.interfaces import Compute, Downloads, Images, Ledger, Now, Scenario, Storage
 from pipeline.stages.deliver import publish
-from pipeline.stages.watch import DURATIONS_MAX, Watcher
+from pipeline.stages.watch import Watcher
 
 UNKNOWN_CEILING = 8
 """Jobs in flight where neither the manifest nor the service names a number; 429s teach the rest."""
+
+JOBS_LEARNED_FROM = 300
+"""How long so many of the newest jobs took tells when those of this run will be ready."""
 
 PUBLISH_EVERY_S = 10.0
 """How often the results manifest is published while a run goes on; first as it begins, once more at its end."""
@@ -228,8 +232,10 @@ class Batch:
 
     async def _watcher(self, scenario: Scenario) -> Watcher:
         """It knows from earlier runs how long jobs take."""
-        earlier = await self._ledger.job_durations(self._manifest.model, at_most=DURATIONS_MAX)
-        return Watcher(scenario, now=self._now, durations_s=earlier)
+        earlier = await self._ledger.job_durations(
+            service=self._terms.service, model=self._manifest.model, at_most=JOBS_LEARNED_FROM
+        )
+        return Watcher(scenario, now=self._now, durations=Durations((one.params, one.took_s) for one in earlier))
 
     def _worker_count(self, pool: Pool) -> int:
         """Enough that the next uploads are done before a slot frees, and that downloads hold no slot."""

@@ -171,7 +171,12 @@ class Flow:
         began = anyio.current_time()
         try:
             with self._pool.job():
-                job = await self._watcher.wait(record.job_id, tell=partial(self._tell_progress, planned))
+                job = await self._watcher.wait(
+                    record.job_id,
+                    tell=partial(self._tell_progress, planned),
+                    params=record.params,
+                    submitted_at=record.submitting_at,
+                )
         except StageTimedOut as error:  # paid, perhaps: it stays submitted, and the next run looks it up first
             self._journal.warn(planned, f": {error}")
             return record
@@ -187,6 +192,7 @@ class Flow:
             asset_ids=job.asset_ids,
             charged_cu=(record.charged_cu or 0.0) + price,
             failed_jobs=0,
+            job_s=job.took_s,
             timings=timings,
         )
 

@@ -221,6 +221,14 @@ class Restoration:
     """For the items' histories: where it comes from."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobDuration:
+    """How long a job that ended well took, and what it was made with."""
+
+    params: Mapping[str, Any]
+    took_s: float
+
+
 class Ledger(Protocol):
     """The durable record of every intent and outcome. A method returns when its row is committed."""
 
@@ -246,8 +254,10 @@ class Ledger(Protocol):
         """
         ...
 
-    async def job_durations(self, model: str, *, at_most: int) -> list[float]:
-        """How many seconds some of the model's delivered jobs took."""
+    async def job_durations(self, *, service: str, model: str, at_most: int) -> list[JobDuration]:
+        """How long jobs took at this service, the newest last; of the newest ``at_most`` successes those of the model.
+        The cost does not grow with the ledger.
+        """
         ...
 
     async def upload(self, *, service: str, project: str, sha256: str, copy: int) -> str | None:

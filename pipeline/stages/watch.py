@@ -1,28 +1,24 @@
-"""Watch: one watcher for all jobs in flight; the change feed first, single look-ups for those it does not mention."""
+"""Watch: one watcher for all jobs in flight; the change feed first, single look-ups for those that it should have told.
+
+When to ask follows from what is known of how long jobs take: nothing is asked while nothing can be ready.
+"""
 
 import math
-from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
 
 import anyio
 
+from pipeline.domain.change_feed import ChangeFeed
+from pipeline.domain.durations import Durations, InFlight, Outlook, kind_of
 from pipeline.domain.errors import RequestRefused, StageTimedOut
 from pipeline.domain.jobs import Job, JobStatus
 from pipeline.ports.interfaces import Now, Scenario
 
-_LAG = timedelta(seconds=30)
-"""How far back each look into the feed reaches: a list may show a change late."""
-
-_PAGES = 20
-"""Feed pages read in one look, at most; what they do not show is looked up singly."""
-
 LOOK_UP_S = 60.0
 """How long a single look-up may take, its repetitions included: all others wait for it."""
-
-DURATIONS_MAX = 200
-"""Of so many jobs it is remembered how long they took."""
 
 _LOOKED_UP_FIRST = (
     "run again later: it is looked up, not submitted anew. Where it is gone for good, `mvmesh retry --anew NAME` has "
@@ -32,14 +28,37 @@ _LOOKED_UP_FIRST = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How often the service is asked. The interval is a share of the time that the youngest job has been waited for."""
+    """How often the service is asked, and how long a job is waited for."""
 
-    share: float = 0.1
-    shortest_interval_s: float = 0.5
-    longest_interval_s: float = 5.0
+    requests_per_s: float = 2.0
+    """Look-ups and pages of the feed together, at most, however many jobs."""
+    ended_share: float = 0.014
+    ended_least: float = 0.1
+    """The feed is read when this share of the jobs in flight is expected to have ended since it was read last, but at
+    least so many jobs. In the long run that is every 1.4 % of a job's time: it is noticed 0.7 % late.
+    """
+    blank_weight: float = 3.0
+    """Where nothing is known of any job, all of them count as so many."""
+    longest_share: float = 0.25
+    longest_s: tuple[float, float] = (10.0, 120.0)
+    """The feed is read at the latest after this share of a job's time, within these bounds: some fail early."""
+    deep_every_s: float = 60.0
+    """How often a look reaches back further, for what the list shows late."""
+    pages: int = 12
+    """Pages of the feed in one look, at most."""
+    pages_behind: int = 20
+    """Likewise while jobs of earlier runs are waited for."""
+    refused_s: tuple[float, float] = (30.0, 600.0)
+    """After how long a feed that was refused is asked for again: at first, and at most (it doubles)."""
+    doubt: tuple[float, float] = (0.14, 0.95)
+    """A job is looked up by itself when the chance is this high that it has ended without being told of: where the feed
+    is missing or was caught lying, and where it was always right.
+    """
+    look_up_every_s: tuple[float, float] = (5.0, 60.0)
+    """Between look-ups while the feed was always right: at first, and at most (it grows with each that says so)."""
     silence_s: float = 30.0
-    """A job that the feed has not mentioned for so long is looked up by itself."""
-    longest_s: float = 4 * 3600.0
+    """A job that the feed has never mentioned for so long is looked up by itself."""
+    stuck_s: float = 4 * 3600.0
     """A job that is not final by then is stuck: it is given up (it stays at the service, and in the ledger)."""
     patience: float = 5.0
     samples: int = 3
@@ -53,46 +72,77 @@ class Pace:
     """A job is gone when so many look-ups in a row, ``silence_s`` apart, did not find it: one may be a hiccup."""
 
 
+_CALMED = 1.5
+_LIED, _TOLD = 0.6, 1.15
+"""What a look-up that finds what the feed kept back makes of the trust in the feed, and what a final job told by it
+does: where one job in five is kept back they are even.
+"""
+
+
 @dataclass(slots=True, kw_only=True)
 class _Watched:
+    kind: str
+    joined: float
     since: float
-    due: float
-    """When it is looked up by itself, unless it is heard of before."""
+    """When it was submitted: a run that takes it up again waits for it later."""
+    told: float
+    """When it was last known not to have ended."""
     tell: Callable[[Job], None]
     ended: anyio.Event = field(default_factory=anyio.Event)
     job: Job | None = None
     misses: int = 0
+    is_listed: bool = False
+    """Whether the feed has mentioned it."""
     is_stuck: bool = False
     succeeded_at: float | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self.succeeded_at is None and not self.ended.is_set()
 
 
 class Watcher:
     """Tells of every job in flight when it is final. ``run`` does the asking; any number of tasks ``wait``."""
 
     def __init__(
-        self, scenario: Scenario, *, now: Now, pace: Pace | None = None, durations_s: Iterable[float] = ()
+        self, scenario: Scenario, *, now: Now, pace: Pace | None = None, durations: Durations | None = None
     ) -> None:
-        """``durations_s``: how long earlier jobs took."""
-        self._durations_s = deque(durations_s, maxlen=DURATIONS_MAX)
+        """``durations``: what is known from earlier runs; it learns from this one."""
         self._scenario = scenario
         self._now = now
         self._pace = pace or Pace()
+        self._durations = durations or Durations()
+        self._feed = ChangeFeed()
         self._watched: dict[str, _Watched] = {}
-        self._arrived = anyio.Event()
-        self._seen_until: datetime | None = None
-        self._ahead: timedelta | None = None
-        """How far the service's clock is ahead of ours, once it has told."""
+        self._joined = anyio.Event()
+        self._planned_at = math.inf
+        self._asked_at = self._looked_at = self._looked_up_at = -math.inf
+        self._deep_at = -math.inf
+        self._refused_until, self._refused_for_s = -math.inf, 0.0
+        self._trust = self._pace.doubt[1]
+        self._calm_s = self._pace.look_up_every_s[0]
 
-    async def wait(self, job_id: str, *, tell: Callable[[Job], None]) -> Job:
-        """The job once it is final, a success once it tells what it made; ``tell`` hears of every change.
+    async def wait(
+        self,
+        job_id: str,
+        *,
+        tell: Callable[[Job], None],
+        params: Mapping[str, Any] | None = None,
+        submitted_at: datetime | None = None,
+    ) -> Job:
+        """The job once it is final, a success once it tells what it made; ``tell`` hears of every change that shows.
+
+        Args:
+            job_id: its name at the service.
+            tell: must not fail.
+            params: what it is made with: jobs of equal parameters take about as long.
+            submitted_at: by our clock; None: just now.
 
         Raises:
             StageTimedOut: stuck, see ``Pace``, or the service does not know it (now). It may still end well: look again
                 later.
         """
-        at = anyio.current_time()
-        watched = self._watched[job_id] = _Watched(since=at, due=at + self._pace.silence_s, tell=tell)
-        self._arrived.set()
+        watched = self._join(job_id, tell, kind_of(params or {}), submitted_at or self._now())
         try:
             await watched.ended.wait()
         finally:
@@ -107,108 +157,256 @@ class Watcher:
             raise StageTimedOut(f"job {job_id} ended well, but tells nothing that it made", mend=_LOOKED_UP_FIRST)
         return watched.job
 
+    def _join(self, job_id: str, tell: Callable[[Job], None], kind: str, submitted_at: datetime) -> _Watched:
+        at = anyio.current_time()
+        if not self._watched:  # nothing of it can be ready yet
+            self._asked_at = max(self._asked_at, at)
+        since = at - max((self._now() - submitted_at).total_seconds(), 0.0)
+        watched = self._watched[job_id] = _Watched(kind=kind, joined=at, since=since, told=since, tell=tell)
+        if known := self._feed.claim(job_id):
+            self._hear(known)
+            return watched
+        self._feed.want(submitted_at, self._now())
+        if self._feed.is_behind or self._earliest(watched) < self._planned_at:
+            self._joined.set()
+        return watched
+
     async def run(self) -> None:
         """Ask for ever; cancel the scope to end it."""
         while True:
-            if not self._watched:
-                self._arrived = anyio.Event()
-                await self._arrived.wait()
-            await anyio.sleep(self._interval())
-            await self._read_feed()
-            await self._look_up_a_silent_one()
+            job_id = await self._turn()
+            if job_id is None:
+                await self._look()
+            else:
+                await self._look_up(job_id)
 
-    def _interval(self) -> float:
-        youngest = max((one.since for one in self._watched.values()), default=0.0)
-        waited = anyio.current_time() - youngest
-        return min(max(waited * self._pace.share, self._pace.shortest_interval_s), self._pace.longest_interval_s)
+    def expected_s(self, params: Mapping[str, Any]) -> float:
+        """How long a job with these parameters takes, about."""
+        return self._durations.expected(kind_of(params)).median_s
+
+    # When to ask, and what.
+
+    async def _turn(self) -> str | None:
+        """Wait until something is worth a request: the job to look up; None: the feed."""
+        while True:
+            self._joined = anyio.Event()
+            look_up_at, job_id = self._next_look_up()
+            look_at = self._next_look()
+            if max(look_at, look_up_at) <= self._next_request():  # both are due: by turns
+                is_look_up = self._looked_at > self._looked_up_at
+            else:
+                is_look_up = look_up_at < look_at
+            self._planned_at = max(min(look_at, look_up_at), self._next_request())
+            with anyio.move_on_after(self._planned_at - anyio.current_time()):
+                await self._joined.wait()
+                continue
+            return job_id if is_look_up else None
+
+    def _next_request(self) -> float:
+        return max(self._asked_at + 1 / self._pace.requests_per_s, anyio.current_time())
+
+    async def _may_ask(self) -> None:
+        await anyio.sleep_until(self._next_request())
+        self._asked_at = anyio.current_time()
+
+    def _next_look(self) -> float:
+        """When the feed is worth a page."""
+        now, pace = anyio.current_time(), self._pace
+        running = [one for one in self._watched.values() if one.is_running]
+        if not self._watched or now < self._refused_until:
+            return self._refused_until if self._watched else math.inf
+        if self._feed.is_behind:
+            return now
+        if self._is_distrusted:
+            return self._looked_at + pace.deep_every_s
+        earliest = self._next_request()
+        latest = max(self._looked_at, max((one.since for one in running), default=now)) + self._longest_s(running)
+        if not running or latest <= earliest:
+            return max(latest, earliest)
+        many = len(running)
+        outlook = Outlook(
+            [InFlight(self._durations.expected(one.kind), one.since) for one in running],
+            looked_at=self._looked_at,
+            weight=pace.blank_weight if self._durations.is_blank else None,
+        )
+        return outlook.when(max(many * pace.ended_share, pace.ended_least), earliest=earliest, latest=latest)
+
+    def _longest_s(self, running: list[_Watched]) -> float:
+        kinds = {one.kind for one in running}
+        shortest_job_s = min((self._durations.expected(kind).median_s for kind in kinds), default=0.0)
+        least_s, most_s = self._pace.longest_s
+        return min(max(shortest_job_s * self._pace.longest_share, least_s), most_s)
+
+    def _earliest(self, watched: _Watched) -> float:
+        """When it may be the first to have ended of all that are waited for."""
+        expected = self._durations.expected(watched.kind)
+        return watched.since + expected.age_s(0.0, self._pace.ended_least / self._pace.blank_weight)
+
+    @property
+    def _is_distrusted(self) -> bool:
+        return self._trust <= self._pace.doubt[0]
+
+    def _next_look_up(self) -> tuple[float, str]:
+        """The job that is the first to be looked up by itself, and when; one at a time, never a storm."""
+        waiting = ((self._due_at(one), job_id) for job_id, one in self._watched.items() if not one.ended.is_set())
+        due_at, job_id = min(waiting, default=(math.inf, ""))
+        if job_id and self._watched[job_id].succeeded_at is None:
+            due_at = max(due_at, self._looked_up_at + self._look_up_pause_s())
+        return due_at, job_id
+
+    def _look_up_pause_s(self) -> float:
+        least, most = self._pace.doubt
+        return self._calm_s * max(self._doubt - least, 0.0) / (most - least)
+
+    @property
+    def _doubt(self) -> float:
+        """From which chance on that it has ended a job is looked up."""
+        if not self._is_distrusted and anyio.current_time() >= self._refused_until:
+            return self._trust
+        return self._least_doubt
+
+    @property
+    def _least_doubt(self) -> float:
+        few = min(len(self._watched) / self._pace.blank_weight, 1.0) if self._durations.is_blank else 1.0
+        return self._pace.doubt[0] * few
+
+    def _due_at(self, watched: _Watched) -> float:
+        """When it is looked up by itself, unless it is heard of before."""
+        pace = self._pace
+        if self._is_overdue(watched):
+            return anyio.current_time()
+        if watched.misses:
+            return watched.told + pace.silence_s
+        if watched.succeeded_at is not None:
+            return watched.told + max(watched.told - watched.succeeded_at, 1.0)
+        expected, known_s = self._durations.expected(watched.kind), watched.told - watched.since
+        due_at = watched.since + expected.age_s(known_s, self._doubt)
+        if not watched.is_listed:
+            unlisted_at = watched.since + expected.age_s(known_s, self._least_doubt)
+            due_at = min(due_at, max(unlisted_at, watched.joined + pace.silence_s))
+        return min(due_at, watched.since + self._deadline_s())
 
     def _deadline_s(self) -> float:
         """How long a job may take, learned from the others."""
-        if len(self._durations_s) < self._pace.samples:
-            return self._pace.longest_s
-        return min(max(max(self._durations_s) * self._pace.patience, self._pace.least_s), self._pace.longest_s)
+        longest_s = self._durations.longest_s(of_at_least=self._pace.samples)
+        if longest_s is None:
+            return self._pace.stuck_s
+        return min(max(longest_s * self._pace.patience, self._pace.least_s), self._pace.stuck_s)
 
     def _is_overdue(self, watched: _Watched) -> bool:
-        """By how long it was waited for in this run, or by its age on the service's clock: earlier runs waited, too."""
-        waited_s, job = anyio.current_time() - watched.since, watched.job
-        if job is not None and job.created_at is not None and self._ahead is not None:
-            waited_s = max(waited_s, (self._now() + self._ahead - job.created_at).total_seconds())
-        return waited_s >= self._deadline_s()
+        return anyio.current_time() - watched.since >= self._deadline_s()
 
-    async def _read_feed(self) -> None:
-        since = (self._seen_until or self._now() + (self._ahead or timedelta()) - timedelta(hours=1)) - _LAG
-        page = None
-        for _ in range(_PAGES):
+    # What the service says.
+
+    async def _look(self) -> None:
+        """Into the feed, for all that has changed since the last look."""
+        began_at, began = anyio.current_time(), self._now()
+        deep, knew_ahead = began_at >= self._deep_at, self._feed.ahead is not None
+        since, page = self._feed.since(began, deep=deep), None
+        for _ in range(self._pace.pages_behind if self._feed.is_behind else self._pace.pages):
+            await self._may_ask()
             try:
                 listed = await self._scenario.jobs(updated_after=since, page=page)
-            except RequestRefused:  # a service without this feed: its jobs are looked up singly
+            except RequestRefused:  # a service without this feed, or one that has lost its place in it
+                self._refused()
                 return
-            if listed.told_at is not None:
-                self._ahead = listed.told_at - self._now()
             for job in listed.jobs:
-                self._hear(job)
-                if job.updated_at and (self._seen_until is None or job.updated_at > self._seen_until):
-                    self._seen_until = job.updated_at
+                self._hear_from_feed(job)
+            self._feed.page_read(listed, self._now())
             page = listed.next_page
             if page is None:
-                return
+                break
+        self._feed.look_ended(began, knew_ahead=knew_ahead)
+        self._looked_at, self._refused_for_s = began_at, 0.0
+        if deep:
+            self._deep_at = began_at + self._pace.deep_every_s
 
-    async def _look_up_a_silent_one(self) -> None:
-        """One look-up a round at most: never a storm, however many jobs are silent. A job that is overdue is given up
-        only when a look-up says that it is still not final.
-        """
-        waiting = [(self._due_at(one), job_id) for job_id, one in self._watched.items() if not one.ended.is_set()]
-        due, job_id = min(waiting, default=(math.inf, ""))
-        if anyio.current_time() < due:
+    def _refused(self) -> None:
+        first_s, most_s = self._pace.refused_s
+        self._refused_for_s = min(self._refused_for_s * 2, most_s) or first_s
+        self._refused_until = anyio.current_time() + self._refused_for_s
+
+    async def _look_up(self, job_id: str) -> None:
+        """One job by itself. One that is overdue is given up only when a look-up says that it is still not final."""
+        await self._may_ask()
+        asked_at = self._looked_up_at = anyio.current_time()
+        watched = self._watched.get(job_id)
+        if watched is None:
             return
         try:
-            with anyio.move_on_after(LOOK_UP_S) as looking:
-                self._hear(await self._scenario.job(job_id))
+            with anyio.move_on_after(LOOK_UP_S):
+                job = await self._scenario.job(job_id)
+                self._judge_feed(watched, job)
+                self._hear(job)
         except RequestRefused:
-            self._miss(job_id)
+            self._miss(watched)
             return
-        if looking.cancelled_caught and job_id in self._watched:
-            self._watched[job_id].due = anyio.current_time() + self._pace.silence_s
-        watched = self._watched.get(job_id)
-        if watched is not None and not watched.ended.is_set() and self._is_overdue(watched):
+        watched.told = max(watched.told, asked_at)
+        if not watched.ended.is_set() and self._is_overdue(watched):
             watched.is_stuck = True
             watched.ended.set()
 
-    def _due_at(self, watched: _Watched) -> float:
-        return anyio.current_time() if self._is_overdue(watched) else watched.due
+    def _judge_feed(self, watched: _Watched, job: Job) -> None:
+        first_s, most_s = self._pace.look_up_every_s
+        if self._was_kept_back(watched, job):
+            self._trust, self._calm_s = max(self._trust * _LIED, self._pace.doubt[0]), first_s
+        elif not job.status.is_final:
+            self._calm_s = min(self._calm_s * _CALMED, most_s)
+
+    def _was_kept_back(self, watched: _Watched, job: Job) -> bool:
+        """Whether the feed should have told what this look-up tells."""
+        if watched.ended.is_set() or self._looked_at <= watched.joined:
+            return False
+        return (job.status.is_final or not watched.is_listed) and self._feed.is_late(job)
+
+    def _hear_from_feed(self, job: Job) -> None:
+        watched = self._watched.get(job.job_id)
+        if watched is None:
+            if job.status.is_final and not _made_nothing_yet(job):
+                self._feed.keep(replace(job, echo={}))
+            return
+        if watched.job != job and watched.joined < self._looked_at and self._feed.is_late(job):
+            self._feed.shown_late(job)
+        watched.is_listed = True
+        if job.status.is_final and watched.is_running:
+            self._trust = min(self._trust * _TOLD, self._pace.doubt[1])
+        self._hear(job)
 
     def _hear(self, job: Job) -> None:
         watched = self._watched.get(job.job_id)
         if watched is None or watched.ended.is_set():
             return
         now = anyio.current_time()
-        watched.misses, watched.due = 0, now + self._pace.silence_s
+        watched.misses = 0
         if watched.job != job:
+            watched.told = now
             watched.job = job
+            self._date(watched, job)
             watched.tell(job)
         if _made_nothing_yet(job):
             watched.succeeded_at = watched.succeeded_at or now
-            watched.due = now + self._pace.longest_interval_s
             if now - watched.succeeded_at < self._pace.listing_s:
                 return
         if job.status.is_final:
             self._learn(watched, job)
             watched.ended.set()
 
-    def _learn(self, watched: _Watched, job: Job) -> None:
-        if job.status is not JobStatus.SUCCESS:
-            return
-        if job.created_at is not None and job.updated_at is not None:
-            self._durations_s.append((job.updated_at - job.created_at).total_seconds())
-        else:
-            self._durations_s.append(anyio.current_time() - watched.since)
+    def _date(self, watched: _Watched, job: Job) -> None:
+        """It is as old as the service says: earlier runs waited for it, too."""
+        if job.created_at is not None and self._feed.ahead is not None:
+            age_s = (self._now() + self._feed.ahead - job.created_at).total_seconds()
+            watched.since = min(watched.since, anyio.current_time() - age_s)
 
-    def _miss(self, job_id: str) -> None:
-        watched = self._watched.get(job_id)
-        if watched is None or watched.ended.is_set():
+    def _learn(self, watched: _Watched, job: Job) -> None:
+        if job.status is JobStatus.SUCCESS:
+            took_s = anyio.current_time() - watched.since if job.took_s is None else job.took_s
+            self._durations.learn(watched.kind, took_s)
+
+    def _miss(self, watched: _Watched) -> None:
+        if watched.ended.is_set():
             return
         watched.misses += 1
-        watched.due = anyio.current_time() + self._pace.silence_s
+        watched.told = anyio.current_time()
         if watched.misses >= self._pace.misses:
             watched.ended.set()
 

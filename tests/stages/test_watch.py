@@ -6,6 +6,7 @@ import anyio
 import pytest
 from simulated_ports import SimulatedService, virtual_now, virtual_time
 
+from pipeline.domain.durations import Durations
 from pipeline.domain.errors import RequestRefused, StageTimedOut
 from pipeline.domain.jobs import JobStatus
 from pipeline.stages.watch import Pace, Watcher
@@ -22,8 +23,8 @@ DAY = timedelta(days=1)
 
 
 @asynccontextmanager
-async def watching(service, pace=None, durations_s=()):
-    watcher = Watcher(service, now=virtual_now, pace=pace, durations_s=durations_s)
+async def watching(service, pace=None, durations=None):
+    watcher = Watcher(service, now=virtual_now, pace=pace, durations=durations)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(watcher.run)
         yield watcher
@@ -76,9 +77,8 @@ async def test_many_jobs_cost_no_more_requests_than_one():
         for at in range(100):
             waits.start_soon(wait, service.add_job(inputs(at)).job_id)
     assert len(set(ended)) == 100
-    assert set(service.asked) == {"jobs"}
-    assert len(service.asked) < 3_600 / 5 + 100
-    assert anyio.current_time() < 3_606
+    assert len(service.asked) < 250, "although nothing was known of how long they take"
+    assert anyio.current_time() < 3_600 * 1.05
 
 
 async def test_jobs_beyond_a_page_of_the_feed_are_heard_of_too():
@@ -128,9 +128,9 @@ async def test_look_ups_of_silent_jobs_are_no_storm():
             waits.start_soon(awaited, watcher, service.add_job(inputs(at)).job_id)
         await anyio.sleep(900)
         look_ups = [one for one in service.asked if one != "jobs"]
-        assert len(look_ups) <= service.asked.count("jobs")
+        assert len(look_ups) < 900
         assert len(set(look_ups)) == 40
-    assert anyio.current_time() < 1_400
+    assert anyio.current_time() < 1_200
 
 
 async def test_a_service_without_a_feed_is_asked_job_by_job():
@@ -194,7 +194,7 @@ async def test_a_job_that_stays_unknown_is_left_for_a_later_run():
 
 async def test_a_job_that_does_not_end_is_left_for_a_later_run():
     service = SimulatedService(job_s=10**9)
-    async with watching(service, Pace(longest_s=3_600)) as watcher:
+    async with watching(service, Pace(stuck_s=3_600)) as watcher:
         with pytest.raises(StageTimedOut, match="not final after 60 min"):
             await watcher.wait(service.add_job(inputs(1)).job_id, tell=lambda _: None)
         assert 3_600 <= anyio.current_time() < 3_610
@@ -214,7 +214,7 @@ async def test_a_job_that_takes_far_longer_than_others_is_stuck():
 
 async def test_what_earlier_runs_saw_is_known_and_short_jobs_are_given_time():
     service = SimulatedService(job_s=800)
-    async with watching(service, durations_s=[5.0] * 3) as watcher:
+    async with watching(service, durations=Durations([({}, 5.0)] * 3)) as watcher:
         assert (await awaited(watcher, service.add_job(inputs(1)).job_id)).status is JobStatus.SUCCESS
 
 
