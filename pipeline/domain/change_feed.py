@@ -50,12 +50,11 @@ class ChangeFeed:
         """From when on the next look asks for changes, by the service's clock."""
         ahead = self.ahead or timedelta()
         seen_until = self._seen_until or now + ahead
-        since = seen_until - (DEEP if deep or self.ahead is None else self._overlap)
+        if deep or self.told_at is None:
+            since = seen_until - DEEP
+        else:  # where nothing has changed for long, what was seen last is not read again and again
+            since = max(seen_until, self.told_at - DEEP - 2 * self._late) - min(_SHALLOW + 2 * self._late, DEEP)
         return since if self._wanted is None else min(since, self._wanted + ahead - DEEP)
-
-    @property
-    def _overlap(self) -> timedelta:
-        return min(_SHALLOW + 2 * self._late, DEEP)
 
     def page_read(self, page: JobPage, now: datetime) -> None:
         """One page, and our clock when it came."""

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-SAMPLES = 64
+SAMPLES = 200
 """Of so many jobs of one choice of parameters, the newest, it is remembered how long they took."""
 
 KINDS = 100
 """So many choices of parameters are remembered, those of the newest jobs."""
 
-SAMPLES_OF_ALL = 200
+SAMPLES_OF_ALL = 500
 """Of so many jobs of whatever parameters; what is not known of a choice of parameters is taken from these."""
 
 _SHORTEST_S = 0.05
@@ -98,6 +98,7 @@ class Durations:
         self._logs: dict[str, deque[float]] = {}
         self._of_all: deque[float] = deque(maxlen=SAMPLES_OF_ALL)
         self._overall: _Belief | None = None
+        self._longest: float | None = None
         self._expected: dict[str, Expected] = {}
         for params, took_s in known:
             self.learn(kind_of(params), took_s)
@@ -115,7 +116,7 @@ class Durations:
         if len(self._logs) > KINDS:
             del self._logs[next(iter(self._logs))]
         self._of_all.append(log)
-        self._overall, self._expected = None, {}
+        self._overall, self._longest, self._expected = None, None, {}
 
     def expected(self, kind: str) -> Expected:
         """What is known of its kind, filled up with what is known of all."""
@@ -136,7 +137,9 @@ class Durations:
         """The longest of all remembered, once there are so many."""
         if len(self._of_all) < of_at_least:
             return None
-        return math.exp(max(chain(self._of_all, *self._logs.values())))
+        if self._longest is None:
+            self._longest = math.exp(max(chain(self._of_all, *self._logs.values())))
+        return self._longest
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +161,11 @@ _HALVINGS = 12
 class Outlook:
     """When how many of the jobs in flight will have ended."""
 
-    def __init__(self, jobs: Sequence[InFlight], *, looked_at: float, weight: float | None = None) -> None:
-        """``looked_at``: none of them had ended then. ``weight``: so many jobs they count as; None: as many as they are
-        (where nothing is known of any, they are likely to surprise us together).
-        """
+    def __init__(self, jobs: Sequence[InFlight], *, looked_at: float, weight: float) -> None:
+        """``looked_at``: none of them had ended then. ``weight``: so many jobs they count as."""
         some = jobs[:: len(jobs) // _A_SAMPLE + 1]
         self._jobs = [(one, one.expected.odds(looked_at - one.since)) for one in some]
-        self._weight = (len(jobs) if weight is None else weight) / max(len(some), 1)
+        self._weight = weight / max(len(some), 1)
 
     def ended(self, at: float) -> float:
         """How many are expected to have ended since the last look."""

@@ -14,7 +14,7 @@ import anyio
 from pipeline.domain.change_feed import ChangeFeed
 from pipeline.domain.durations import Durations, InFlight, Outlook, kind_of
 from pipeline.domain.errors import RequestRefused, StageTimedOut
-from pipeline.domain.jobs import Job, JobStatus
+from pipeline.domain.jobs import Job, JobPage, JobStatus
 from pipeline.ports.interfaces import Now, Scenario
 
 LOOK_UP_S = 60.0
@@ -32,32 +32,39 @@ class Pace:
 
     requests_per_s: float = 2.0
     """Look-ups and pages of the feed together, at most, however many jobs."""
-    ended_share: float = 0.014
-    ended_least: float = 0.1
-    """The feed is read when this share of the jobs in flight is expected to have ended since it was read last, but at
-    least so many jobs. In the long run that is every 1.4 % of a job's time: it is noticed 0.7 % late.
+    ended: float = 0.1
+    """The feed is read when so many jobs are expected to have ended since it was read last: some ten times a job where
+    there are few.
     """
-    blank_weight: float = 3.0
-    """Where nothing is known of any job, all of them count as so many."""
+    shortest_share: float = 0.015
+    """But not before this share of a job's time has passed, so that many are told of at once: in the mean a job is
+    noticed late by half of it.
+    """
     longest_share: float = 0.25
     longest_s: tuple[float, float] = (10.0, 120.0)
-    """The feed is read at the latest after this share of a job's time, within these bounds: some fail early."""
+    """And at the latest after this share of a job's time, within these bounds: some fail early."""
+    blank_weight: float = 3.0
+    """Where nothing is known of any job, all of them count as so many."""
     deep_every_s: float = 60.0
     """How often a look reaches back further, for what the list shows late."""
-    pages: int = 12
+    pages: int = 20
     """Pages of the feed in one look, at most."""
-    pages_behind: int = 20
-    """Likewise while jobs of earlier runs are waited for."""
+    deep_pages: int = 2
+    """Of those, for what was there to be seen already, unless jobs of earlier runs are waited for."""
     refused_s: tuple[float, float] = (30.0, 600.0)
     """After how long a feed that was refused is asked for again: at first, and at most (it doubles)."""
-    doubt: tuple[float, float] = (0.14, 0.95)
+    doubt: tuple[float, float] = (0.14, 0.98)
     """A job is looked up by itself when the chance is this high that it has ended without being told of: where the feed
     is missing or was caught lying, and where it was always right.
     """
-    look_up_every_s: tuple[float, float] = (5.0, 60.0)
-    """Between look-ups while the feed was always right: at first, and at most (it grows with each that says so)."""
-    silence_s: float = 30.0
-    """A job that the feed has never mentioned for so long is looked up by itself."""
+    look_up_every_s: tuple[float, float] = (0.5, 60.0)
+    """Between look-ups, at least and at most: the pause grows with each that finds the feed right."""
+    silence_s: tuple[float, float] = (5.0, 30.0)
+    """A job that the feed has never mentioned in as much time as it may take is looked up by itself, within these
+    bounds.
+    """
+    missed_s: float = 30.0
+    """Between look-ups of a job that the service does not know."""
     stuck_s: float = 4 * 3600.0
     """A job that is not final by then is stuck: it is given up (it stays at the service, and in the ledger)."""
     patience: float = 5.0
@@ -69,10 +76,14 @@ class Pace:
     listing_s: float = 300.0
     """How long a job may be a success without telling what it made."""
     misses: int = 5
-    """A job is gone when so many look-ups in a row, ``silence_s`` apart, did not find it: one may be a hiccup."""
+    """A job is gone when so many look-ups in a row, ``missed_s`` apart, did not find it: one may be a hiccup."""
 
 
-_CALMED = 1.5
+_FIRST_PAUSE_S = 5.0
+_CALMED, _ALARMED = 1.5, 0.5
+"""What a look-up that finds the feed right makes of the pause before the next one, and what one does that finds what
+the feed has kept back.
+"""
 _LIED, _TOLD = 0.6, 1.15
 """What a look-up that finds what the feed kept back makes of the trust in the feed, and what a final job told by it
 does: where one job in five is kept back they are even.
@@ -120,7 +131,7 @@ class Watcher:
         self._deep_at = -math.inf
         self._refused_until, self._refused_for_s = -math.inf, 0.0
         self._trust = self._pace.doubt[1]
-        self._calm_s = self._pace.look_up_every_s[0]
+        self._look_up_pause_s = _FIRST_PAUSE_S
 
     async def wait(
         self,
@@ -217,53 +228,43 @@ class Watcher:
             return self._refused_until if self._watched else math.inf
         if self._feed.is_behind:
             return now
-        if self._is_distrusted:
+        if self._is_lied_to:
             return self._looked_at + pace.deep_every_s
-        earliest = self._next_request()
-        latest = max(self._looked_at, max((one.since for one in running), default=now)) + self._longest_s(running)
+        job_s = min((self._durations.expected(kind).median_s for kind in {one.kind for one in running}), default=0.0)
+        earliest = max(self._next_request(), self._looked_at + job_s * pace.shortest_share)
+        longest_s = min(max(job_s * pace.longest_share, pace.longest_s[0]), pace.longest_s[1])
+        latest = max(self._looked_at, max((one.since for one in running), default=now)) + longest_s
         if not running or latest <= earliest:
             return max(latest, earliest)
-        many = len(running)
         outlook = Outlook(
             [InFlight(self._durations.expected(one.kind), one.since) for one in running],
             looked_at=self._looked_at,
-            weight=pace.blank_weight if self._durations.is_blank else None,
+            weight=pace.blank_weight if self._durations.is_blank else len(running),
         )
-        return outlook.when(max(many * pace.ended_share, pace.ended_least), earliest=earliest, latest=latest)
-
-    def _longest_s(self, running: list[_Watched]) -> float:
-        kinds = {one.kind for one in running}
-        shortest_job_s = min((self._durations.expected(kind).median_s for kind in kinds), default=0.0)
-        least_s, most_s = self._pace.longest_s
-        return min(max(shortest_job_s * self._pace.longest_share, least_s), most_s)
+        return outlook.when(pace.ended, earliest=earliest, latest=latest)
 
     def _earliest(self, watched: _Watched) -> float:
         """When it may be the first to have ended of all that are waited for."""
         expected = self._durations.expected(watched.kind)
-        return watched.since + expected.age_s(0.0, self._pace.ended_least / self._pace.blank_weight)
+        return watched.since + expected.age_s(0.0, self._pace.ended / self._pace.blank_weight)
 
     @property
-    def _is_distrusted(self) -> bool:
-        return self._trust <= self._pace.doubt[0]
+    def _is_lied_to(self) -> bool:
+        """Whether the feed is not to be had, or keeps back so much that it is asked now and then alone."""
+        return anyio.current_time() < self._refused_until or self._trust <= self._pace.doubt[0]
 
     def _next_look_up(self) -> tuple[float, str]:
         """The job that is the first to be looked up by itself, and when; one at a time, never a storm."""
         waiting = ((self._due_at(one), job_id) for job_id, one in self._watched.items() if not one.ended.is_set())
         due_at, job_id = min(waiting, default=(math.inf, ""))
-        if job_id and self._watched[job_id].succeeded_at is None:
-            due_at = max(due_at, self._looked_up_at + self._look_up_pause_s())
+        if job_id and self._watched[job_id].succeeded_at is None and not self._is_lied_to:
+            due_at = max(due_at, self._looked_up_at + self._look_up_pause_s)
         return due_at, job_id
-
-    def _look_up_pause_s(self) -> float:
-        least, most = self._pace.doubt
-        return self._calm_s * max(self._doubt - least, 0.0) / (most - least)
 
     @property
     def _doubt(self) -> float:
         """From which chance on that it has ended a job is looked up."""
-        if not self._is_distrusted and anyio.current_time() >= self._refused_until:
-            return self._trust
-        return self._least_doubt
+        return self._least_doubt if self._is_lied_to else self._trust
 
     @property
     def _least_doubt(self) -> float:
@@ -276,14 +277,15 @@ class Watcher:
         if self._is_overdue(watched):
             return anyio.current_time()
         if watched.misses:
-            return watched.told + pace.silence_s
+            return watched.told + pace.missed_s
         if watched.succeeded_at is not None:
             return watched.told + max(watched.told - watched.succeeded_at, 1.0)
         expected, known_s = self._durations.expected(watched.kind), watched.told - watched.since
         due_at = watched.since + expected.age_s(known_s, self._doubt)
         if not watched.is_listed:
             unlisted_at = watched.since + expected.age_s(known_s, self._least_doubt)
-            due_at = min(due_at, max(unlisted_at, watched.joined + pace.silence_s))
+            least_s, most_s = pace.silence_s
+            due_at = min(due_at, max(unlisted_at, watched.joined + min(max(expected.median_s, least_s), most_s)))
         return min(due_at, watched.since + self._deadline_s())
 
     def _deadline_s(self) -> float:
@@ -303,7 +305,9 @@ class Watcher:
         began_at, began = anyio.current_time(), self._now()
         deep, knew_ahead = began_at >= self._deep_at, self._feed.ahead is not None
         since, page = self._feed.since(began, deep=deep), None
-        for _ in range(self._pace.pages_behind if self._feed.is_behind else self._pace.pages):
+        known_since = None if self._feed.is_behind else self._feed.since(began, deep=False)
+        deep_pages = 0
+        for _ in range(self._pace.pages):
             await self._may_ask()
             try:
                 listed = await self._scenario.jobs(updated_after=since, page=page)
@@ -314,7 +318,8 @@ class Watcher:
                 self._hear_from_feed(job)
             self._feed.page_read(listed, self._now())
             page = listed.next_page
-            if page is None:
+            deep_pages += known_since is not None and _reaches(listed, known_since)
+            if page is None or deep_pages > self._pace.deep_pages:
                 break
         self._feed.look_ended(began, knew_ahead=knew_ahead)
         self._looked_at, self._refused_for_s = began_at, 0.0
@@ -347,11 +352,12 @@ class Watcher:
             watched.ended.set()
 
     def _judge_feed(self, watched: _Watched, job: Job) -> None:
-        first_s, most_s = self._pace.look_up_every_s
+        least_s, most_s = self._pace.look_up_every_s
         if self._was_kept_back(watched, job):
-            self._trust, self._calm_s = max(self._trust * _LIED, self._pace.doubt[0]), first_s
+            self._trust = max(self._trust * _LIED, self._pace.doubt[0])
+            self._look_up_pause_s = max(self._look_up_pause_s * _ALARMED, least_s)
         elif not job.status.is_final:
-            self._calm_s = min(self._calm_s * _CALMED, most_s)
+            self._look_up_pause_s = min(self._look_up_pause_s * _CALMED, most_s)
 
     def _was_kept_back(self, watched: _Watched, job: Job) -> bool:
         """Whether the feed should have told what this look-up tells."""
@@ -409,6 +415,11 @@ class Watcher:
         watched.told = anyio.current_time()
         if watched.misses >= self._pace.misses:
             watched.ended.set()
+
+
+def _reaches(page: JobPage, moment: datetime) -> bool:
+    """Whether the page, of a list with the newest change first, has come to what was seen before."""
+    return any(one.updated_at is not None and one.updated_at < moment for one in page.jobs)
 
 
 def _made_nothing_yet(job: Job) -> bool:

