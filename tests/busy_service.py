@@ -71,9 +71,9 @@ class BusyService:
     """Its list shows how all was so long ago."""
     bump_s: float = 0.0
     """How often the progress of a job moves its date; 0: never."""
-    hides: Callable[[int], bool] = lambda number: False
-    keeps_back: Callable[[int], bool] = lambda number: False
-    fails: Callable[[int], bool] = lambda number: False
+    hides: Callable[[int], bool] = lambda _: False
+    keeps_back: Callable[[int], bool] = lambda _: False
+    fails: Callable[[int], bool] = lambda _: False
     strangers_per_s: float = 0.0
     """So many jobs of other people end (and as many begin)."""
     has_feed: bool = True

@@ -36,7 +36,7 @@ from pipeline.stages.deliver import publish
 from pipeline.stages.watch import Watcher
 
 UNKNOWN_CEILING = 8
-"""Jobs in flight where neither the manifest nor the service names a number; 429s teach the rest."""
+"""Jobs in flight at first where neither the manifest nor the service names a number; the first 429 teaches it."""
 
 JOBS_LEARNED_FROM = 300
 """How long so many of the newest jobs took tells when those of this run will be ready."""
@@ -213,15 +213,19 @@ class Batch:
             observe=self._observe,
         )
         # What is paid already comes first; PLACE was done before.
-        agenda = Agenda(plan.having(Action.RESUME, Action.FETCH) + plan.having(Action.GENERATE))
+        agenda = Agenda(
+            plan.having(Action.RESUME, Action.FETCH) + plan.having(Action.GENERATE),
+            expected_s=lambda one: watcher.expected_s(one.work.params),
+            slots=lambda: pool.slots.total_tokens,
+        )
         settling = Settling(agenda, submissions, patience=self._terms.patience)
         async with anyio.create_task_group() as background:
             background.start_soon(pool.stop_when_told, background.cancel_scope)
             for work in (watcher.run, settling.run, partial(self._publish_now_and_then, plan, journal)):
                 background.start_soon(work)
             async with anyio.create_task_group() as workers:
-                for _ in range(self._worker_count(pool)):
-                    workers.start_soon(_work, flow, agenda)
+                for _ in range(min(pool.workers_at_most, len(plan.to_do))):
+                    workers.start_soon(_work, flow, agenda, pool)
             background.cancel_scope.cancel()
         for one in agenda.uncertain:
             journal.warn(one.planned, f" stays uncertain: {submissions.why_uncertain(one.record.key)}")
@@ -237,19 +241,16 @@ class Batch:
         )
         return Watcher(scenario, now=self._now, durations=Durations((one.params, one.took_s) for one in earlier))
 
-    def _worker_count(self, pool: Pool) -> int:
-        """Enough that the next uploads are done before a slot frees, and that downloads hold no slot."""
-        limits = self._manifest.limits
-        return int(pool.slots.total_tokens) + limits.uploads + limits.downloads
-
     async def _pool(self, plan: Plan, scenario: Scenario, stop: anyio.Event) -> Pool:
         limits = self._manifest.limits
-        in_flight = limits.in_flight
-        if in_flight == "auto":
+        in_flight: int | None = None if limits.in_flight == "auto" else limits.in_flight
+        if in_flight is None:
             in_flight = await self._ceiling(scenario, stop)
         until = None if limits.max_duration is None else anyio.current_time() + limits.max_duration
         pool = Pool(
-            in_flight=in_flight,
+            in_flight=in_flight or UNKNOWN_CEILING,
+            grows=in_flight is None,
+            uploads=limits.uploads,
             downloads=limits.downloads,
             until=until,
             stop=stop,
@@ -262,14 +263,14 @@ class Batch:
             self._observe(Noted(message=message, level="warning"))
         return pool
 
-    async def _ceiling(self, scenario: Scenario, stop: anyio.Event) -> int:
-        """As the service tells it. Who says stop is not kept waiting for it: nothing is submitted then."""
+    async def _ceiling(self, scenario: Scenario, stop: anyio.Event) -> int | None:
+        """As the service tells it, if it does. Who says stop is not kept waiting for it: nothing is submitted then."""
         limits = TeamLimits()
         async with anyio.create_task_group() as asking:
             asking.start_soon(_cancel_when_told, stop, asking.cancel_scope)
             limits = await scenario.team_limits()
             asking.cancel_scope.cancel()
-        return limits.parallel_jobs or UNKNOWN_CEILING
+        return limits.parallel_jobs
 
     def _is_in_window(self) -> bool:
         window = self._manifest.limits.window
@@ -314,9 +315,10 @@ async def _cancel_when_told(stop: anyio.Event, scope: anyio.CancelScope) -> None
     scope.cancel()
 
 
-async def _work(flow: Flow, agenda: Agenda) -> None:
-    while (planned := await agenda.take()) is not None:
-        agenda.put_back(planned, await flow.bring(planned))
+async def _work(flow: Flow, agenda: Agenda, pool: Pool) -> None:
+    async with pool.workers:
+        while (planned := await agenda.take()) is not None:
+            agenda.put_back(planned, await flow.bring(planned))
 
 
 def _budget(plan: Plan, max_cu: float | None) -> Budget:

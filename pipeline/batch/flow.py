@@ -142,11 +142,14 @@ class Flow:
         return await self._journal.move(planned, record, event, **changes)
 
     async def _upload(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
-        if record.state is not State.PLANNED or self._pool.is_closed or self._pool.is_out_of_time:
+        if record.state is not State.PLANNED:
             return record
-        began = anyio.current_time()
-        record = await self._journal.move(planned, record, Event.UPLOAD)
-        assets = {view: await self._uploads.asset(planned.work, view) for view in planned.work.pictures}
+        async with self._pool.preparing:
+            if self._pool.is_closed or self._pool.is_out_of_time:  # the turn may have been long in coming
+                return record
+            began = anyio.current_time()
+            record = await self._journal.move(planned, record, Event.UPLOAD)
+            assets = {view: await self._uploads.asset(planned.work, view) for view in planned.work.pictures}
         return await self._journal.move(
             planned,
             record,
