@@ -10,6 +10,9 @@ DEEP = timedelta(seconds=30)
 _SHALLOW = timedelta(seconds=2)
 """How far back any look reaches: HTTP dates have whole seconds, and a service's machines differ by some of them."""
 
+_TOLERATED = timedelta(seconds=10)
+"""A feed that is always late by less than this is waited for; looking up every job by itself would take longer."""
+
 _FRESH = timedelta(seconds=15)
 """A job that was submitted within so long is taken to be of this run: nothing is known to have been missed."""
 
@@ -83,6 +86,12 @@ class ChangeFeed:
         if job.updated_at is None or self.told_at is None:
             return False
         return job.updated_at < self.told_at - _SHALLOW
+
+    def is_kept_back(self, job: Job) -> bool:
+        """Whether the last look should have shown this change, even by a feed that is as late as this one."""
+        if job.updated_at is None or self.told_at is None:
+            return True
+        return job.updated_at < self.told_at - _SHALLOW - min(2 * self._late, _TOLERATED)
 
     def shown_late(self, job: Job) -> None:
         """The last look could have shown this change and did not."""

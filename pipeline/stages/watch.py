@@ -15,6 +15,7 @@ from pipeline.domain.change_feed import ChangeFeed
 from pipeline.domain.durations import Durations, InFlight, Outlook, kind_of
 from pipeline.domain.errors import RequestRefused, StageTimedOut
 from pipeline.domain.jobs import Job, JobPage, JobStatus
+from pipeline.domain.trust import LEAST_DOUBT, Trust
 from pipeline.ports.interfaces import Now, Scenario
 
 LOOK_UP_S = 60.0
@@ -51,14 +52,6 @@ class Pace:
     """Pages of the feed in one look, at most."""
     deep_pages: int = 2
     """Of those, for what was there to be seen already, unless jobs of earlier runs are waited for."""
-    refused_s: tuple[float, float] = (30.0, 600.0)
-    """After how long a feed that was refused is asked for again: at first, and at most (it doubles)."""
-    doubt: tuple[float, float] = (0.14, 0.98)
-    """A job is looked up by itself when the chance is this high that it has ended without being told of: where the feed
-    is missing or was caught lying, and where it was always right.
-    """
-    look_up_every_s: tuple[float, float] = (0.5, 60.0)
-    """Between look-ups, at least and at most: the pause grows with each that finds the feed right."""
     silence_s: tuple[float, float] = (5.0, 30.0)
     """A job that the feed has never mentioned in as much time as it may take is looked up by itself, within these
     bounds.
@@ -77,17 +70,6 @@ class Pace:
     """How long a job may be a success without telling what it made."""
     misses: int = 5
     """A job is gone when so many look-ups in a row, ``missed_s`` apart, did not find it: one may be a hiccup."""
-
-
-_FIRST_PAUSE_S = 5.0
-_CALMED, _ALARMED = 1.5, 0.5
-"""What a look-up that finds the feed right makes of the pause before the next one, and what one does that finds what
-the feed has kept back.
-"""
-_LIED, _TOLD = 0.6, 1.15
-"""What a look-up that finds what the feed kept back makes of the trust in the feed, and what a final job told by it
-does: where one job in five is kept back they are even.
-"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -123,15 +105,12 @@ class Watcher:
         self._now = now
         self._pace = pace or Pace()
         self._durations = durations or Durations()
-        self._feed = ChangeFeed()
+        self._feed, self._trust = ChangeFeed(), Trust()
         self._watched: dict[str, _Watched] = {}
         self._joined = anyio.Event()
         self._planned_at = math.inf
         self._asked_at = self._looked_at = self._looked_up_at = -math.inf
         self._deep_at = -math.inf
-        self._refused_until, self._refused_for_s = -math.inf, 0.0
-        self._trust = self._pace.doubt[1]
-        self._look_up_pause_s = _FIRST_PAUSE_S
 
     async def wait(
         self,
@@ -224,12 +203,12 @@ class Watcher:
         """When the feed is worth a page."""
         now, pace = anyio.current_time(), self._pace
         running = [one for one in self._watched.values() if one.is_running]
-        if not self._watched or now < self._refused_until:
-            return self._refused_until if self._watched else math.inf
+        if not self._watched:
+            return math.inf
+        if self._trust.is_lost(now):
+            return max(self._looked_at + pace.deep_every_s, self._trust.again_at)
         if self._feed.is_behind:
             return now
-        if self._is_lied_to:
-            return self._looked_at + pace.deep_every_s
         job_s = min((self._durations.expected(kind).median_s for kind in {one.kind for one in running}), default=0.0)
         earliest = max(self._next_request(), self._looked_at + job_s * pace.shortest_share)
         longest_s = min(max(job_s * pace.longest_share, pace.longest_s[0]), pace.longest_s[1])
@@ -248,45 +227,40 @@ class Watcher:
         expected = self._durations.expected(watched.kind)
         return watched.since + expected.age_s(0.0, self._pace.ended / self._pace.blank_weight)
 
-    @property
-    def _is_lied_to(self) -> bool:
-        """Whether the feed is not to be had, or keeps back so much that it is asked now and then alone."""
-        return anyio.current_time() < self._refused_until or self._trust <= self._pace.doubt[0]
-
     def _next_look_up(self) -> tuple[float, str]:
         """The job that is the first to be looked up by itself, and when; one at a time, never a storm."""
-        waiting = ((self._due_at(one), job_id) for job_id, one in self._watched.items() if not one.ended.is_set())
-        due_at, job_id = min(waiting, default=(math.inf, ""))
-        if job_id and self._watched[job_id].succeeded_at is None and not self._is_lied_to:
-            due_at = max(due_at, self._looked_up_at + self._look_up_pause_s)
+        paused_until = self._looked_up_at + self._trust.pause_s(anyio.current_time())
+        waiting = (
+            (*self._due_at(one, paused_until), job_id)
+            for job_id, one in self._watched.items()
+            if not one.ended.is_set()
+        )
+        due_at, _, job_id = min(waiting, default=(math.inf, math.inf, ""))
         return due_at, job_id
 
-    @property
-    def _doubt(self) -> float:
-        """From which chance on that it has ended a job is looked up."""
-        return self._least_doubt if self._is_lied_to else self._trust
-
-    @property
-    def _least_doubt(self) -> float:
-        few = min(len(self._watched) / self._pace.blank_weight, 1.0) if self._durations.is_blank else 1.0
-        return self._pace.doubt[0] * few
-
-    def _due_at(self, watched: _Watched) -> float:
-        """When it is looked up by itself, unless it is heard of before."""
-        pace = self._pace
-        if self._is_overdue(watched):
-            return anyio.current_time()
+    def _due_at(self, watched: _Watched, paused_until: float) -> tuple[float, float]:
+        """When it may be looked up by itself, unless it is heard of before, and since when it is worth that."""
         if watched.misses:
-            return watched.told + pace.missed_s
+            return (watched.told + self._pace.missed_s,) * 2
         if watched.succeeded_at is not None:
-            return watched.told + max(watched.told - watched.succeeded_at, 1.0)
+            return (watched.told + max(watched.told - watched.succeeded_at, 1.0),) * 2
+        doubted_at = self._doubted_at(watched)
+        return min(max(doubted_at, paused_until), watched.since + self._deadline_s()), doubted_at
+
+    def _doubted_at(self, watched: _Watched) -> float:
+        """When it is likely enough to have ended although the feed has not said so."""
+        least, most = LEAST_DOUBT, self._trust.doubt(anyio.current_time())
+        if self._durations.is_blank:  # one look-up tells much of all others
+            least *= min(len(self._watched) / self._pace.blank_weight, 1.0)
         expected, known_s = self._durations.expected(watched.kind), watched.told - watched.since
-        due_at = watched.since + expected.age_s(known_s, self._doubt)
-        if not watched.is_listed:
-            unlisted_at = watched.since + expected.age_s(known_s, self._least_doubt)
-            least_s, most_s = pace.silence_s
-            due_at = min(due_at, max(unlisted_at, watched.joined + min(max(expected.median_s, least_s), most_s)))
-        return min(due_at, watched.since + self._deadline_s())
+        if most <= LEAST_DOUBT:
+            return watched.since + expected.age_s(known_s, least)
+        listed_at = watched.since + expected.age_s(known_s, most)
+        if watched.is_listed:
+            return listed_at
+        least_s, most_s = self._pace.silence_s
+        silent_at = watched.joined + min(max(expected.median_s, least_s), most_s)
+        return min(listed_at, max(silent_at, watched.since + expected.age_s(known_s, least)))
 
     def _deadline_s(self) -> float:
         """How long a job may take, learned from the others."""
@@ -294,9 +268,6 @@ class Watcher:
         if longest_s is None:
             return self._pace.stuck_s
         return min(max(longest_s * self._pace.patience, self._pace.least_s), self._pace.stuck_s)
-
-    def _is_overdue(self, watched: _Watched) -> bool:
-        return anyio.current_time() - watched.since >= self._deadline_s()
 
     # What the service says.
 
@@ -312,7 +283,7 @@ class Watcher:
             try:
                 listed = await self._scenario.jobs(updated_after=since, page=page)
             except RequestRefused:  # a service without this feed, or one that has lost its place in it
-                self._refused()
+                self._trust.refused(anyio.current_time())
                 return
             for job in listed.jobs:
                 self._hear_from_feed(job)
@@ -322,17 +293,13 @@ class Watcher:
             if page is None or deep_pages > self._pace.deep_pages:
                 break
         self._feed.look_ended(began, knew_ahead=knew_ahead)
-        self._looked_at, self._refused_for_s = began_at, 0.0
+        self._trust.answered()
+        self._looked_at = began_at
         if deep:
             self._deep_at = began_at + self._pace.deep_every_s
 
-    def _refused(self) -> None:
-        first_s, most_s = self._pace.refused_s
-        self._refused_for_s = min(self._refused_for_s * 2, most_s) or first_s
-        self._refused_until = anyio.current_time() + self._refused_for_s
-
     async def _look_up(self, job_id: str) -> None:
-        """One job by itself. One that is overdue is given up only when a look-up says that it is still not final."""
+        """One job by itself. One that is overdue is given up only after a look-up that does not call it final."""
         await self._may_ask()
         asked_at = self._looked_up_at = anyio.current_time()
         watched = self._watched.get(job_id)
@@ -341,29 +308,24 @@ class Watcher:
         try:
             with anyio.move_on_after(LOOK_UP_S):
                 job = await self._scenario.job(job_id)
-                self._judge_feed(watched, job)
+                if self._was_kept_back(watched, job):
+                    self._trust.kept_back()
+                elif not job.status.is_final:
+                    self._trust.was_right()
                 self._hear(job)
         except RequestRefused:
             self._miss(watched)
             return
         watched.told = max(watched.told, asked_at)
-        if not watched.ended.is_set() and self._is_overdue(watched):
+        if not watched.ended.is_set() and asked_at >= watched.since + self._deadline_s():
             watched.is_stuck = True
             watched.ended.set()
-
-    def _judge_feed(self, watched: _Watched, job: Job) -> None:
-        least_s, most_s = self._pace.look_up_every_s
-        if self._was_kept_back(watched, job):
-            self._trust = max(self._trust * _LIED, self._pace.doubt[0])
-            self._look_up_pause_s = max(self._look_up_pause_s * _ALARMED, least_s)
-        elif not job.status.is_final:
-            self._look_up_pause_s = min(self._look_up_pause_s * _CALMED, most_s)
 
     def _was_kept_back(self, watched: _Watched, job: Job) -> bool:
         """Whether the feed should have told what this look-up tells."""
         if watched.ended.is_set() or self._looked_at <= watched.joined:
             return False
-        return (job.status.is_final or not watched.is_listed) and self._feed.is_late(job)
+        return (job.status.is_final or not watched.is_listed) and self._feed.is_kept_back(job)
 
     def _hear_from_feed(self, job: Job) -> None:
         watched = self._watched.get(job.job_id)
@@ -375,7 +337,7 @@ class Watcher:
             self._feed.shown_late(job)
         watched.is_listed = True
         if job.status.is_final and watched.is_running:
-            self._trust = min(self._trust * _TOLD, self._pace.doubt[1])
+            self._trust.told()
         self._hear(job)
 
     def _hear(self, job: Job) -> None:
