@@ -266,3 +266,113 @@ async def test_a_status_that_this_version_has_not_met_counts_as_on_its_way():
     service = Odd(job_s=50)
     async with watching(service) as watcher:
         assert (await awaited(watcher, service.add_job(inputs(1)).job_id)).status is JobStatus.SUCCESS
+
+
+async def test_jobs_of_an_earlier_run_that_ended_long_ago_are_found_in_bulk():
+    """Hundreds, although as many are waited for at a time as there are slots."""
+    service = SimulatedService(job_s=60)
+    jobs = [service.add_job(inputs(at)) for at in range(400)]
+    await anyio.sleep(40_000)
+    slots = anyio.CapacityLimiter(8)
+    found = []
+
+    async def wait(watcher, job):
+        async with slots:
+            ended = await watcher.wait(job.job_id, tell=lambda _: None, submitted_at=job.created_at)
+            found.append(ended.job_id)
+
+    async with watching(service) as watcher, anyio.create_task_group() as waits:
+        for job in jobs:
+            waits.start_soon(wait, watcher, job)
+    assert sorted(found) == sorted(job.job_id for job in jobs)
+    assert len(service.asked) < 10
+    assert anyio.current_time() < 40_010
+
+
+async def test_a_job_of_an_earlier_run_is_found_whatever_the_services_clock_says():
+    class Off(SimulatedService):
+        def _seen(self, job_id):
+            job = super()._seen(job_id)
+            return replace(job, created_at=job.created_at + self.off, updated_at=job.updated_at + self.off)
+
+        async def jobs(self, **asked):
+            return replace(await super().jobs(**asked), told_at=virtual_now() + self.off)
+
+    for off in (-DAY, DAY):
+        service = Off(job_s=60)
+        service.off = off
+        job_id = service.add_job(inputs(1)).job_id
+        submitted_at = virtual_now()
+        await anyio.sleep(10_000)
+        began = anyio.current_time()
+        async with watching(service) as watcher:
+            await watcher.wait(job_id, tell=lambda _: None, submitted_at=submitted_at)
+        assert anyio.current_time() - began < 5
+
+
+async def test_a_job_that_ended_before_anybody_waited_is_known_at_once():
+    """It ends at once, and a look into the feed comes before its id is recorded."""
+    service = SimulatedService(job_s=0.2)
+    async with watching(service) as watcher, anyio.create_task_group() as waits:
+        early = service.add_job(inputs(1)).job_id
+        waits.start_soon(awaited, watcher, service.add_job(inputs(2)).job_id)
+        await anyio.sleep(5)
+        asked = len(service.asked)
+        began = anyio.current_time()
+        await awaited(watcher, early)
+        assert (anyio.current_time(), len(service.asked)) == (began, asked)
+
+
+async def test_many_stragglers_that_the_feed_keeps_back_are_all_found():
+    class Forgetful(SimulatedService):
+        """Its list never shows an end."""
+
+        async def jobs(self, **asked):
+            page = await super().jobs(**asked)
+            return replace(page, jobs=tuple(one for one in page.jobs if not one.status.is_final))
+
+    service = Forgetful(job_s=60)
+    async with watching(service, durations=Durations([({}, 60.0)] * 20)) as watcher, anyio.create_task_group() as waits:
+        for at in range(60):
+            waits.start_soon(awaited, watcher, service.add_job(inputs(at)).job_id)
+    assert anyio.current_time() < 180
+
+
+async def test_a_look_up_that_hangs_does_not_hold_the_others_up_for_ever():
+    class Hangs(Mute):
+        async def job(self, job_id):
+            if job_id == "job_1":
+                await anyio.sleep(10**6)
+            return await super().job(job_id)
+
+    service = Hangs(job_s=100)
+    async with watching(service, Pace(stuck_s=1_000)) as watcher, anyio.create_task_group() as waits:
+        hangs, fine = service.add_job(inputs(1)).job_id, service.add_job(inputs(2)).job_id
+
+        async def gives_up():
+            with pytest.raises(StageTimedOut):
+                await watcher.wait(hangs, tell=lambda _: None)
+
+        waits.start_soon(gives_up)
+        await awaited(watcher, fine)
+        assert anyio.current_time() < 400
+
+
+async def test_waiting_jobs_without_assets_do_not_wait_for_one_another():
+    class LateAssets(SimulatedService):
+        """What was made is told five seconds later, and the list never shows that."""
+
+        def _seen(self, job_id):
+            ends_at = self._jobs[job_id][1]
+            ended = super()._seen(job_id)
+            return ended if anyio.current_time() > ends_at + 5 else replace(ended, asset_ids=())
+
+        async def jobs(self, **asked):
+            page = await super().jobs(**asked)
+            return replace(page, jobs=tuple(replace(one, asset_ids=()) for one in page.jobs))
+
+    service = LateAssets(job_s=60)
+    async with watching(service) as watcher, anyio.create_task_group() as waits:
+        for at in range(16):
+            waits.start_soon(awaited, watcher, service.add_job(inputs(at)).job_id)
+    assert anyio.current_time() < 60 + 5 + 16 + 10
