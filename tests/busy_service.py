@@ -102,6 +102,14 @@ class BusyService:
     def ended_at(self, job_id: str) -> float:
         return self._made[job_id].ends
 
+    def job_of(self, job_id: str) -> Job:
+        """As it looks now."""
+        return self._made[job_id].seen(anyio.current_time(), self.bump_s)
+
+    def running(self) -> int:
+        self._catch_up(anyio.current_time())
+        return len(self.in_flight)
+
     @property
     def asked(self) -> list[float]:
         """When it was asked for the status of jobs."""
@@ -120,7 +128,7 @@ class BusyService:
     async def job(self, job_id: str) -> Job:
         self.look_ups.append(anyio.current_time())
         await anyio.sleep(self.latency_s)
-        return self._made[job_id].seen(anyio.current_time(), self.bump_s)
+        return self.job_of(job_id)
 
     async def jobs(self, *, updated_after: datetime, page: str | None = None) -> JobPage:
         self.feed_requests.append(anyio.current_time())

@@ -13,7 +13,7 @@ is kept back they are even.
 """
 
 _LEAST_PAUSE_S, _FIRST_PAUSE_S, _MOST_PAUSE_S = 0.5, 5.0, 60.0
-_CALMED, _ALARMED = 1.5, 0.5
+_CALMED, _ALARMED = 2.0, 0.5
 """What a look-up that finds the feed right makes of the pause before the next one, and what one does that finds what
 the feed kept back.
 """
