@@ -15,6 +15,7 @@ from pipeline.domain.change_feed import ChangeFeed
 from pipeline.domain.durations import Durations, InFlight, Outlook, kind_of
 from pipeline.domain.errors import RequestRefused, StageTimedOut
 from pipeline.domain.jobs import Job, JobPage, JobStatus
+from pipeline.domain.pace import Pace
 from pipeline.domain.trust import LEAST_DOUBT, Trust
 from pipeline.ports.interfaces import Now, Scenario
 
@@ -27,57 +28,14 @@ _LOOKED_UP_FIRST = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """How often the service is asked, and how long a job is waited for."""
-
-    requests_per_s: float = 2.0
-    """Look-ups and pages of the feed together, at most, however many jobs."""
-    ended: float = 0.1
-    """The feed is read when so many jobs are expected to have ended since it was read last: some ten times a job where
-    there are few.
-    """
-    shortest_share: float = 0.015
-    """But not before this share of a job's time has passed, so that many are told of at once: in the mean a job is
-    noticed late by half of it.
-    """
-    longest_share: float = 0.25
-    longest_s: tuple[float, float] = (10.0, 120.0)
-    """And at the latest after this share of a job's time, within these bounds: some fail early."""
-    blank_weight: float = 3.0
-    """Where nothing is known of any job, all of them count as so many."""
-    deep_every_s: float = 60.0
-    """How often a look reaches back further, for what the list shows late."""
-    pages: int = 20
-    """Pages of the feed in one look, at most."""
-    deep_pages: int = 2
-    """Of those, for what was there to be seen already, unless jobs of earlier runs are waited for."""
-    silence_s: tuple[float, float] = (5.0, 30.0)
-    """A job that the feed has never mentioned in as much time as it may take is looked up by itself, within these
-    bounds.
-    """
-    missed_s: float = 30.0
-    """Between look-ups of a job that the service does not know."""
-    stuck_s: float = 4 * 3600.0
-    """A job that is not final by then is stuck: it is given up (it stays at the service, and in the ledger)."""
-    patience: float = 5.0
-    samples: int = 3
-    least_s: float = 15 * 60.0
-    """Once ``samples`` others have ended, a job is stuck when it takes ``patience`` times as long as the longest of
-    them, but not before ``least_s``.
-    """
-    listing_s: float = 300.0
-    """How long a job may be a success without telling what it made."""
-    misses: int = 5
-    """A job is gone when so many look-ups in a row, ``missed_s`` apart, did not find it: one may be a hiccup."""
-
-
 @dataclass(slots=True, kw_only=True)
 class _Watched:
     kind: str
     joined: float
     since: float
-    """When it was submitted: a run that takes it up again waits for it later."""
+    """When it was submitted, as far as is known: a run that takes it up again waits for it later."""
+    begun: float
+    """When it was made by the service's word, or else joined: our clock may have been set since it was submitted."""
     told: float
     """When it was last known not to have ended."""
     tell: Callable[[Job], None]
@@ -152,7 +110,8 @@ class Watcher:
         if not self._watched:  # nothing of it can be ready yet
             self._asked_at = max(self._asked_at, at)
         since = at - max((self._now() - submitted_at).total_seconds(), 0.0)
-        watched = self._watched[job_id] = _Watched(kind=kind, joined=at, since=since, told=since, tell=tell)
+        watched = _Watched(kind=kind, joined=at, since=since, begun=at, told=since, tell=tell)
+        self._watched[job_id] = watched
         if known := self._feed.claim(job_id):
             self._hear(known)
             return watched
@@ -245,7 +204,7 @@ class Watcher:
         if watched.succeeded_at is not None:
             return (watched.told + max(watched.told - watched.succeeded_at, 1.0),) * 2
         doubted_at = self._doubted_at(watched)
-        return min(max(doubted_at, paused_until), watched.since + self._deadline_s()), doubted_at
+        return min(max(doubted_at, paused_until), watched.begun + self._deadline_s()), doubted_at
 
     def _doubted_at(self, watched: _Watched) -> float:
         """When it is likely enough to have ended although the feed has not said so."""
@@ -282,7 +241,9 @@ class Watcher:
             await self._may_ask()
             try:
                 listed = await self._scenario.jobs(updated_after=since, page=page)
-            except RequestRefused:  # a service without this feed, or one that has lost its place in it
+            except RequestRefused:
+                if page is not None:  # it has lost its place in the list; what is not read is looked up by itself
+                    break
                 self._trust.refused(anyio.current_time())
                 return
             for job in listed.jobs:
@@ -317,7 +278,7 @@ class Watcher:
             self._miss(watched)
             return
         watched.told = max(watched.told, asked_at)
-        if not watched.ended.is_set() and asked_at >= watched.since + self._deadline_s():
+        if not watched.ended.is_set() and asked_at >= watched.begun + self._deadline_s():
             watched.is_stuck = True
             watched.ended.set()
 
@@ -363,7 +324,8 @@ class Watcher:
         """It is as old as the service says: earlier runs waited for it, too."""
         if job.created_at is not None and self._feed.ahead is not None:
             age_s = (self._now() + self._feed.ahead - job.created_at).total_seconds()
-            watched.since = min(watched.since, anyio.current_time() - age_s)
+            watched.begun = min(watched.begun, anyio.current_time() - age_s)
+            watched.since = min(watched.since, watched.begun)
 
     def _learn(self, watched: _Watched, job: Job) -> None:
         if job.status is JobStatus.SUCCESS:

@@ -376,3 +376,30 @@ async def test_waiting_jobs_without_assets_do_not_wait_for_one_another():
         for at in range(16):
             waits.start_soon(awaited, watcher, service.add_job(inputs(at)).job_id)
     assert anyio.current_time() < 60 + 5 + 16 + 10
+
+
+async def test_a_clock_of_ours_that_was_set_makes_no_job_look_stuck():
+    """The run that submitted it took the year for another one."""
+    service = SimulatedService(job_s=100)
+    async with watching(service) as watcher:
+        job = service.add_job(inputs(1))
+        long_ago = job.created_at - 400 * DAY
+        ended = await watcher.wait(job.job_id, tell=lambda _: None, submitted_at=long_ago)
+    assert ended.status is JobStatus.SUCCESS
+    assert anyio.current_time() < 130
+
+
+async def test_a_feed_that_loses_its_place_is_still_a_feed():
+    class Forgetful(SimulatedService):
+        async def jobs(self, **asked):
+            if asked.get("page"):
+                raise RequestRefused("400: paginationToken")
+            return await super().jobs(**asked)
+
+    service = Forgetful(job_s=60)
+    service.page_size = 4
+    async with watching(service) as watcher, anyio.create_task_group() as waits:
+        for at in range(12):
+            waits.start_soon(awaited, watcher, service.add_job(inputs(at)).job_id)
+    assert service.asked.count("jobs") > 5
+    assert anyio.current_time() < 100
