@@ -37,14 +37,14 @@ class Agenda:
         self,
         planned: Iterable[PlannedItem] = (),
         *,
-        more_to_come: bool = False,
+        open: bool = False,  # noqa: A002 - as of a door
         expected_s: Callable[[PlannedItem], float] = lambda _: 0.0,
         slots: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        """With ``more_to_come``, further items are added until ``no_more`` is called. ``expected_s``: how long the job
+        """With ``open``, further items are added until ``no_more`` is called. ``expected_s``: how long the job
         of an item takes, as far as is known by now. ``slots``: how many jobs are in flight at one time.
         """
-        self._more = more_to_come
+        self._more = open
         self._expected_s = expected_s
         self._slots = slots
         self._first: deque[PlannedItem] = deque()
@@ -53,8 +53,6 @@ class Agenda:
         self._at_work = 0
         self._uncertain: dict[str, Uncertain] = {}
         self._is_closed = False
-        self._waiting: deque[anyio.Event] = deque()
-        """Workers without an item: each is woken for one."""
         self._changed = anyio.Event()
         self.add(planned)
 
@@ -81,11 +79,9 @@ class Agenda:
     async def take(self) -> PlannedItem | None:
         """The next item; None: there is nothing more to do in this run."""
         while not (self._first or self._todo):
-            if self._is_over:
+            if self.is_idle and (self._is_closed or not self._uncertain):
                 return None
-            turn = anyio.Event()
-            self._waiting.append(turn)
-            await turn.wait()
+            await self._changed.wait()
         self._at_work += 1
         if self._first:
             return self._first.popleft()
@@ -121,13 +117,6 @@ class Agenda:
         """Wait until something is put aside, taken up again or done."""
         await self._changed.wait()
 
-    @property
-    def _is_over(self) -> bool:
-        return self.is_idle and (self._is_closed or not self._uncertain)
-
     def _tell(self) -> None:
-        wanted = len(self._waiting) if self._is_over else len(self._first) + len(self._todo)
-        for _ in range(min(wanted, len(self._waiting))):
-            self._waiting.popleft().set()
         self._changed.set()
         self._changed = anyio.Event()

@@ -162,10 +162,6 @@ class Pool:
     def _workers_for(self, slots: float) -> float:
         return 2 * slots + self._besides
 
-    @property
-    def workers_at_most(self) -> int:
-        return int(self._workers_for(self._most))
-
     def _pause_s(self, wish_s: float | None) -> float:
         """None of our own is needed while jobs of ours are in flight: the end of one is what a slot waits for."""
         own_s = 0.0

@@ -65,7 +65,7 @@ async def test_what_is_paid_comes_before_all_that_is_longer():
 
 
 async def test_workers_wait_while_more_may_come():
-    agenda = Agenda(more_to_come=True)
+    agenda = Agenda(open=True)
     got = []
 
     async def work():
@@ -89,7 +89,7 @@ async def test_workers_wait_while_more_may_come():
 
 
 async def test_a_plan_of_nothing_ends_at_once():
-    agenda = Agenda(more_to_come=True)
+    agenda = Agenda(open=True)
     async with anyio.create_task_group() as workers:
         workers.start_soon(agenda.take)
         await anyio.sleep(5)
@@ -100,5 +100,5 @@ async def test_a_plan_of_nothing_ends_at_once():
 
 async def test_while_the_plan_grows_the_longest_have_to_wait():
     """They would come first again and again, and what stands first in the plan never."""
-    agenda = Agenda([Item("a"), Item("b", lasts_s=9)], more_to_come=True, expected_s=lambda one: one.lasts_s)
+    agenda = Agenda([Item("a"), Item("b", lasts_s=9)], open=True, expected_s=lambda one: one.lasts_s)
     assert await taken(agenda, 2) == ["a", "b"]
