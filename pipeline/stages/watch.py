@@ -116,7 +116,10 @@ class Watcher:
             self._hear(known)
             return watched
         self._feed.want(submitted_at, self._now())
-        if self._feed.is_behind or self._earliest(watched) < self._planned_at:
+        soonest = self._next_request()
+        if not self._feed.is_behind:
+            soonest = max(soonest, self._earliest(watched))
+        if soonest < self._planned_at:
             self._joined.set()
         return watched
 
