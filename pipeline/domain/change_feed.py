@@ -108,3 +108,8 @@ class ChangeFeed:
 
     def claim(self, job_id: str) -> Job | None:
         return self._unclaimed.pop(job_id, None)
+
+
+def reaches(page: JobPage, moment: datetime) -> bool:
+    """Whether the page, of a list with the newest change first, has come to changes before the moment."""
+    return any(one.updated_at is not None and one.updated_at < moment for one in page.jobs)

@@ -11,10 +11,10 @@ from typing import Any
 
 import anyio
 
-from pipeline.domain.change_feed import ChangeFeed
+from pipeline.domain.change_feed import ChangeFeed, reaches
 from pipeline.domain.durations import Durations, InFlight, Outlook, kind_of
 from pipeline.domain.errors import RequestRefused, StageTimedOut
-from pipeline.domain.jobs import Job, JobPage, JobStatus
+from pipeline.domain.jobs import Job, JobStatus
 from pipeline.domain.pace import Pace
 from pipeline.domain.trust import LEAST_DOUBT, Trust
 from pipeline.ports.interfaces import Now, Scenario
@@ -253,7 +253,7 @@ class Watcher:
                 self._hear_from_feed(job)
             self._feed.page_read(listed, self._now())
             page = listed.next_page
-            deep_pages += known_since is not None and _reaches(listed, known_since)
+            deep_pages += known_since is not None and reaches(listed, known_since)
             if page is None or deep_pages > self._pace.deep_pages:
                 break
         self._feed.look_ended(began, knew_ahead=knew_ahead)
@@ -342,11 +342,6 @@ class Watcher:
         watched.told = anyio.current_time()
         if watched.misses >= self._pace.misses:
             watched.ended.set()
-
-
-def _reaches(page: JobPage, moment: datetime) -> bool:
-    """Whether the page, of a list with the newest change first, has come to what was seen before."""
-    return any(one.updated_at is not None and one.updated_at < moment for one in page.jobs)
 
 
 def _made_nothing_yet(job: Job) -> bool:
