@@ -81,8 +81,11 @@ class PillowImages:
         Raises:
             PictureRefused: gone, unreadable, or (``changed``) no longer the file that was probed.
         """
+        if not picture.changes:
+            async with self._files:
+                return await to_thread.run_sync(_unchanged, picture), picture.media_type
         async with self._read(picture.path) as data:
-            return await to_thread.run_sync(_prepared, picture, data)
+            return await to_thread.run_sync(_converted, picture, data)
 
     @asynccontextmanager
     async def _read(self, path: Path) -> AsyncIterator[bytes]:
@@ -142,19 +145,27 @@ def _sent_as(path: Path, data: bytes) -> tuple[str, tuple[int, int], tuple[str, 
     return ready.media_type, (ready.width, ready.height), ready.changes
 
 
-def _prepared(picture: Picture, data: bytes) -> tuple[bytes, str]:
+def _unchanged(picture: Picture) -> bytes:
+    data = read_picture_file(picture.path)
+    _refuse_changed(picture, data)
+    return data
+
+
+def _converted(picture: Picture, data: bytes) -> tuple[bytes, str]:
     from pipeline.ports.images.encoding import prepared  # noqa: PLC0415 - see the module's docstring
 
+    _refuse_changed(picture, data)
+    ready = prepared(data, str(picture.path))
+    return ready.data, ready.media_type
+
+
+def _refuse_changed(picture: Picture, data: bytes) -> None:
     if hashlib.sha256(data).hexdigest() != picture.sha256:
         raise PictureRefused(
             f"{picture.path}: the file has changed since it was checked; expected the same bytes",
             mend="let the pictures rest while a run is going, then run again",
             kind="changed",
         )
-    if not picture.changes:
-        return data, picture.media_type
-    ready = prepared(data, str(picture.path))
-    return ready.data, ready.media_type
 
 
 def __getattr__(name: str) -> Any:
