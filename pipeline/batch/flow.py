@@ -142,11 +142,14 @@ class Flow:
         return await self._journal.move(planned, record, event, **changes)
 
     async def _upload(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
-        if record.state is not State.PLANNED or self._pool.is_closed or self._pool.is_out_of_time:
+        if record.state is not State.PLANNED:
             return record
-        began = anyio.current_time()
-        record = await self._journal.move(planned, record, Event.UPLOAD)
-        assets = {view: await self._uploads.asset(planned.work, view) for view in planned.work.pictures}
+        async with self._pool.preparing:
+            if self._pool.is_closed or self._pool.is_out_of_time:  # the turn may have been long in coming
+                return record
+            began = anyio.current_time()
+            record = await self._journal.move(planned, record, Event.UPLOAD)
+            assets = {view: await self._uploads.asset(planned.work, view) for view in planned.work.pictures}
         return await self._journal.move(
             planned,
             record,
@@ -171,7 +174,12 @@ class Flow:
         began = anyio.current_time()
         try:
             with self._pool.job():
-                job = await self._watcher.wait(record.job_id, tell=partial(self._tell_progress, planned))
+                job = await self._watcher.wait(
+                    record.job_id,
+                    tell=partial(self._tell_progress, planned),
+                    params=record.params,
+                    submitted_at=record.submitting_at,
+                )
         except StageTimedOut as error:  # paid, perhaps: it stays submitted, and the next run looks it up first
             self._journal.warn(planned, f": {error}")
             return record
@@ -187,6 +195,7 @@ class Flow:
             asset_ids=job.asset_ids,
             charged_cu=(record.charged_cu or 0.0) + price,
             failed_jobs=0,
+            job_s=job.took_s,
             timings=timings,
         )
 
