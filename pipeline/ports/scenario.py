@@ -119,7 +119,7 @@ class ScenarioClient:
         if problem := submission_problem(str(call), answer, _asset_ids(inputs)):
             raise problem
         try:
-            return parse(JobAnswer, answer.body, str(call), request_id(answer)).to_domain()
+            return parse(JobAnswer, answer.body, str(call), partial(request_id, answer)).to_domain()
         except ServiceFault as error:
             raise uncertain(str(error)) from error
 
