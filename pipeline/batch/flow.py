@@ -146,7 +146,7 @@ class Flow:
             return record
         began = anyio.current_time()
         record = await self._journal.move(planned, record, Event.UPLOAD)
-        assets = {view: await self._uploads.asset(planned.work, view) for view in planned.work.pictures}
+        assets = await self._uploads.assets(planned.work, planned.work.pictures)
         return await self._journal.move(
             planned,
             record,

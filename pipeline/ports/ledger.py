@@ -1,7 +1,7 @@
 """The ledger: the durable record of every intent and outcome, in SQLite."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import fields
 from datetime import datetime
@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from pipeline.domain.items import Alias, ItemRecord, OutputFile, Picture
 from pipeline.domain.jobs import Quote
 from pipeline.domain.lifecycle import Event, IllegalTransition, State, advance
-from pipeline.ports.interfaces import Delivery, Now, Restoration
+from pipeline.ports.interfaces import Delivery, Now, Restoration, UploadEntry
 from pipeline.ports.sqlite import Connection, Database, DatabaseDamaged, Migration, Row
 
 LEDGER_FILE = "ledger.sqlite3"
@@ -130,7 +130,7 @@ class SqliteLedger:
         return await self._database.write(work)
 
     async def item(self, key: str) -> ItemRecord | None:
-        found = await self.items([key])
+        found = await self._database.glance(lambda connection: _by_keys(connection, [key]))
         return found[0] if found else None
 
     async def items(self, keys: Sequence[str] | None = None) -> list[ItemRecord]:
@@ -185,22 +185,36 @@ class SqliteLedger:
         values = (State.DELIVERED, model, at_most)
         return await self._database.read(lambda it: [row["took_s"] for row in it.execute(query, values)])
 
-    async def upload(self, *, service: str, project: str, sha256: str, copy: int) -> str | None:
+    async def uploads(
+        self, *, service: str, project: str, pictures: Collection[tuple[str, int]]
+    ) -> Mapping[tuple[str, int], str]:
         query = "SELECT asset_id FROM uploads WHERE service = ? AND project = ? AND sha256 = ? AND copy = ?"
-        row = await self._first(query, (service, project, sha256, copy))
-        return row["asset_id"] if row else None
 
-    async def record_upload(self, *, service: str, project: str, sha256: str, copy: int, asset_id: str) -> None:
-        await self._execute(
-            "INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?, ?)", (service, project, sha256, copy, asset_id)
-        )
+        def work(connection: Connection) -> dict[tuple[str, int], str]:
+            found = ((one, _all(connection, query, (service, project, *one))) for one in pictures)
+            return {one: str(rows[0]["asset_id"]) for one, rows in found if rows}
 
-    async def other_copy(self, *, service: str, project: str, sha256: str, copy: int, asset_id: str) -> int | None:
-        query = (
+        return await self._database.glance(work)
+
+    async def record_uploads(
+        self, *, service: str, project: str, entries: Sequence[UploadEntry]
+    ) -> Mapping[UploadEntry, int]:
+        other = (
             "SELECT copy FROM uploads WHERE service = ? AND project = ? AND sha256 = ? AND asset_id = ? AND copy != ?"
         )
-        row = await self._first(query, (service, project, sha256, asset_id, copy))
-        return row["copy"] if row else None
+
+        def work(connection: Connection) -> dict[UploadEntry, int]:
+            shared = {}
+            for one in entries:
+                asked = (service, project, one.sha256, one.asset_id, one.copy)
+                if others := _all(connection, other, asked):
+                    shared[one] = int(others[0]["copy"])
+                else:
+                    values = (service, project, one.sha256, one.copy, one.asset_id)
+                    connection.execute("INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?, ?)", values)
+            return shared
+
+        return await self._database.write(work)
 
     async def forget_uploads(self, *, service: str, project: str, asset_ids: Sequence[str]) -> None:
         def work(connection: Connection) -> None:
@@ -289,7 +303,7 @@ class SqliteLedger:
                 row: Row | None = rows.fetchone()
             return row
 
-        return await self._database.read(work)
+        return await self._database.glance(work)
 
 
 def _dump(record: ItemRecord) -> str:

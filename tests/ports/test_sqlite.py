@@ -138,7 +138,7 @@ async def test_when_the_disk_is_full_everyone_hears_and_nothing_is_half_written(
         return connection.execute("PRAGMA max_page_count = 4").fetchone()
 
     await database.write(insert("before"))
-    await database.read(limit)
+    await database.write(limit)
     caught = []
 
     async def write(text):
