@@ -83,7 +83,7 @@ class Calls:
         is_success = 200 <= answer.status < 300  # noqa: PLR2004 - RFC 9110's classes
         return answer.rewritten(partial(self._credentials.redact, shortest=_TELLING if is_success else 1))
 
-    async def ask(self, call: Call, wire: type[W], judge: Judge = problem) -> W:
+    async def ask(self, call: Call, wire: type[W], judge: Judge = problem, *, tries: Tries | None = None) -> W:
         """The answer to a call that may be repeated. ``judge`` says which answers are errors.
 
         Raises:
@@ -91,16 +91,16 @@ class Calls:
                 service answered others: then it is this request, and nobody else is harmed.
             ServiceUnreachable: all tries failed, and nobody was answered.
         """
-        return (await self._answered(call, wire, judge))[0]
+        return (await self._answered(call, wire, judge, tries or self.tries))[0]
 
     async def ask_when(self, call: Call, wire: type[W], judge: Judge = problem) -> tuple[W, datetime | None]:
         """As ``ask``, with the service's clock when it answered (``Date``), if it says. An answer out of a cache
         (``Age``) does not say.
         """
-        told, answer = await self._answered(call, wire, judge)
+        told, answer = await self._answered(call, wire, judge, self.tries)
         return told, None if "Age" in answer.headers else moment(answer.headers.get("Date"))
 
-    async def _answered(self, call: Call, wire: type[W], judge: Judge) -> tuple[W, Answer]:
+    async def _answered(self, call: Call, wire: type[W], judge: Judge, tries: Tries) -> tuple[W, Answer]:
         answers_before = self._answers
 
         async def attempt() -> tuple[W, Answer]:
@@ -113,7 +113,7 @@ class Calls:
             return told, answer
 
         try:
-            return await persist(str(call), attempt, self.tries)
+            return await persist(str(call), attempt, tries)
         except ServiceUnreachable as error:
             if self._answers == answers_before:
                 raise

@@ -14,16 +14,17 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import anyio
 from anyio import CancelScope, to_thread
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from pipeline.domain.errors import LocalIoError
+from pipeline.ports.gathering import Asked, Gathering
 from pipeline.ports.storage import sync_folder
 
 T = TypeVar("T")
@@ -47,16 +48,7 @@ class Migration:
     """Statements, each ended by a semicolon at the end of a line."""
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class _Request(Generic[T]):
-    work: Callable[[Connection], T]
-    told: anyio.Event | None = None
-    """Set when it is done, or when its caller is to commit for all who wait."""
-    taken: bool = False
-    leads: bool = False
-    done: bool = False
-    result: T | None = None
-    error: BaseException | None = field(default=None)
+_Request = Asked[Callable[[Connection], Any], Any]
 
 
 class Database:
@@ -69,8 +61,7 @@ class Database:
         self._count_file = _CountFile(path)
         self._gate = anyio.Lock(fast_acquire=True)
         self._readings = anyio.Lock(fast_acquire=True)
-        self._waiting: list[_Request[Any]] = []
-        self._is_committing = False
+        self._writes = Gathering(self._commit_together)
 
     @classmethod
     async def open(
@@ -90,16 +81,8 @@ class Database:
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` in a transaction; returns when it is committed. An error in it undoes its own part alone."""
-        await checkpoint_if_cancelled()
-        request: _Request[T] = _Request(work=work)
-        self._waiting.append(request)
-        if self._is_committing:
-            await self._turn_of(request)
-        if not request.done:
-            await self._commit_waiting()
-        if request.error is not None:
-            raise request.error
-        return request.result  # type: ignore[return-value]  # done without error: T
+        result: T = await self._writes.ask(work)
+        return result
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run ``work``, which changes nothing, on what is committed; in a thread, for it may take long."""
@@ -132,47 +115,12 @@ class Database:
         for one in (self._glancer, self._reader, self._connection, self._count_file):
             one.close()
 
-    async def _turn_of(self, request: _Request[Any]) -> None:
-        """Wait until somebody has committed it, or until it is its caller who commits next."""
-        request.told = anyio.Event()
-        try:
-            await request.told.wait()
-        except BaseException:
-            if not request.taken:
-                self._waiting.remove(request)
-            if request.leads and not request.done:
-                self._hand_over()
-            raise
+    async def _commit_together(self, batch: Sequence[_Request]) -> None:
+        with CancelScope(shield=True):
+            async with self._gate:
+                await to_thread.run_sync(self._commit, batch)
 
-    def _hand_over(self) -> None:
-        """Whoever has waited longest commits next, for all who wait then."""
-        self._is_committing = bool(self._waiting)
-        if self._waiting:
-            first = self._waiting[0]
-            assert first.told is not None  # it came while somebody was committing
-            first.leads = True
-            first.told.set()
-
-    async def _commit_waiting(self) -> None:
-        self._is_committing = True
-        batch, self._waiting = self._waiting, []
-        for request in batch:
-            request.taken = True
-        try:
-            with CancelScope(shield=True):
-                async with self._gate:
-                    await to_thread.run_sync(self._commit, batch)
-        except BaseException as error:  # no thread to be had: nobody's work was begun
-            for request in batch:
-                request.done, request.error = True, error
-            raise
-        finally:
-            for request in batch:
-                if request.told is not None:
-                    request.told.set()
-            self._hand_over()
-
-    def _commit(self, batch: list[_Request[Any]]) -> None:
+    def _commit(self, batch: Sequence[_Request]) -> None:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             count = _counted(self._connection)
@@ -182,14 +130,13 @@ class Database:
             self._count_file.tell(count)
         except Exception as error:  # noqa: BLE001 - handed to everyone whose work was in the transaction
             self._abandon(batch, error)
-        finally:
-            for request in batch:
-                request.done = True
+        for request in batch:
+            request.done = True
 
-    def _attempt(self, request: _Request[Any]) -> None:
+    def _attempt(self, request: _Request) -> None:
         self._connection.execute("SAVEPOINT one")
         try:
-            request.result = request.work(self._connection)
+            request.result = request.what(self._connection)
         except Exception as error:  # handed to the caller who sent the work
             if not self._connection.in_transaction:  # the disk is full: SQLite has rolled back everything
                 raise
@@ -197,7 +144,7 @@ class Database:
             request.error = _translate(error, self.path, self._mend) if isinstance(error, sqlite3.Error) else error
         self._connection.execute("RELEASE one")
 
-    def _abandon(self, batch: list[_Request[Any]], error: Exception) -> None:
+    def _abandon(self, batch: Sequence[_Request], error: Exception) -> None:
         for request in batch:
             request.error = _translate(error, self.path, self._mend) if isinstance(error, sqlite3.Error) else error
         if self._connection.in_transaction:

@@ -16,6 +16,7 @@ from anyio import to_thread
 
 from pipeline.domain.errors import PictureRefused
 from pipeline.domain.items import Picture
+from pipeline.ports.hops import Hops
 from pipeline.ports.images.files import read_picture_file
 from pipeline.ports.images.room import Room
 
@@ -35,6 +36,7 @@ class PillowImages:
 
     def __init__(self, *, pixels_at_once: int = PIXELS_AT_ONCE) -> None:
         self._files = anyio.CapacityLimiter(min(4, os.cpu_count() or 1))
+        self._unchanged = Hops(min(4, os.cpu_count() or 1))
         self._pixels = Room(pixels_at_once)
 
     async def probe(self, path: Path) -> Picture:
@@ -52,6 +54,8 @@ class PillowImages:
         Raises:
             PictureRefused: gone, unreadable, or (``changed``) no longer the file that was probed.
         """
+        if not picture.changes:
+            return await self._unchanged.run(_as_it_is, picture)
         async with self._read(picture.path) as data:
             return await to_thread.run_sync(_prepared, picture, data)
 
@@ -86,19 +90,27 @@ def _probed(path: Path, data: bytes) -> Picture:
     )
 
 
+def _as_it_is(picture: Picture) -> tuple[bytes, str]:
+    data = read_picture_file(picture.path)
+    _require_unchanged(picture, data)
+    return data, picture.media_type
+
+
 def _prepared(picture: Picture, data: bytes) -> tuple[bytes, str]:
     from pipeline.ports.images.encoding import prepared  # noqa: PLC0415 - see the module's docstring
 
+    _require_unchanged(picture, data)
+    ready = prepared(data, str(picture.path))
+    return ready.data, ready.media_type
+
+
+def _require_unchanged(picture: Picture, data: bytes) -> None:
     if hashlib.sha256(data).hexdigest() != picture.sha256:
         raise PictureRefused(
             f"{picture.path}: the file has changed since it was checked; expected the same bytes",
             mend="let the pictures rest while a run is going, then run again",
             kind="changed",
         )
-    if not picture.changes:
-        return data, picture.media_type
-    ready = prepared(data, str(picture.path))
-    return ready.data, ready.media_type
 
 
 def __getattr__(name: str) -> Any:
