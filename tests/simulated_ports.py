@@ -17,7 +17,7 @@ from simulation.database import MortalDatabase, empty_ledger_file
 from simulation.disk import Disk, DiskStorage
 from simulation.process import immortal
 
-from pipeline.domain.errors import AssetGone, CeilingReached, MeshDamaged, RequestRefused
+from pipeline.domain.errors import AssetGone, CeilingReached, MeshDamaged, PictureRefused, RequestRefused
 from pipeline.domain.items import Picture
 from pipeline.domain.jobs import Asset, Job, JobPage, JobStatus, Quote, TeamLimits
 from pipeline.domain.model import MODEL_ID, PUBLISHED_SCHEMA
@@ -84,6 +84,9 @@ class SimulatedImages:
         return Picture(
             path=path, sha256=sha256(data), size_bytes=len(data), media_type="image/png", width=200, height=200
         )
+
+    async def probe_all(self, paths: Sequence[Path]) -> list[Picture | PictureRefused]:
+        return [await self.probe(path) for path in paths]
 
     async def prepare(self, picture: Picture) -> tuple[bytes, str]:
         await checkpoint()

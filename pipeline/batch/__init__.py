@@ -2,13 +2,14 @@
 
     plan -> price -> (a person says yes) -> carry_out -> rows
 
-``batch`` is the run as a whole; ``survey`` says what is to be done; ``flow`` brings one work item from pictures to a
-delivered mesh, ``submissions`` the paid step of it; ``pool`` bounds how many are on their way; ``uploads`` and
-``placing`` share what work items share; ``journal`` commits each move before the next effect.
+``batch`` is the run as a whole; ``survey`` says what is to be done, ``supply`` hands it out, also while the survey of a
+large library goes on; ``publishing`` writes the results manifest and the report. ``flow`` brings one work item from
+pictures to a delivered mesh, ``submissions`` the paid step of it; ``pool`` bounds how many are on their way;
+``uploads`` and ``placing`` share what work items share; ``journal`` commits each move before the next effect.
 """
 
 from pipeline.batch.batch import Batch
-from pipeline.batch.outcome import Outcome, rows_inside
+from pipeline.batch.outcome import Outcome
 from pipeline.batch.terms import EMBEDDED, shelf_name
 
-__all__ = ["EMBEDDED", "Batch", "Outcome", "rows_inside", "shelf_name"]
+__all__ = ["EMBEDDED", "Batch", "Outcome", "shelf_name"]

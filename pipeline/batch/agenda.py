@@ -25,8 +25,10 @@ class Agenda:
     An item whose submission was lost is put aside as uncertain; once it is settled it is taken again, before others.
     """
 
-    def __init__(self, planned: Iterable[PlannedItem]) -> None:
+    def __init__(self, planned: Iterable[PlannedItem] = (), *, open: bool = False) -> None:  # noqa: A002 - as of a door
+        """``open``: more may come, until ``no_more``."""
         self._todo = deque(planned)
+        self._may_grow = open
         self._at_work = 0
         self._uncertain: dict[str, Uncertain] = {}
         self._is_closed = False
@@ -35,7 +37,16 @@ class Agenda:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is left but what is uncertain."""
-        return not self._todo and not self._at_work
+        return not self._todo and not self._at_work and not self._may_grow
+
+    def add(self, planned: Iterable[PlannedItem]) -> None:
+        self._todo.extend(planned)
+        self._tell()
+
+    def no_more(self) -> None:
+        """All that there is was added."""
+        self._may_grow = False
+        self._tell()
 
     @property
     def uncertain(self) -> list[Uncertain]:

@@ -1,6 +1,8 @@
 """A run as a whole: plan, price, carry out, tell."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 
 import anyio
@@ -8,14 +10,16 @@ import anyio
 from pipeline.batch.agenda import Agenda
 from pipeline.batch.flow import Flow
 from pipeline.batch.journal import Journal
-from pipeline.batch.outcome import Outcome, outcome_of, rows_inside
+from pipeline.batch.outcome import Outcome
 from pipeline.batch.placing import Placing
 from pipeline.batch.pool import Pool
 from pipeline.batch.pricing import Pricing
+from pipeline.batch.publishing import NewReport, Publishing
 from pipeline.batch.settling import Settling
 from pipeline.batch.submissions import Submissions
-from pipeline.batch.survey import standing_deliveries, survey
-from pipeline.batch.terms import Terms, terms_of
+from pipeline.batch.supply import GrowingSupply, KnownSupply, Supply
+from pipeline.batch.survey import CHUNK, Survey, standing_deliveries
+from pipeline.batch.terms import terms_of
 from pipeline.batch.uploads import Uploads
 from pipeline.domain.budget import Budget
 from pipeline.domain.errors import RequestRefused
@@ -26,12 +30,12 @@ from pipeline.domain.lifecycle import State
 from pipeline.domain.manifest import Manifest
 from pipeline.domain.model import ModelSchema, schema_known_of
 from pipeline.domain.planning import Action, Plan, PlannedItem
-from pipeline.domain.results import ResultRow, refused_rows, row_of
+from pipeline.domain.results import ResultRow
 from pipeline.domain.run_options import AS_THE_MANIFEST_SAYS, RunOptions
+from pipeline.domain.selection import EVERY_SET
 from pipeline.domain.views import View
 from pipeline.ports.clock import local_time
 from pipeline.ports.interfaces import Compute, Downloads, Images, Ledger, Now, Scenario, Storage
-from pipeline.stages.deliver import publish
 from pipeline.stages.watch import DURATIONS_MAX, Watcher
 
 UNKNOWN_CEILING = 8
@@ -40,7 +44,8 @@ UNKNOWN_CEILING = 8
 PUBLISH_EVERY_S = 10.0
 """How often the results manifest is published while a run goes on; first as it begins, once more at its end."""
 
-AfterPublish = Callable[[Sequence[ResultRow]], Awaitable[None]]
+PUBLISHING_SHARE = 0.05
+"""Of a run's time that may go into publishing: a hundred thousand rows take seconds, and are so made less often."""
 
 
 class Batch:
@@ -57,12 +62,12 @@ class Batch:
         compute: Compute | None,
         now: Now,
         observe: Observer,
-        after_publish: AfterPublish | None = None,
+        new_report: NewReport | None = None,
         options: RunOptions = AS_THE_MANIFEST_SAYS,
     ) -> None:
         """``service`` is the service's identity, a part of every content key: ``scenario``, ``local`` or its base URL.
-        ``compute`` draws the previews; None: there are none. ``after_publish`` hears the rows whenever the results
-        manifest was published (the report is drawn there). ``options`` stand over the manifest.
+        ``compute`` draws the previews; None: there are none. ``new_report`` makes the page that is drawn whenever the
+        results manifest is published. ``options`` stand over the manifest.
         """
         self._manifest = options.over(manifest)
         self._options = options
@@ -72,15 +77,37 @@ class Batch:
         self._compute = compute
         self._now = now
         self._observe = observe
-        self._after_publish = after_publish
         self._terms = terms_of(manifest, service=service, began=now())
-
-    async def plan(self) -> Plan:
-        """What there is, what is done, what is left; prices as last known. No request leaves the machine."""
-        plan = await survey(
-            self._manifest, self._terms, images=self._images, storage=self._storage, ledger=self._ledger
+        self._publishing = Publishing(
+            self._terms,
+            backend=manifest.backend,
+            model=manifest.model,
+            ledger=ledger,
+            storage=storage,
+            new_report=new_report,
         )
-        plan = self._options.selection.of(plan)
+
+    def survey(self, *, chunk: int = CHUNK) -> Survey:
+        """What there is, so many sets at a time; to be closed. No request leaves the machine."""
+        return Survey(
+            self._manifest,
+            self._terms,
+            images=self._images,
+            storage=self._storage,
+            ledger=self._ledger,
+            chunk=chunk,
+        )
+
+    async def plan(self, looking: Survey | None = None) -> Plan:
+        """What there is, what is done, what is left; prices as last known. No request leaves the machine.
+
+        Args:
+            looking: a survey that may have begun; None: a new one.
+        """
+        async with aclosing(looking or self.survey()) as found:
+            while not found.is_whole:
+                await found.go_on()
+            plan = self._options.selection.of(found.plan)
         return await self._pricing(schema_known_of(self._manifest.model)).known(plan)
 
     async def price(self, plan: Plan, scenario: Scenario) -> Plan:
@@ -90,7 +117,7 @@ class Batch:
             UsageError: the live model does not take the manifest's parameters.
         """
         pricing = self._pricing(await self._live_schema(scenario))
-        await pricing.ask(plan, scenario=scenario, uploads=self._uploads(scenario))
+        await pricing.ask(plan.items, scenario=scenario, uploads=self._uploads(scenario))
         return await pricing.known(plan)
 
     async def carry_out(
@@ -110,15 +137,73 @@ class Batch:
         """
         budget = _budget(plan, self._manifest.budget.max_cu)
         self._observe(RunStarted(total=len(plan.to_do), already_done=plan.done, quoted_cu=plan.cu))
+        if not plan.to_do and (standing := await self._publishing.standing(plan)):
+            return self._end(standing.outcome(interrupted=stop.is_set(), charged_cu=0.0))
         try:
             await self._place_known(plan, stop)
             if scenario is not None and downloads is not None:
-                await self._bring_all(plan, scenario, downloads, budget, stop)
+                supply = KnownSupply(plan)
+                await self._bring_all(
+                    supply,
+                    self._uploads(scenario),
+                    scenario=scenario,
+                    downloads=downloads,
+                    budget=budget,
+                    stop=stop,
+                )
             await self._sweep_staging(plan)
         finally:
             with anyio.CancelScope(shield=True):
-                rows = await self._publish(plan)
-        outcome = outcome_of(rows_inside(rows, plan), interrupted=stop.is_set(), charged_cu=budget.spent_cu)
+                reckoning = await self._publishing.publish(plan)
+        return self._end(reckoning.outcome(interrupted=stop.is_set(), charged_cu=budget.spent_cu))
+
+    def can_begin_early(self) -> bool:
+        """Whether nothing that this run is told needs all sets to be known first: a selection, a budget, a first
+        refusal that ends it.
+        """
+        options = self._options
+        return options.selection == EVERY_SET and not options.fail_fast and self._manifest.budget.max_cu is None
+
+    async def carry_out_early(
+        self,
+        looking: Survey,
+        first: Sequence[PlannedItem],
+        *,
+        scenario: Scenario,
+        downloads: Downloads,
+        stop: anyio.Event,
+    ) -> tuple[Outcome, Plan]:
+        """As ``carry_out``, while the survey goes on: what is ``first`` is begun at once, the rest as it is found.
+
+        Raises:
+            AbortRun: as ``carry_out``; the results are published if all sets are known by then.
+            UsageError: the manifest's folders are not as it says, or the model does not take their parameters. What was
+                begun stays recorded.
+        """
+        budget, uploads = _budget(Plan(items=()), None), self._uploads(scenario)
+        supply = GrowingSupply(
+            looking,
+            first,
+            pricing=self._pricing(await self._live_schema(scenario)),
+            scenario=scenario,
+            uploads=uploads,
+            place_known=partial(self._place_known, stop=stop),
+            observe=self._observe,
+        )
+        reckoning = None
+        try:
+            await self._bring_all(supply, uploads, scenario=scenario, downloads=downloads, budget=budget, stop=stop)
+            await self._place_late(supply, stop)
+            await self._sweep_staging(supply.whole_plan)
+        finally:
+            if supply.plan is not None:
+                with anyio.CancelScope(shield=True):
+                    reckoning = await self._publishing.publish(supply.plan)
+        assert reckoning is not None  # the supply has come to its end
+        outcome = reckoning.outcome(interrupted=stop.is_set(), charged_cu=budget.spent_cu)
+        return self._end(outcome), supply.whole_plan
+
+    def _end(self, outcome: Outcome) -> Outcome:
         self._observe(
             RunEnded(
                 delivered=outcome.delivered,
@@ -132,54 +217,58 @@ class Batch:
         return outcome
 
     async def rows(self, plan: Plan) -> list[ResultRow]:
-        """The results manifest as the ledger has it now, sorted by set id, variant and copy."""
-        records = {one.key: one for one in await self._ledger.items([one.work.key for one in plan.items])}
-        files = {(one.alias, one.key): one.files for one in await self._ledger.deliveries(self._terms.shelf_name)}
-        notes: dict[str, list[str]] = {}
-        for alias, finding in plan.notes:
-            notes.setdefault(alias.set_id, []).append(finding.message)
-        backend, model = self._manifest.backend, self._manifest.model
-        rows = [row for one in plan.refused for row in refused_rows(one, backend=backend, model=model)]
-        for planned in plan.items:
-            record = records.get(planned.work.key) or _not_begun(planned, self._terms)
-            rows += [
-                row_of(
-                    alias,
-                    planned.work,
-                    record,
-                    backend=backend,
-                    files=files.get((alias, planned.work.key), ()),
-                    notes=notes.get(alias.set_id, ()),
-                )
-                for alias in planned.work.aliases
-            ]
-        return sorted(rows, key=lambda row: (row.set, row.variant, row.copy_number))
+        """The results manifest as the ledger has it now, sorted by set id, variant and copy: all of it in memory."""
+        return [row async for some in self._publishing.rows(plan) for row in some]
 
     async def spent_assets(self, plan: Plan) -> list[str]:
         """The service's assets that no item of the plan needs any more: its mesh is delivered.
 
         For a service whose room is ours alone; see ``forget``.
         """
-        records = await self._ledger.items([one.work.key for one in plan.items])
-        done = [one for one in records if one.state in {State.DELIVERED, State.HELD}]
-        needed = {asset for one in records if one not in done for asset in _assets_of(one)}
-        return sorted({asset for one in done for asset in _assets_of(one)} - needed)
+        spent: set[str] = set()
+        needed: set[str] = set()
+        keys = [one.work.key for one in plan.items]
+        for at in range(0, len(keys), CHUNK):
+            for record in await self._ledger.items(keys[at : at + CHUNK]):
+                is_done = record.state in {State.DELIVERED, State.HELD}
+                (spent if is_done else needed).update(_assets_of(record))
+        return sorted(spent - needed)
 
     async def forget(self, asset_ids: Sequence[str]) -> None:
         """The service has deleted these: their pictures are uploaded again when they are needed."""
         await self._ledger.forget_uploads(service=self._terms.service, project=self._terms.project, asset_ids=asset_ids)
 
     async def _place_known(self, plan: Plan, stop: anyio.Event) -> None:
-        if plan.having(Action.PLACE):
-            standing = await standing_deliveries(self._terms, ledger=self._ledger, storage=self._storage)
+        if moving := plan.having(Action.PLACE):
+            keys = [one.work.key for one in moving]
+            standing = await standing_deliveries(self._terms, keys, ledger=self._ledger, storage=self._storage)
             await self._placing().place_known(plan, standing, is_stopping=stop.is_set)
 
+    async def _place_late(self, supply: "GrowingSupply", stop: anyio.Event) -> None:
+        """Sets with equal pictures that were found after their mesh was begun get it, too."""
+        records = {one.key: one for one in await self._ledger.items(list(supply.late_names))}
+        plan = supply.whole_plan
+        late = [
+            replace(one, action=Action.PLACE, record=records[one.work.key], unplaced=supply.late_names[one.work.key])
+            if one.work.key in records and records[one.work.key].state in {State.DELIVERED, State.HELD}
+            else replace(one, action=Action.LEAVE)
+            for one in plan.items
+        ]
+        await self._place_known(replace(plan, items=tuple(late)), stop)
+
     async def _bring_all(
-        self, plan: Plan, scenario: Scenario, downloads: Downloads, budget: Budget, stop: anyio.Event
+        self,
+        supply: Supply,
+        uploads: Uploads,
+        *,
+        scenario: Scenario,
+        downloads: Downloads,
+        budget: Budget,
+        stop: anyio.Event,
     ) -> None:
-        pool = await self._pool(plan, scenario, stop)
+        pool = await self._pool(supply.plan, scenario, stop)
         watcher = await self._watcher(scenario)
-        journal, uploads = Journal(self._ledger, self._observe), self._uploads(scenario)
+        journal = Journal(self._ledger, self._observe)
         submissions = Submissions(
             self._terms,
             scenario=scenario,
@@ -208,14 +297,14 @@ class Batch:
             now=self._now,
             observe=self._observe,
         )
-        # What is paid already comes first; PLACE was done before.
-        agenda = Agenda(plan.having(Action.RESUME, Action.FETCH) + plan.having(Action.GENERATE))
+        agenda = Agenda(open=True)
         settling = Settling(agenda, submissions, patience=self._terms.patience)
         async with anyio.create_task_group() as background:
             background.start_soon(pool.stop_when_told, background.cancel_scope)
-            for work in (watcher.run, settling.run, partial(self._publish_now_and_then, plan, journal)):
+            for work in (watcher.run, settling.run, partial(self._publish_now_and_then, supply, journal)):
                 background.start_soon(work)
             async with anyio.create_task_group() as workers:
+                workers.start_soon(supply.feed, agenda)
                 for _ in range(self._worker_count(pool)):
                     workers.start_soon(_work, flow, agenda)
             background.cancel_scope.cancel()
@@ -236,7 +325,7 @@ class Batch:
         limits = self._manifest.limits
         return int(pool.slots.total_tokens) + limits.uploads + limits.downloads
 
-    async def _pool(self, plan: Plan, scenario: Scenario, stop: anyio.Event) -> Pool:
+    async def _pool(self, plan: Plan | None, scenario: Scenario, stop: anyio.Event) -> Pool:
         limits = self._manifest.limits
         in_flight = limits.in_flight
         if in_flight == "auto":
@@ -250,7 +339,7 @@ class Batch:
             in_window=self._is_in_window,
             fail_fast=self._options.fail_fast,
         )
-        if plan.refused_inside and pool.failed():
+        if plan is not None and plan.refused_inside and pool.failed():
             name = plan.refused_inside[0].aliases[0].label
             message = f"{name} is refused, and --fail-fast stands: nothing is submitted"
             self._observe(Noted(message=message, level="warning"))
@@ -286,21 +375,16 @@ class Batch:
     def _pricing(self, schema: ModelSchema) -> Pricing:
         return Pricing(self._terms, schema, ledger=self._ledger)
 
-    async def _publish_now_and_then(self, plan: Plan, journal: Journal) -> None:
-        published = -1
+    async def _publish_now_and_then(self, supply: Supply, journal: Journal) -> None:
+        """Not before all sets are known: rows that a run before this one has published must not vanish."""
+        published, pause_s = -1, PUBLISH_EVERY_S
         while True:
-            if journal.moves != published:
-                published = journal.moves
+            if supply.plan is not None and journal.moves != published:
+                published, began = journal.moves, anyio.current_time()
                 with anyio.CancelScope(shield=True):
-                    await self._publish(plan)
-            await anyio.sleep(PUBLISH_EVERY_S)
-
-    async def _publish(self, plan: Plan) -> list[ResultRow]:
-        rows = await self.rows(plan)
-        await publish(rows, output=self._terms.shelf.output, storage=self._storage)
-        if self._after_publish is not None:
-            await self._after_publish(rows)
-        return rows
+                    await self._publishing.publish(supply.plan)
+                pause_s = max(PUBLISH_EVERY_S, (anyio.current_time() - began) / PUBLISHING_SHARE)
+            await anyio.sleep(pause_s)
 
 
 async def _cancel_when_told(stop: anyio.Event, scope: anyio.CancelScope) -> None:
@@ -329,15 +413,3 @@ def _assets_of(record: ItemRecord) -> set[str]:
     """The pictures that a work item was made of, and what was made."""
     pictures = {str(record.inputs[view.field]) for view in View if view.field in record.inputs}
     return pictures | set(record.asset_ids)
-
-
-def _not_begun(planned: PlannedItem, terms: Terms) -> ItemRecord:
-    return ItemRecord(
-        key=planned.work.key,
-        state=State.PLANNED,
-        service=terms.service,
-        project=terms.project,
-        model=planned.work.model,
-        params=planned.work.params,
-        pictures={},
-    )

@@ -1,13 +1,18 @@
 """How a run ended, counted by rows of the results manifest."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipeline.batch.submissions import OUT_OF_TIME
-from pipeline.domain.items import Alias
 from pipeline.domain.lifecycle import State
-from pipeline.domain.planning import Plan
+from pipeline.domain.planning import Action, Plan
 from pipeline.domain.results import ResultRow
+
+WANTING_KEPT = 100
+"""Of the rows that a person should look at, an outcome keeps so many."""
+
+WANTING = frozenset({State.FAILED, State.REFUSED, State.HELD, State.UNCERTAIN})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,33 +31,48 @@ class Outcome:
     interrupted: bool = False
     charged_cu: float = 0.0
     """In this run."""
+    wanting: tuple[ResultRow, ...] = ()
+    """The first rows that a person should look at."""
 
 
-def rows_inside(rows: Sequence[ResultRow], plan: Plan) -> list[ResultRow]:
-    """The rows that the plan's run is about: those of its selection."""
+class Reckoning:
+    """Counts the rows of a run as they are made, so that nobody has to hold all of them."""
 
-    def name(row: ResultRow) -> Alias:
-        return Alias(set_id=row.set, variant=row.variant, copy=row.copy_number)
+    def __init__(self, plan: Plan) -> None:
+        """Counted are the rows that the plan's run is about: those of its selection."""
+        self._outside = plan.outside
+        self._states: Counter[State] = Counter()
+        self._out_of_time = 0
+        self._wanting: list[ResultRow] = []
 
-    return [row for row in rows if name(row) not in plan.outside]
+    def add(self, rows: Iterable[ResultRow]) -> None:
+        for row in rows:
+            if self._outside and row.alias in self._outside:
+                continue
+            self._states[row.state] += 1
+            self._out_of_time += row.state is State.DEFERRED and row.error is not None and row.error.kind == OUT_OF_TIME
+            if row.state in WANTING and len(self._wanting) < WANTING_KEPT:
+                self._wanting.append(row)
 
+    def outcome(self, *, interrupted: bool, charged_cu: float) -> Outcome:
+        states = self._states
+        ended = (State.DELIVERED, State.HELD, State.FAILED, State.REFUSED, State.DROPPED, State.UNCERTAIN)
+        return Outcome(
+            delivered=states[State.DELIVERED],
+            held=states[State.HELD],
+            failed=states[State.FAILED],
+            refused=states[State.REFUSED],
+            uncertain=states[State.UNCERTAIN],
+            over_budget=states[State.DEFERRED] - self._out_of_time,
+            out_of_time=self._out_of_time,
+            unfinished=states.total() - sum(states[one] for one in ended) - states[State.DEFERRED],
+            interrupted=interrupted,
+            charged_cu=charged_cu,
+            wanting=tuple(self._wanting),
+        )
 
-def outcome_of(rows: Sequence[ResultRow], *, interrupted: bool, charged_cu: float) -> Outcome:
-    def count(*states: State) -> int:
-        return sum(row.state in states for row in rows)
-
-    deferred = [row for row in rows if row.state is State.DEFERRED]
-    out_of_time = sum(row.error is not None and row.error.kind == OUT_OF_TIME for row in deferred)
-    ended = count(State.DELIVERED, State.HELD, State.FAILED, State.REFUSED, State.DROPPED, State.UNCERTAIN)
-    return Outcome(
-        delivered=count(State.DELIVERED),
-        held=count(State.HELD),
-        failed=count(State.FAILED),
-        refused=count(State.REFUSED),
-        uncertain=count(State.UNCERTAIN),
-        over_budget=len(deferred) - out_of_time,
-        out_of_time=out_of_time,
-        unfinished=len(rows) - ended - len(deferred),
-        interrupted=interrupted,
-        charged_cu=charged_cu,
-    )
+    def add_done(self, plan: Plan) -> None:
+        """What needs nothing more is delivered, row by row: nobody has to look it up."""
+        for one in plan.items:
+            if one.action is Action.NOTHING:
+                self._states[State.DELIVERED] += sum(alias not in self._outside for alias in one.work.aliases)

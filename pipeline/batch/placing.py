@@ -93,12 +93,12 @@ class Placing:
                 return
             await self._secure(move)
         for move in moves:
-            await self._drop([old for old in move.outdated if _place(old.alias) in claims])
+            await self._drop([old for old in move.outdated if place_of(old.alias) in claims])
         for move in moves:
             if is_stopping():
                 return
             await self._place_known(move)
-            await self._drop([old for old in move.outdated if _place(old.alias) not in claims])
+            await self._drop([old for old in move.outdated if place_of(old.alias) not in claims])
 
     async def _secure(self, move: "_Move") -> None:
         output, staging = self._terms.shelf.output, self._terms.staging_of(move.planned.work.key)
@@ -152,7 +152,7 @@ def _move_of(planned: PlannedItem, standing: Sequence[Delivery], claims: Mapping
         )
 
     def is_contested(one: Delivery) -> bool:
-        claimed = claims.get(_place(one.alias), ())
+        claimed = claims.get(place_of(one.alias), ())
         return bool(claimed) and not (one.alias in claimed and one.alias in planned.work.aliases)
 
     source = min(standing, key=is_contested)
@@ -170,11 +170,11 @@ def _claims(plan: Plan) -> Mapping[str, Collection[Alias]]:
     refused = (alias for one in plan.refused for alias in one.aliases)
     claims: dict[str, set[Alias]] = {}
     for alias in (*refused, *(alias for one in plan.items for alias in one.work.aliases)):
-        claims.setdefault(_place(alias), set()).add(alias)
+        claims.setdefault(place_of(alias), set()).add(alias)
     return claims
 
 
-def _place(alias: Alias) -> str:
+def place_of(alias: Alias) -> str:
     """What two names share whose files some file system would take for the same: another case, another Unicode form."""
     return identity(str(portable_path(alias.set_id, alias.suffix)))
 

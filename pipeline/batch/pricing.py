@@ -1,6 +1,7 @@
 """Prices: what the service quotes for each distinct choice of price-relevant parameters, and what was quoted last."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from pipeline.batch.terms import EMBEDDED, Terms
 from pipeline.batch.uploads import Uploads
@@ -16,6 +17,8 @@ from pipeline.stages.upload import submission
 CANDIDATES = 5
 """How many items with the same price-relevant parameters are asked about before their price counts as unknown."""
 
+PROBLEMS_SHOWN = 50
+
 
 class Pricing:
     """The prices of a plan, as the ledger keeps them."""
@@ -24,24 +27,30 @@ class Pricing:
         self._terms = terms
         self._schema = schema
         self._ledger = ledger
+        self._asked: set[str] = set()
+        self._choices: dict[int, tuple[Mapping[str, Any], str]] = {}
 
     async def known(self, plan: Plan) -> Plan:
         """The plan with the prices last quoted; None where none ever was. The embedded service is free."""
         prices: dict[str, float | None] = {}
-        for choice, candidates in self._choices(plan).items():
+        for choice, candidates in self._candidates(plan.items).items():
             quote = await self._last_quote(candidates[0].work)
             prices[choice] = quote.cu if quote else 0.0 if self._terms.service == EMBEDDED else None
         return plan.priced(lambda one: prices[self._choice(one)])
 
-    async def ask(self, plan: Plan, *, scenario: Scenario, uploads: Uploads) -> None:
-        """One dry run for each choice; the ledger keeps the answers. It wants to see one picture: a free upload.
+    async def ask(self, items: Iterable[PlannedItem], *, scenario: Scenario, uploads: Uploads) -> None:
+        """One dry run for each choice that was not asked about before; the ledger keeps the answers. It wants to see
+        one picture: a free upload.
 
         Raises:
-            UsageError: the model does not take the plan's parameters.
+            UsageError: the model does not take the items' parameters.
         """
-        self._check(plan)
-        for candidates in self._choices(plan).values():
-            await self._ask_one_of(candidates, scenario, uploads)
+        found = self._candidates(items)
+        self._check(found)
+        for choice, candidates in found.items():
+            if choice not in self._asked:
+                self._asked.add(choice)
+                await self._ask_one_of(candidates, scenario, uploads)
 
     async def _ask_one_of(self, candidates: Sequence[PlannedItem], scenario: Scenario, uploads: Uploads) -> None:
         """Another item will do where one cannot be quoted (it fails by itself, later); else the price stays unknown."""
@@ -67,29 +76,37 @@ class Pricing:
             params=self._schema.price_relevant(work.params),
         )
 
-    def _choices(self, plan: Plan) -> dict[str, list[PlannedItem]]:
+    def _candidates(self, items: Iterable[PlannedItem]) -> dict[str, list[PlannedItem]]:
         """The items that may be paid, by what their price depends on."""
         found: dict[str, list[PlannedItem]] = {}
-        for planned in plan.items:
+        for planned in items:
             if planned.may_spend:
                 found.setdefault(self._choice(planned), []).append(planned)
         return found
 
     def _choice(self, planned: PlannedItem) -> str:
-        return str(self._schema.price_relevant(planned.work.params))
+        """What its price depends on. Items of one choice usually share one object with their parameters."""
+        params = planned.work.params
+        if (known := self._choices.get(id(params))) is None:
+            known = self._choices[id(params)] = (params, str(self._schema.price_relevant(params)))
+        return known[1]
 
-    def _check(self, plan: Plan) -> None:
-        problems = [
-            f"{planned.work.aliases[0].label}: {problem}"
-            for planned in plan.items
-            if planned.may_spend and self._schema.parameters  # none: nobody knows what the model takes
-            for problem in self._schema.problems(planned.work.params)
-        ]
+    def _check(self, found: Mapping[str, Sequence[PlannedItem]]) -> None:
+        if not self._schema.parameters:  # nobody knows what the model takes
+            return
+        taken: set[int] = set()
+        problems: list[str] = []
+        for planned in (one for some in found.values() for one in some):
+            if id(planned.work.params) not in taken:
+                said = self._schema.problems(planned.work.params)
+                problems += [f"{planned.work.aliases[0].label}: {problem}" for problem in said]
+                taken |= set() if said else {id(planned.work.params)}
         if problems:
+            more = len(problems) - PROBLEMS_SHOWN
             raise UsageError(
                 "the service's model does not take these parameters",
                 mend="change them in the manifest's defaults, sets or variants",
-                problems=problems,
+                problems=[*problems[:PROBLEMS_SHOWN], f"and {more:,} more"] if more > 0 else problems,
             )
 
 

@@ -2,21 +2,25 @@
 
 import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import anyio
 
-from pipeline.batch import EMBEDDED, Batch, Outcome, rows_inside
+from pipeline.batch import EMBEDDED, Batch, Outcome
 from pipeline.batch.remains import RESULTS, read_results
+from pipeline.batch.survey import Survey
+from pipeline.batch.terms import shelf_name
 from pipeline.domain.errors import CredentialsError, LocalIoError, NeverSent, ServiceUnreachable, UsageError
 from pipeline.domain.events import Noted, Observer
 from pipeline.domain.manifest import Manifest, load_manifest
 from pipeline.domain.model import PUBLISHED_SCHEMA, without_ranges
-from pipeline.domain.planning import Plan
+from pipeline.domain.planning import Plan, PlannedItem
 from pipeline.domain.results import ResultRow
 from pipeline.domain.run_options import AS_THE_MANIFEST_SAYS, RunOptions
 from pipeline.ports import engine_extra
@@ -30,6 +34,9 @@ from pipeline.ports.ledger import LEDGER_FILE, SqliteLedger
 from pipeline.ports.ledger_files import is_missing, set_aside_before
 from pipeline.ports.lock import state_lock
 from pipeline.ports.storage import LocalStorage
+
+if TYPE_CHECKING:
+    from pipeline.report.html import ReportPage
 
 SCENARIO_URL = "https://api.cloud.scenario.com/v1"
 BASE_URL_VARIABLE = "SCENARIO_BASE_URL"
@@ -93,14 +100,28 @@ async def trusted_ledger(manifest: Manifest) -> AsyncIterator[SqliteLedger]:
     Raises:
         LocalIoError: it is missing, damaged, or does not know what the results tell.
     """
-    paid = await told_to_be_paid(manifest)
+    if await is_missing(manifest.state_folder / LEDGER_FILE):
+        await told_to_be_paid(manifest)
     async with opened_ledger(manifest) as ledger:
         await ledger.check()
-        jobs = await ledger.known_jobs([row.job_id for row in paid])
-        keys = {one.key for one in await ledger.items([row.key for row in paid if not row.job_id])}
-        if unknown := [row for row in paid if not (row.job_id in jobs if row.job_id else row.key in keys)]:
-            raise _lost(manifest, f"does not know {_told(unknown)}")
+        if not await _has_published(ledger, manifest):
+            await _check_knows(ledger, manifest)
         yield ledger
+
+
+async def _has_published(ledger: SqliteLedger, manifest: Manifest) -> bool:
+    """Whether the results are, to the last byte, what this very ledger published: then it knows what they tell."""
+    known = await ledger.publication(shelf_name(manifest))
+    (stamp,) = await LocalStorage().stamps([manifest.output_folder / RESULTS])
+    return known is not None and stamp is not None and known.files[0] == stamp
+
+
+async def _check_knows(ledger: SqliteLedger, manifest: Manifest) -> None:
+    paid = await told_to_be_paid(manifest)
+    jobs = await ledger.known_jobs([row.job_id for row in paid])
+    keys = {one.key for one in await ledger.items([row.key for row in paid if not row.job_id])}
+    if unknown := [row for row in paid if not (row.job_id in jobs if row.job_id else row.key in keys)]:
+        raise _lost(manifest, f"does not know {_told(unknown)}")
 
 
 async def told_to_be_paid(manifest: Manifest) -> list[ResultRow]:
@@ -154,7 +175,7 @@ async def opened_batch(
             compute=compute,
             now=utc_now,
             observe=observe,
-            after_publish=_report_writer(manifest, storage),
+            new_report=partial(_new_report, manifest.name),
             options=options,
         )
 
@@ -169,14 +190,10 @@ async def _preview_workers() -> AsyncIterator[Compute | None]:
         yield compute
 
 
-def _report_writer(manifest: Manifest, storage: LocalStorage) -> Callable[[Sequence[ResultRow]], Awaitable[None]]:
-    async def write(rows: Sequence[ResultRow]) -> None:
-        from pipeline.report.html import report_html  # noqa: PLC0415 - only when there is something to report
+def _new_report(title: str) -> "ReportPage":
+    from pipeline.report.html import ReportPage  # noqa: PLC0415 - only when there is something to report
 
-        page = report_html(rows, title=manifest.name)
-        await storage.write(manifest.output_folder / "report.html", page.encode())
-
-    return write
+    return ReportPage(title)
 
 
 @asynccontextmanager
@@ -272,16 +289,16 @@ async def run_batch(
     manifest_path: Path,
     options: RunOptions,
     *,
-    confirm: Callable[[Plan], bool],
+    confirm: Callable[[Plan], bool] | None,
     observe: Observer,
     stop: anyio.Event,
-) -> tuple[Outcome, list[ResultRow]]:
-    """One run, from the manifest to the published results; how it ended, and the rows of its selection.
+) -> tuple[Outcome, Plan]:
+    """One run, from the manifest to the published results; how it ended, and what it was about.
 
     Args:
         manifest_path: the manifest.
         options: what this run is told beyond the manifest.
-        confirm: sees the priced plan before anything is spent, and may decline it.
+        confirm: sees the priced plan before anything is spent, and may decline it; None: nobody is asked.
         observe: hears of every change.
         stop: once set, the run ends in seconds.
 
@@ -294,25 +311,51 @@ async def run_batch(
     with state_lock(manifest.state_folder):
         for line in options.told_over(manifest):
             observe(Noted(message=line))
-        async with opened_batch(manifest, observe, options) as batch:
-            plan = await batch.plan()
+        async with opened_batch(manifest, observe, options) as batch, aclosing(batch.survey()) as looking:
+            is_nobody_asked = confirm is None or manifest.backend == EMBEDDED
+            first = await looking.head() if is_nobody_asked and batch.can_begin_early() else []
+            if first and not looking.is_whole:
+                return await _carry_out_early(manifest, batch, looking, first, observe=observe, stop=stop)
+            plan = await batch.plan(looking)
             if not plan.needs_service:
-                outcome = await batch.carry_out(plan, scenario=None, downloads=None, stop=stop)
-                return outcome, rows_inside(await batch.rows(plan), plan)
+                return await batch.carry_out(plan, scenario=None, downloads=None, stop=stop), plan
             async with connected(manifest, observe) as service:
                 plan = await batch.price(plan, service.scenario)
-                if not confirm(plan):
+                if confirm is not None and not confirm(plan):
                     raise UsageError("nothing was done: the plan was declined", mend="--yes says so beforehand")
-                if manifest.previews and engine_extra.missing():
-                    observe(Noted(message=f"no previews are drawn without the engine extra: {engine_extra.MEND}"))
+                _note_missing_previews(manifest, observe)
                 outcome = await batch.carry_out(plan, scenario=service.scenario, downloads=service.downloads, stop=stop)
-            if manifest.backend == EMBEDDED:
-                await _clear_embedded(manifest, batch, plan)
-            return outcome, rows_inside(await batch.rows(plan), plan)
+            await _clear_embedded(manifest, batch, plan)
+            return outcome, plan
+
+
+async def _carry_out_early(
+    manifest: Manifest,
+    batch: Batch,
+    looking: Survey,
+    first: Sequence[PlannedItem],
+    *,
+    observe: Observer,
+    stop: anyio.Event,
+) -> tuple[Outcome, Plan]:
+    async with connected(manifest, observe) as service:
+        _note_missing_previews(manifest, observe)
+        outcome, plan = await batch.carry_out_early(
+            looking, first, scenario=service.scenario, downloads=service.downloads, stop=stop
+        )
+    await _clear_embedded(manifest, batch, plan)
+    return outcome, plan
+
+
+def _note_missing_previews(manifest: Manifest, observe: Observer) -> None:
+    if manifest.previews and engine_extra.missing():
+        observe(Noted(message=f"no previews are drawn without the engine extra: {engine_extra.MEND}"))
 
 
 async def _clear_embedded(manifest: Manifest, batch: Batch, plan: Plan) -> None:
     """What has been delivered need not lie in the embedded service's data as well."""
+    if manifest.backend != EMBEDDED:
+        return
     from pipeline.service.serve import forget_assets  # noqa: PLC0415 - the base install has no engine
 
     spent = await batch.spent_assets(plan)

@@ -17,14 +17,13 @@ from pipeline.cli.interruption import interruption
 from pipeline.cli.options import run_options, selection_options, stop_options
 from pipeline.cli.plan_table import foreseen, plan_table, plan_totals, price_of
 from pipeline.cli.progress import Display, progress
-from pipeline.cli.summary import run_document, show_summary
+from pipeline.cli.summary import published, say_run, show_summary
 from pipeline.cli.tables import show
-from pipeline.cli.terminal import is_terminal, say_json, tell
+from pipeline.cli.terminal import is_terminal, tell
 from pipeline.domain.errors import AbortRun, UsageError
 from pipeline.domain.events import RunEvent, RunStarted
 from pipeline.domain.manifest import Manifest
 from pipeline.domain.planning import Plan
-from pipeline.domain.results import ResultRow
 from pipeline.domain.run_options import RunOptions
 from pipeline.ports.clock import local_time, utc_now
 
@@ -56,17 +55,17 @@ def command(manifest: Path, *, yes: bool, as_json: bool, **options: Any) -> Exit
     loaded = chosen.over(read_manifest(manifest))
     with progress(loaded.name) as display:
         ask = None if yes else partial(_asked, manifest=loaded, options=chosen)
-        outcome, rows = anyio.run(_run, manifest, chosen, display, ask)
+        outcome, plan = anyio.run(_run, manifest, chosen, display, ask)
     if as_json:
-        say_json(run_document(outcome, rows, loaded.output_folder))
+        say_run(outcome, published(loaded.output_folder, outside=plan.outside), loaded.output_folder)
     else:
-        show_summary(outcome, rows, loaded.output_folder)
+        show_summary(outcome, loaded.output_folder)
     return exit_code_of(outcome)
 
 
 async def _run(
     manifest: Path, options: RunOptions, display: Display, ask: Callable[[Plan], bool] | None
-) -> tuple[Outcome, list[ResultRow]]:
+) -> tuple[Outcome, Plan]:
     async with interruption() as signals:
 
         def observe(event: RunEvent) -> None:
@@ -83,7 +82,8 @@ async def _run(
                     return ask(plan)
 
         try:
-            return await run_batch(manifest, options, confirm=confirm, observe=observe, stop=signals.stop)
+            asked = confirm if ask else None
+            return await run_batch(manifest, options, confirm=asked, observe=observe, stop=signals.stop)
         except Exception as error:
             if signals.stop.is_set() and all(isinstance(one, AbortRun) for one in leaves(error)):
                 raise BaseExceptionGroup("interrupted", [error, KeyboardInterrupt()]) from None

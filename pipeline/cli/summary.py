@@ -1,19 +1,20 @@
 """What a run says at its end: how it went, where things are, what failed and why."""
 
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
 from pipeline.batch import Outcome
-from pipeline.cli.terminal import folded, printable, say, shortest
+from pipeline.cli.terminal import SCHEMA, folded, printable, say, shortest
+from pipeline.domain.items import Alias
 from pipeline.domain.lifecycle import State
 from pipeline.domain.results import ResultRow
 
 _SHOWN = 20
-_WANTING = frozenset({State.FAILED, State.REFUSED, State.HELD, State.UNCERTAIN})
 
 _COUNTS = (
     ("delivered", "green"),
@@ -28,22 +29,37 @@ _COUNTS = (
 """The counts of an outcome, and how they are coloured."""
 
 
-def run_document(outcome: Outcome, rows: Sequence[ResultRow], output: Path) -> dict[str, Any]:
-    """The result of a run for programs, without the schema's version."""
-    return {
+def say_run(outcome: Outcome, rows: Iterable[Mapping[str, Any]], output: Path) -> None:
+    """The result of a run for programs, on stdout: one document, a line a row, that nobody has to hold in memory."""
+    head = {
+        "schema": SCHEMA,
         "outcome": {
             **{name: getattr(outcome, name) for name, _ in _COUNTS},
             "interrupted": outcome.interrupted,
             "charged_cu": outcome.charged_cu,
         },
         "output": str(output),
-        "results": [row.model_dump(mode="json", by_alias=True) for row in rows],
     }
+    write = sys.stdout.write
+    write(json.dumps(head, indent=2).removesuffix("\n}") + ',\n  "results": [')
+    for number, row in enumerate(rows):
+        write(f"{',' if number else ''}\n    {json.dumps(row)}")
+    write("\n  ]\n}\n")
+    sys.stdout.flush()
 
 
-def show_summary(outcome: Outcome, rows: Sequence[ResultRow], output: Path) -> None:
+def published(output: Path, *, outside: Collection[Alias]) -> Iterator[dict[str, Any]]:
+    """The rows of the results manifest that a run was about, one by one."""
+    with (output / "results.jsonl").open(encoding="utf-8", newline="\n") as lines:
+        for line in lines:
+            row = json.loads(line)
+            if not outside or Alias(set_id=row["set"], variant=row["variant"], copy=row["copy"]) not in outside:
+                yield row
+
+
+def show_summary(outcome: Outcome, output: Path) -> None:
     """On stdout."""
-    _show_wanting(rows)
+    _show_wanting(outcome)
     say(f"{_counted(outcome)}; {outcome.charged_cu:g} CU charged")
     _show_places(output)
     if hint := _next_step(outcome):
@@ -59,17 +75,17 @@ def _counted(outcome: Outcome) -> str:
     return ("interrupted: " if outcome.interrupted else "") + (", ".join(said) or "nothing to do")
 
 
-def _show_wanting(rows: Sequence[ResultRow]) -> None:
+def _show_wanting(outcome: Outcome) -> None:
     """Each row that a person should look at, with its mend. What is merely deferred is counted, not listed."""
-    wanting = [row for row in rows if row.state in _WANTING]
-    for row in wanting[:_SHOWN]:
+    for row in outcome.wanting[:_SHOWN]:
         state = click.style(row.state, fg=dict(_COUNTS).get(row.state, "yellow"))
         say(f"{state}  {printable(row.label)}\n  {folded(printable(_why(row)), indent=2, stream=sys.stdout)}")
         if row.error and row.error.mend:
             say(f"  mend: {folded(printable(row.error.mend), indent=8, stream=sys.stdout)}")
-    if len(wanting) > _SHOWN:
-        say(f"... and {len(wanting) - _SHOWN} more: see the report")
-    if wanting:
+    more = outcome.failed + outcome.refused + outcome.held + outcome.uncertain - _SHOWN
+    if more > 0:
+        say(f"... and {more:,} more: see the report")
+    if outcome.wanting:
         say()
 
 

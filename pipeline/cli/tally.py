@@ -4,7 +4,7 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.domain.events import ItemMoved, JobProgressed, Noted, RunEnded, RunEvent, RunStarted
+from pipeline.domain.events import ItemMoved, JobProgressed, Noted, RunEnded, RunEvent, RunGrew, RunStarted
 from pipeline.domain.items import Alias
 from pipeline.domain.lifecycle import State
 
@@ -70,6 +70,9 @@ class Tally:
             case RunStarted():
                 self.has_started, self.total, self.quoted_cu = True, event.total, event.quoted_cu
                 return self._keep(_start_line(event))
+            case RunGrew():
+                self.total, self.quoted_cu = event.total, event.quoted_cu
+                return self._keep(_start_line(event)) if event.is_whole else None
             case ItemMoved():
                 self._move(event)
                 line = Line(label=label_of(event.aliases), word=event.after, detail=event.detail, state=event.after)
@@ -136,9 +139,12 @@ def label_of(aliases: Sequence[Alias]) -> str:
     return f"{aliases[0].label}{more}"
 
 
-def _start_line(event: RunStarted) -> Line:
+def _start_line(event: RunStarted | RunGrew) -> Line:
     price = "price not known" if event.quoted_cu is None else f"{event.quoted_cu:g} CU quoted"
-    return Line(label="", word="start", detail=f"{event.total} to do, {event.already_done} done before, {price}")
+    word = "start" if isinstance(event, RunStarted) else "found"
+    so_far = "" if event.is_whole else " so far"
+    detail = f"{event.total} to do{so_far}, {event.already_done} done before, {price}"
+    return Line(label="", word=word, detail=detail)
 
 
 def _end_line(event: RunEnded) -> Line:

@@ -13,6 +13,19 @@ class RunStarted:
     """Work items that need doing."""
     already_done: int
     quoted_cu: float | None
+    is_whole: bool = True
+    """False: further sets are still being looked for, see ``RunGrew``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunGrew:
+    """Further sets were found while the run went on with the first ones; the sums since its start."""
+
+    total: int
+    already_done: int
+    quoted_cu: float | None
+    is_whole: bool
+    """No more will come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,5 +66,5 @@ class RunEnded:
     deferred: int
 
 
-RunEvent = RunStarted | ItemMoved | JobProgressed | Noted | RunEnded
+RunEvent = RunStarted | RunGrew | ItemMoved | JobProgressed | Noted | RunEnded
 Observer = Callable[[RunEvent], None]

@@ -90,29 +90,38 @@ class Alias:
         return "".join(f"@{part}" for part in parts if part)
 
 
+class ContentKeys:
+    """The identities of the meshes that one choice of parameters gives.
+
+    All that they share is written once: a hundred thousand sets usually have one choice.
+    """
+
+    def __init__(self, *, service: str, project: str, model: str, params: Mapping[str, Any]) -> None:
+        """``service``: ``scenario``, ``local`` or its base URL. ``project``: empty when none is given. ``params``: all
+        of them, defaults filled in.
+        """
+        self._middle = f'"model":{_canonical(model)},"params":{_canonical(dict(params))},"pictures":'
+        self._end = f',"project":{_canonical(project)},"service":{_canonical(service)}}}'
+
+    def key(self, pictures: Mapping[View, str], copy: int = 1) -> str:
+        """64 hexadecimal digits over everything that decides the result: SHA-256 of canonical JSON.
+
+        Args:
+            pictures: SHA-256 of each picture's bytes.
+            copy: counts from 1; a further copy is a mesh of its own.
+        """
+        digests = _canonical({view.value: digest for view, digest in pictures.items()})
+        return hashlib.sha256(f'{{"copy":{copy},{self._middle}{digests}{self._end}'.encode()).hexdigest()
+
+
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+
+
 def content_key(
     *, service: str, project: str, model: str, params: Mapping[str, Any], pictures: Mapping[View, str], copy: int = 1
 ) -> str:
-    """The identity of one mesh to be had: 64 hexadecimal digits over everything that decides the result.
-
-    Args:
-        service: the service's identity: ``scenario``, ``local`` or its base URL.
-        project: the service's project, empty when none is given.
-        model: the model's id.
-        params: all parameters, defaults filled in.
-        pictures: SHA-256 of each picture's bytes.
-        copy: counts from 1; a further copy is a mesh of its own.
-    """
-    said = {
-        "service": service,
-        "project": project,
-        "model": model,
-        "params": dict(sorted(params.items())),
-        "pictures": {view.value: digest for view, digest in sorted(pictures.items())},
-        "copy": copy,
-    }
-    text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    """The identity of one mesh to be had, see ``ContentKeys``."""
+    return ContentKeys(service=service, project=project, model=model, params=params).key(pictures, copy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

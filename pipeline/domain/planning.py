@@ -1,13 +1,15 @@
 """From checked sets to work items, and what each of them still needs: decided here, without I/O."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
-from pipeline.domain.items import Alias, CheckedSet, Finding, ItemRecord, WorkItem, content_key
+from pipeline.domain.items import Alias, CheckedSet, ContentKeys, Finding, ItemRecord, WorkItem
 from pipeline.domain.lifecycle import State, is_paid
 from pipeline.domain.model import ModelSchema
+from pipeline.domain.packing import Packing
 
 FAILED_JOBS_MAX = 4
 """Jobs of one work item that may fail one after the other, over all runs; then a person decides (``mvmesh retry``)."""
@@ -37,6 +39,10 @@ class Action(StrEnum):
     """A person has to decide first (held, failed too often), or has decided (dropped)."""
     SKIP = "skip"
     """Outside the selection of this run: it stays as the ledger has it."""
+
+
+TO_DO = (Action.GENERATE, Action.RESUME, Action.FETCH, Action.PLACE)
+"""What a run does something about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +86,7 @@ class Plan:
 
     @property
     def to_do(self) -> list[PlannedItem]:
-        return self.having(Action.GENERATE, Action.RESUME, Action.FETCH, Action.PLACE)
+        return self.having(*TO_DO)
 
     @property
     def done(self) -> int:
@@ -107,8 +113,67 @@ class Plan:
         return replace(self, items=tuple(items))
 
 
+class WorkList:
+    """Every set times variant times copy, set by set. Equal content becomes one work item with several aliases."""
+
+    def __init__(
+        self,
+        variants: Sequence[Variant],
+        *,
+        defaults: Mapping[str, Any],
+        service: str,
+        project: str,
+        model: str,
+        schema: ModelSchema,
+    ) -> None:
+        self.works: dict[str, WorkItem] = {}
+        """By content key, in the order of their first names."""
+        self.refused: list[RefusedSet] = []
+        self._variants = variants
+        self._defaults = defaults
+        self._model = model
+        self._schema = schema
+        self._keys = partial(ContentKeys, service=service, project=project, model=model)
+        self._choices: dict[str, tuple[Mapping[str, Any], ContentKeys]] = {}
+        self._packing = Packing()
+
+    def add(self, checked: CheckedSet) -> list[str]:
+        """The content keys of a set; none of a refused one."""
+        if checked.is_refused:
+            self.refused += [
+                RefusedSet(aliases=_aliases(checked, variant), findings=checked.findings) for variant in self._variants
+            ]
+            return []
+        pictures = self._packing.packed(checked.pictures, checked.image_set.folder)
+        digests = pictures.digests()
+        found = []
+        for variant in self._variants:
+            params, keys = self._chosen(checked, variant)
+            for alias in _aliases(checked, variant):
+                key = keys.key(digests, alias.copy)
+                known = self.works.get(key)
+                self.works[key] = (
+                    known.also(alias)
+                    if known
+                    else WorkItem(
+                        key=key, model=self._model, params=params, pictures=pictures, copy=alias.copy, aliases=(alias,)
+                    )
+                )
+                found.append(key)
+        return found
+
+    def _chosen(self, checked: CheckedSet, variant: Variant) -> tuple[Mapping[str, Any], ContentKeys]:
+        """The parameters with the model's defaults filled in: one object for all sets that have the same."""
+        params = {**self._defaults, **checked.image_set.params, **variant.params}
+        said = repr(params)
+        if said not in self._choices:
+            complete = self._schema.complete(params)
+            self._choices[said] = (complete, self._keys(params=complete))
+        return self._choices[said]
+
+
 def work_items(
-    sets: Sequence[CheckedSet],
+    sets: Iterable[CheckedSet],
     variants: Sequence[Variant],
     *,
     defaults: Mapping[str, Any],
@@ -117,30 +182,11 @@ def work_items(
     model: str,
     schema: ModelSchema,
 ) -> tuple[list[WorkItem], list[RefusedSet]]:
-    """Every set times variant times copy. Equal content becomes one work item with several aliases."""
-    found: dict[str, WorkItem] = {}
-    refused: list[RefusedSet] = []
+    """The whole ``WorkList`` of these sets."""
+    listed = WorkList(variants, defaults=defaults, service=service, project=project, model=model, schema=schema)
     for checked in sets:
-        for variant in variants:
-            aliases = _aliases(checked, variant)
-            if checked.is_refused:
-                refused.append(RefusedSet(aliases=aliases, findings=checked.findings))
-                continue
-            params = schema.complete({**defaults, **checked.image_set.params, **variant.params})
-            for alias in aliases:
-                key = content_key(
-                    service=service,
-                    project=project,
-                    model=model,
-                    params=params,
-                    pictures={view: one.sha256 for view, one in checked.pictures.items()},
-                    copy=alias.copy,
-                )
-                work = found.get(key) or WorkItem(
-                    key=key, model=model, params=params, pictures=checked.pictures, copy=alias.copy
-                )
-                found[key] = work.also(alias)
-    return list(found.values()), refused
+        listed.add(checked)
+    return list(listed.works.values()), listed.refused
 
 
 def _aliases(checked: CheckedSet, variant: Variant) -> tuple[Alias, ...]:

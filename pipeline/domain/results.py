@@ -79,8 +79,12 @@ class ResultRow(_Row):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     @property
+    def alias(self) -> Alias:
+        return Alias(set_id=self.set, variant=self.variant, copy=self.copy_number)
+
+    @property
     def label(self) -> str:
-        return Alias(set_id=self.set, variant=self.variant, copy=self.copy_number).label
+        return self.alias.label
 
 
 def row_of(
@@ -178,11 +182,14 @@ def _escaped(text: str) -> str:
     return text if text.isprintable() else "".join(sign if is_shown(sign) else json.dumps(sign)[1:-1] for sign in text)
 
 
-def as_csv(rows: Iterable[ResultRow]) -> str:
-    """One line a row for spreadsheets: nested values flattened, texts that a spreadsheet would run made inert."""
+def as_csv(rows: Iterable[ResultRow], *, has_head: bool = True) -> str:
+    """One line a row for spreadsheets: nested values flattened, texts that a spreadsheet would run made inert. The
+    columns' names come first, unless these rows follow others.
+    """
     text = io.StringIO()
     writer = csv.DictWriter(text, _CSV_COLUMNS, lineterminator="\n")
-    writer.writeheader()
+    if has_head:
+        writer.writeheader()
     for row in rows:
         writer.writerow({name: _inert(value) for name, value in _flat(row).items()})
     return text.getvalue()

@@ -9,11 +9,12 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, TypeVarTuple
+from typing import Any, NamedTuple, Protocol, TypeVar, TypeVarTuple
 
+from pipeline.domain.errors import PictureRefused
 from pipeline.domain.items import Alias, ItemRecord, OutputFile, Picture
 from pipeline.domain.jobs import Asset, Job, JobPage, Quote, TeamLimits
-from pipeline.domain.lifecycle import Event
+from pipeline.domain.lifecycle import Event, State
 from pipeline.domain.model import ModelSchema
 
 T = TypeVar("T")
@@ -125,6 +126,10 @@ class Images(Protocol):
         """
         ...
 
+    async def probe_all(self, paths: Sequence[Path]) -> list[Picture | PictureRefused]:
+        """``probe`` for many pictures: what became of each, in their order; a refusal is handed back, not raised."""
+        ...
+
     async def prepare(self, picture: Picture) -> tuple[bytes, str]:
         """The bytes to send and their media type: the file's own bytes unless ``picture.changes`` says otherwise.
 
@@ -144,6 +149,16 @@ class Storage(Protocol):
     async def copy(self, source: Path, target: Path) -> None: ...
 
     async def write(self, target: Path, data: bytes) -> None: ...
+
+    async def append(self, path: Path, data: bytes, *, anew: bool) -> None:
+        """More of a temporary file, which ``publish`` brings to its place once it is whole; ``anew``: its beginning."""
+        ...
+
+    async def stamps(self, paths: Sequence[Path]) -> list[str | None]:
+        """What tells a file's state from any other, without reading it: its size and the time of its last change; None
+        where there is no such file.
+        """
+        ...
 
     async def read(self, path: Path) -> bytes: ...
 
@@ -196,6 +211,15 @@ class Delivery:
     delivered_at: datetime
 
 
+class Stamp(NamedTuple):
+    """By what a file is known to be the one that was read before."""
+
+    path: Path
+    size_bytes: int
+    mtime_ns: int
+    inode: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadEntry:
     """A picture that a service has."""
@@ -221,6 +245,18 @@ class Restoration:
     """For the items' histories: where it comes from."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """What was last published in an output folder."""
+
+    plan: str
+    """A digest of all names and findings that it speaks of."""
+    files: tuple[str | None, ...]
+    """The stamps of the published files, see ``Storage.stamps``."""
+    is_latest: bool
+    """Nothing was committed to the ledger since."""
+
+
 class Ledger(Protocol):
     """The durable record of every intent and outcome. A method returns when its row is committed."""
 
@@ -232,6 +268,10 @@ class Ledger(Protocol):
 
     async def items(self, keys: Sequence[str] | None = None) -> list[ItemRecord]:
         """The records of these keys (those that exist), or all."""
+        ...
+
+    async def states(self, keys: Sequence[str]) -> Mapping[str, State]:
+        """By key, of those that exist: where they stand."""
         ...
 
     async def advance(self, key: str, event: Event, *, detail: str = "", **changes: Any) -> ItemRecord:
@@ -276,6 +316,12 @@ class Ledger(Protocol):
 
     async def deliveries(self, output: str) -> list[Delivery]: ...
 
+    async def deliveries_of(self, output: str, keys: Sequence[str]) -> list[Delivery]:
+        """Those of the deliveries that are of these items."""
+        ...
+
+    async def delivered_names(self, output: str) -> list[Alias]: ...
+
     async def delivery(self, output: str, alias: Alias) -> Delivery | None: ...
 
     async def record_delivery(self, delivery: Delivery) -> None:
@@ -288,16 +334,30 @@ class Ledger(Protocol):
         """Put in what a rebuild found: all of it or nothing. Jobs, deliveries and uploads that are there stay."""
         ...
 
+    async def publication(self, output: str) -> Publication | None: ...
+
+    async def record_publication(self, output: str, *, plan: str, files: Sequence[str | None], commits: int) -> None:
+        """Remember what was published in an output folder: it need not be made anew while nothing changes. What was
+        published is what the ledger had after so many ``commits``.
+        """
+        ...
+
+    async def commits(self) -> int:
+        """How many there were."""
+        ...
+
     async def check(self) -> None:
-        """Read all of it.
+        """Read all of it, unless it is as a run left it that had read all of it, or made it.
 
         Raises:
             DatabaseDamaged: it cannot be read whole (``pipeline.ports.sqlite``).
         """
         ...
 
-    async def picture(self, path: Path, *, size_bytes: int, mtime_ns: int, inode: int) -> Picture | None:
-        """What an earlier probe found, if the file is unchanged since."""
+    async def pictures(self, stamps: Sequence[Stamp]) -> list[Picture | None]:
+        """What an earlier probe found of each file, in their order; None where it is new or has changed since."""
         ...
 
-    async def record_picture(self, picture: Picture, *, mtime_ns: int, inode: int) -> None: ...
+    async def record_pictures(self, probed: Sequence[tuple[Picture, Stamp]]) -> None:
+        """Remember what was probed, each with its file's stamp from before it was read."""
+        ...

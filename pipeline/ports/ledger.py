@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from pipeline.domain.items import Alias, ItemRecord, OutputFile, Picture
 from pipeline.domain.jobs import Quote
 from pipeline.domain.lifecycle import Event, IllegalTransition, State, advance
-from pipeline.ports.interfaces import Delivery, Now, Restoration, UploadEntry
+from pipeline.ports.interfaces import Delivery, Now, Publication, Restoration, Stamp, UploadEntry
 from pipeline.ports.sqlite import Connection, Database, DatabaseDamaged, Migration, Row
 
 LEDGER_FILE = "ledger.sqlite3"
@@ -89,10 +89,37 @@ CREATE TABLE pictures (
 ) WITHOUT ROWID;
 """,
     ),
+    Migration(
+        name="0003 pictures in columns",  # what was known of them is found again
+        script="""
+DROP TABLE pictures;
+CREATE TABLE pictures (
+  path TEXT PRIMARY KEY,
+  size_bytes INTEGER NOT NULL,
+  mtime_ns INTEGER NOT NULL,
+  inode INTEGER NOT NULL,
+  sha256 BLOB NOT NULL,
+  media_type TEXT NOT NULL,
+  width INTEGER NOT NULL,
+  height INTEGER NOT NULL,
+  changes TEXT NOT NULL
+) WITHOUT ROWID;
+""",
+    ),
+    Migration(
+        name="0004 publications",
+        script="""
+CREATE TABLE publications (
+  output TEXT PRIMARY KEY,
+  plan TEXT NOT NULL,
+  files TEXT NOT NULL,
+  commits INTEGER NOT NULL
+) WITHOUT ROWID;
+""",
+    ),
 )
 
 _RECORD = TypeAdapter(ItemRecord)
-_PICTURE = TypeAdapter(Picture)
 _FILES = TypeAdapter(tuple[OutputFile, ...])
 _RECORD_FIELDS = frozenset(one.name for one in fields(ItemRecord))
 _KEYS_A_QUERY = 500
@@ -137,6 +164,12 @@ class SqliteLedger:
         if keys is None:
             return await self._database.read(lambda it: [_load(row) for row in _all(it, "SELECT record FROM items")])
         return await self._database.read(lambda connection: _by_keys(connection, keys))
+
+    async def states(self, keys: Sequence[str]) -> Mapping[str, State]:
+        query = "SELECT key, state FROM items WHERE key IN (SELECT value FROM json_each(?))"
+        return await self._database.read(
+            lambda it: {row["key"]: State(row["state"]) for row in _all(it, query, (json.dumps(list(keys)),))}
+        )
 
     async def advance(self, key: str, event: Event, *, detail: str = "", **changes: Any) -> ItemRecord:
         if unknown := changes.keys() - _RECORD_FIELDS:
@@ -242,6 +275,20 @@ class SqliteLedger:
         query = "SELECT * FROM deliveries WHERE output = ? ORDER BY set_id, variant, copy"
         return await self._database.read(lambda it: [_delivery(row) for row in _all(it, query, (output,))])
 
+    async def deliveries_of(self, output: str, keys: Sequence[str]) -> list[Delivery]:
+        query = "SELECT * FROM deliveries WHERE output = ? AND key IN (SELECT value FROM json_each(?))"
+        values = (output, json.dumps(list(keys)))
+        return await self._database.read(lambda it: [_delivery(row) for row in _all(it, query, values)])
+
+    async def delivered_names(self, output: str) -> list[Alias]:
+        query = "SELECT set_id, variant, copy FROM deliveries WHERE output = ?"
+        return await self._database.read(
+            lambda it: [
+                Alias(set_id=row["set_id"], variant=row["variant"], copy=row["copy"])
+                for row in _all(it, query, (output,))
+            ]
+        )
+
     async def delivery(self, output: str, alias: Alias) -> Delivery | None:
         query = "SELECT * FROM deliveries WHERE output = ? AND set_id = ? AND variant = ? AND copy = ?"
         row = await self._first(query, (output, alias.set_id, alias.variant, alias.copy))
@@ -273,26 +320,55 @@ class SqliteLedger:
 
         await self._database.write(work)
 
+    async def publication(self, output: str) -> Publication | None:
+        query = "SELECT plan, files, commits, (SELECT user_version FROM pragma_user_version) AS now FROM publications "
+        row = await self._first(query + "WHERE output = ?", (output,))
+        if row is None:
+            return None
+        return Publication(
+            plan=row["plan"], files=tuple(json.loads(row["files"])), is_latest=row["commits"] == row["now"]
+        )
+
+    async def record_publication(self, output: str, *, plan: str, files: Sequence[str | None], commits: int) -> None:
+        await self._execute(
+            "INSERT OR REPLACE INTO publications VALUES (?, ?, ?, ?)",
+            (output, plan, json.dumps(list(files)), commits + 1),
+        )
+
+    async def commits(self) -> int:
+        row = await self._first("PRAGMA user_version", ())
+        assert row is not None  # a pragma answers
+        return int(row[0])
+
     async def check(self) -> None:
+        if self._database.is_as_it_was_left:
+            return
         await self._database.check()
         try:
-            await self.items()
-            await self._database.read(lambda it: [_delivery(row) for row in _all(it, "SELECT * FROM deliveries")])
+            await self._database.read(_read_all)
         except ValueError as error:
             raise DatabaseDamaged(
                 f"{self._database.path} is damaged: a row in it cannot be read", mend=REBUILD
             ) from error
+        self._database.found_whole()
 
-    async def picture(self, path: Path, *, size_bytes: int, mtime_ns: int, inode: int) -> Picture | None:
-        query = "SELECT picture FROM pictures WHERE path = ? AND size_bytes = ? AND mtime_ns = ? AND inode = ?"
-        row = await self._first(query, (str(path), size_bytes, mtime_ns, inode))
-        return _PICTURE.validate_json(row["picture"]) if row else None
+    async def pictures(self, stamps: Sequence[Stamp]) -> list[Picture | None]:
+        query = "SELECT * FROM pictures WHERE path IN (SELECT value FROM json_each(?))"
+        paths = json.dumps([str(one.path) for one in stamps])
 
-    async def record_picture(self, picture: Picture, *, mtime_ns: int, inode: int) -> None:
-        await self._execute(
-            "INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?, ?)",
-            (str(picture.path), picture.size_bytes, mtime_ns, inode, _PICTURE.dump_json(picture).decode()),
-        )
+        def work(connection: Connection) -> list[Picture | None]:
+            rows = {row[0]: row for row in _all(connection, query, (paths,))}
+            return [_picture(one, rows.get(str(one.path))) for one in stamps]
+
+        return await self._database.read(work)
+
+    async def record_pictures(self, probed: Sequence[tuple[Picture, Stamp]]) -> None:
+        rows = [_picture_columns(picture, stamp) for picture, stamp in probed]
+
+        def work(connection: Connection) -> None:
+            connection.executemany("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+        await self._database.write(work)
 
     async def _execute(self, statement: str, values: tuple[Any, ...]) -> None:
         await self._database.write(lambda connection: connection.execute(statement, values) and None)
@@ -348,6 +424,38 @@ def _columns(delivery: Delivery) -> tuple[Any, ...]:
     )
 
 
+def _picture_columns(picture: Picture, stamp: Stamp) -> tuple[Any, ...]:
+    return (
+        str(picture.path),
+        picture.size_bytes,
+        stamp.mtime_ns,
+        stamp.inode,
+        bytes.fromhex(picture.sha256),
+        picture.media_type,
+        picture.width,
+        picture.height,
+        json.dumps(picture.changes) if picture.changes else "",
+    )
+
+
+def _picture(stamp: Stamp, row: Row | None) -> Picture | None:
+    """What is known of the file, if its stamp is still the same."""
+    if row is None:
+        return None
+    _, size_bytes, mtime_ns, inode, sha256, media_type, width, height, changes = row
+    if (size_bytes, mtime_ns, inode) != stamp[1:]:
+        return None
+    return Picture(
+        path=stamp.path,
+        sha256=sha256.hex(),
+        size_bytes=size_bytes,
+        media_type=media_type,
+        width=width,
+        height=height,
+        changes=tuple(json.loads(changes)) if changes else (),
+    )
+
+
 def _changed(record: ItemRecord, changes: Mapping[str, Any]) -> ItemRecord:
     return ItemRecord(**{one.name: changes.get(one.name, getattr(record, one.name)) for one in fields(record)})
 
@@ -356,6 +464,14 @@ def _check_is_free(connection: Connection, job_id: str, key: str) -> None:
     with closing(connection.execute("SELECT key FROM jobs WHERE job_id = ? AND key != ?", (job_id, key))) as rows:
         if rows.fetchone() is not None:
             raise IllegalTransition(f"job {job_id} belongs to another work item already")
+
+
+def _read_all(connection: Connection) -> None:
+    """Every record and delivery, one at a time: there may be a hundred thousand."""
+    for query, read in (("SELECT record FROM items", _load), ("SELECT * FROM deliveries", _delivery)):
+        with closing(connection.execute(query)) as rows:
+            for row in rows:
+                read(row)
 
 
 def _one(connection: Connection, key: str) -> Row:

@@ -33,6 +33,8 @@ Row = sqlite3.Row
 
 _LITTLE_ROOM_BYTES = 1 << 20
 _COUNT_DIGITS = 20
+_CACHE_KIB = 16 * 1024
+"""Of pages in memory: the inner pages of the indexes of a hundred thousand items, and some more."""
 
 
 class DatabaseDamaged(LocalIoError):
@@ -54,8 +56,18 @@ _Request = Asked[Callable[[Connection], Any], Any]
 class Database:
     """One SQLite file. Writes that arrive while another commits share the next transaction (group commit)."""
 
-    def __init__(self, path: Path, connections: tuple[Connection, Connection, Connection], *, mend: str) -> None:
+    def __init__(
+        self,
+        path: Path,
+        connections: tuple[Connection, Connection, Connection],
+        *,
+        mend: str,
+        is_as_it_was_left: bool = False,
+    ) -> None:
         self.path = path
+        self.is_as_it_was_left = is_as_it_was_left
+        """By one that had found it whole, or had made it: nothing but SQLite has written to it since."""
+        self._is_whole = is_as_it_was_left
         self._mend = mend
         self._connection, self._reader, self._glancer = connections
         self._count_file = _CountFile(path)
@@ -77,7 +89,9 @@ class Database:
             DatabaseDamaged: no SQLite file, or not a whole one.
             LocalIoError: not to be opened or written, or written by a newer version.
         """
-        return cls(path, await to_thread.run_sync(_open_all, path, tuple(migrations), mend), mend=mend)
+        is_as_left = await to_thread.run_sync(_is_as_left, path)  # before it is touched
+        connections = await to_thread.run_sync(_open_all, path, tuple(migrations), mend)
+        return cls(path, connections, mend=mend, is_as_it_was_left=is_as_left)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` in a transaction; returns when it is committed. An error in it undoes its own part alone."""
@@ -106,14 +120,20 @@ class Database:
         if complaint:
             raise DatabaseDamaged(f"{self.path} is damaged ({complaint})", mend=self._mend)
 
+    def found_whole(self) -> None:
+        """All of it was read: it need not be again, if it is closed in peace and nobody else touches it."""
+        self._is_whole = True
+
     async def close(self) -> None:
         with CancelScope(shield=True):
             async with self._gate, self._readings:
                 await to_thread.run_sync(self._close)
 
     def _close(self) -> None:
-        for one in (self._glancer, self._reader, self._connection, self._count_file):
-            one.close()
+        for one in (self._glancer, self._reader, self._count_file, self._connection):
+            one.close()  # who writes comes last: it takes in the log
+        if self._is_whole:
+            _note_leaving(self.path)
 
     async def _commit_together(self, batch: Sequence[_Request]) -> None:
         with CancelScope(shield=True):
@@ -221,7 +241,7 @@ def _connected(path: Path) -> Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
     try:
         connection.row_factory = sqlite3.Row
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"cache_size=-{_CACHE_KIB}"):
             connection.execute(f"PRAGMA {pragma}")
     except BaseException:
         connection.close()
@@ -232,7 +252,8 @@ def _connected(path: Path) -> Connection:
 def _reading(path: Path) -> Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
     connection.row_factory = sqlite3.Row
-    connection.execute("PRAGMA query_only=ON")
+    for pragma in ("query_only=ON", f"cache_size=-{_CACHE_KIB}"):
+        connection.execute(f"PRAGMA {pragma}")
     return connection
 
 
@@ -279,6 +300,28 @@ def _told_count(path: Path) -> int:
         return int(count_file(path).read_bytes()[: _COUNT_DIGITS + 1])
     except (OSError, ValueError):
         return 0
+
+
+def _note_leaving(path: Path) -> None:
+    """Beside the count: the state that the file was left in, by one who knows that it is whole."""
+    with suppress(OSError), count_file(path).open("r+b") as file:
+        file.seek(_COUNT_DIGITS + 1)
+        file.write(f"{_state(path)}\n".encode())
+        file.truncate()
+
+
+def _is_as_left(path: Path) -> bool:
+    """With a log beside it, it was not closed in peace (or is in use)."""
+    try:
+        _, left, _ = count_file(path).read_text().split("\n")
+    except (OSError, ValueError):
+        return False
+    return left == _state(path) and not path.with_name(f"{path.name}-wal").exists()
+
+
+def _state(path: Path) -> str:
+    found = path.stat()
+    return f"{found.st_size} {found.st_mtime_ns} {found.st_ino}"
 
 
 def _migrate(connection: Connection, path: Path, migrations: tuple[Migration, ...]) -> None:

@@ -59,6 +59,12 @@ class LocalStorage:
     async def write(self, target: Path, data: bytes) -> None:
         await self._call(_write, target, data)
 
+    async def append(self, path: Path, data: bytes, *, anew: bool) -> None:
+        await self._call(_append, path, data, anew)
+
+    async def stamps(self, paths: Sequence[Path]) -> list[str | None]:
+        return await self._call(_stamps, paths)
+
     async def read(self, path: Path) -> bytes:
         return await self._call(_read, path)
 
@@ -128,6 +134,25 @@ def _write(target: Path, data: bytes) -> None:
         _make_folder(target.parent)
         with _new_file(target) as file:
             file.write(data)
+
+
+def _append(path: Path, data: bytes, anew: bool) -> None:  # noqa: FBT001 - handed on by position
+    with local_errors("written", path):
+        if anew:
+            _make_folder(path.parent)
+        with path.open("wb" if anew else "ab") as file:
+            file.write(data)
+
+
+def _stamps(paths: Sequence[Path]) -> list[str | None]:
+    return [_stamp(path) for path in paths]
+
+
+def _stamp(path: Path) -> str | None:
+    with local_errors("read", path), suppress(FileNotFoundError, NotADirectoryError):
+        found = path.stat()
+        return f"{found.st_size} {found.st_mtime_ns} {found.st_ino}"
+    return None
 
 
 def _read(path: Path) -> bytes:

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from html import escape
 from importlib.resources import files
 from typing import Any
@@ -18,37 +18,85 @@ _KILO = 1000
 _FOOTER = 'Also as <a href="results.jsonl">results.jsonl</a> and <a href="results.csv">results.csv</a>. Made by mvmesh.'
 
 
-def report_html(rows: Sequence[ResultRow], *, title: str) -> str:
-    """The whole page.
+ROWS_SHOWN = 2_000
+"""A browser shows so many at ease. Of more rows, those that a person should look at come first."""
 
-    Args:
-        rows: the results manifest.
-        title: what the batch is called.
+_SETTLED = frozenset({State.DELIVERED, State.DROPPED})
+
+
+class ReportPage:
+    """The page, made of rows that come some at a time; no more of them are kept than are shown.
 
     Links and pictures are relative to the folder that the page lies in, which is the output folder. Whatever a row
     says is escaped; the page's own policy (CSP) forbids scripts and everything that does not lie beside it.
     """
-    style = files("pipeline.report").joinpath("report.css").read_text(encoding="utf-8")
-    heads = "".join(f"<th scope=col>{one}" for one in _COLUMNS)
-    return "\n".join(
-        [
-            "<!doctype html>",
-            '<html lang="en">',
-            '<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{_policy(style)}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="color-scheme" content="light dark">',
-            f"<title>{_text(title)} - meshes</title>",
-            f"<style>{style}</style>",
-            f"<header><h1>{_text(title)}</h1>{_totals(rows)}</header>",
-            f"<table><thead><tr>{heads}</thead><tbody>",
-            *(_row(row) for row in rows),
-            "</tbody></table>",
-            f"<footer>{_FOOTER}</footer>",
-            "</html>",
-            "",
-        ]
-    )
+
+    def __init__(self, title: str, *, rows_shown: int = ROWS_SHOWN) -> None:
+        self._title = title
+        self._rows_shown = rows_shown
+        self._totals = _Totals()
+        self._first: list[str] = []
+        self._wanting: list[str] = []
+        self._wanting_beyond = 0
+
+    def add(self, rows: Iterable[ResultRow]) -> None:
+        """Further rows of the results manifest, in its order."""
+        for row in rows:
+            self._totals.add(row)
+            is_within = len(self._first) < self._rows_shown
+            if is_within:
+                self._first.append(_row(row))
+            if row.state in _SETTLED:
+                continue
+            self._wanting_beyond += not is_within
+            if len(self._wanting) < self._rows_shown:
+                self._wanting.append(self._first[-1] if is_within else _row(row))
+
+    def html(self) -> str:
+        """The whole page."""
+        style = files("pipeline.report").joinpath("report.css").read_text(encoding="utf-8")
+        heads = "".join(f"<th scope=col>{one}" for one in _COLUMNS)
+        return "\n".join(
+            [
+                "<!doctype html>",
+                '<html lang="en">',
+                '<meta charset="utf-8">',
+                f'<meta http-equiv="Content-Security-Policy" content="{_policy(style)}">',
+                '<meta name="viewport" content="width=device-width, initial-scale=1">',
+                '<meta name="color-scheme" content="light dark">',
+                f"<title>{_text(self._title)} - meshes</title>",
+                f"<style>{style}</style>",
+                f"<header><h1>{_text(self._title)}</h1>{self._totals.html()}</header>",
+                f"<table><thead><tr>{heads}</thead><tbody>",
+                *self._shown(),
+                "</tbody></table>",
+                f"<footer>{self._left_out()}{_FOOTER}</footer>",
+                "</html>",
+                "",
+            ]
+        )
+
+    def _shown(self) -> list[str]:
+        """In the order of the rows; where not all are shown, what a person should look at before the rest."""
+        if not self._wanting_beyond:
+            return self._first
+        wanting = set(self._wanting)
+        rest = [row for row in self._first if row not in wanting]
+        return [*self._wanting, *rest][: self._rows_shown]
+
+    def _left_out(self) -> str:
+        count = self._totals.count - len(self._first)
+        if not count:
+            return ""
+        order = ", those first that a person should look at" if self._wanting_beyond else ""
+        return f"{len(self._first):,} of {self._totals.count:,} results are shown{order}. "
+
+
+def report_html(rows: Iterable[ResultRow], *, title: str) -> str:
+    """The whole page about these rows, see ``ReportPage``."""
+    page = ReportPage(title)
+    page.add(rows)
+    return page.html()
 
 
 def _policy(style: str) -> str:
@@ -56,20 +104,30 @@ def _policy(style: str) -> str:
     return f"default-src 'none'; img-src 'self' file:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
 
-def _totals(rows: Sequence[ResultRow]) -> str:
-    counts = Counter(row.state for row in rows)
-    states = [f"<li>{_badge(state, f'{counts[state]:,} {state}')}" for state in State if counts[state]]
-    sums = [
-        f"<li><b>{len(rows):,}</b> {'result' if len(rows) == 1 else 'results'}",
-        f"<li><b>{_size(sum(file.bytes for row in rows for file in row.outputs))}</b> on disk",
-        f"<li><b>{_charged(rows):g}</b> CU charged",
-    ]
-    return f"<ul class=totals>{''.join(states + sums)}</ul>"
+class _Totals:
+    """The sums over all rows."""
 
+    def __init__(self) -> None:
+        self.count = 0
+        self._states: Counter[State] = Counter()
+        self._bytes = 0
+        self._charges: dict[str, float] = {}
 
-def _charged(rows: Iterable[ResultRow]) -> float:
-    """Several rows may share one job: it is charged once."""
-    return sum({row.key: row.cu_charged or 0.0 for row in rows}.values())
+    def add(self, row: ResultRow) -> None:
+        self.count += 1
+        self._states[row.state] += 1
+        self._bytes += sum(file.bytes for file in row.outputs)
+        if row.cu_charged:  # several rows may share one job: it is charged once
+            self._charges[row.key] = row.cu_charged
+
+    def html(self) -> str:
+        states = [f"<li>{_badge(one, f'{self._states[one]:,} {one}')}" for one in State if self._states[one]]
+        sums = [
+            f"<li><b>{self.count:,}</b> {'result' if self.count == 1 else 'results'}",
+            f"<li><b>{_size(self._bytes)}</b> on disk",
+            f"<li><b>{sum(self._charges.values()):g}</b> CU charged",
+        ]
+        return f"<ul class=totals>{''.join(states + sums)}</ul>"
 
 
 def _row(row: ResultRow) -> str:

@@ -1,16 +1,19 @@
 """Deliver: files come to their place under a person's name for them; then the results manifest is published."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from pipeline.domain.errors import MeshDamaged
+from pipeline.domain.errors import LocalIoError, MeshDamaged
 from pipeline.domain.items import Alias, OutputFile
 from pipeline.domain.outputs import PREVIEW, file_name, mesh_folder, preview_path
 from pipeline.domain.results import ResultRow, as_csv, as_jsonl
 from pipeline.ports.interfaces import Storage
 
 PREVIEW_TYPE = "image/webp"
+RESULTS_JSONL = "results.jsonl"
+RESULTS_CSV = "results.csv"
+REPORT = "report.html"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,10 +100,27 @@ async def deliver_preview(picture: bytes, sha256: str, alias: Alias, *, output: 
     return OutputFile(role=PREVIEW, name=str(name), size_bytes=len(picture), sha256=sha256, media_type=PREVIEW_TYPE)
 
 
-async def publish(rows: Sequence[ResultRow], *, output: Path, storage: Storage) -> None:
-    """Write ``results.jsonl`` and ``results.csv``, each atomically."""
-    await storage.write(output / "results.jsonl", as_jsonl(rows).encode())
-    await storage.write(output / "results.csv", as_csv(rows).encode())
+async def publish(rows: AsyncIterable[Sequence[ResultRow]], *, output: Path, storage: Storage) -> None:
+    """Write ``results.jsonl`` and ``results.csv``, each atomically; the rows come some at a time."""
+    lines, table = output / f".{RESULTS_JSONL}.part", output / f".{RESULTS_CSV}.part"
+    try:
+        await _write_parts(rows, lines, table, storage)
+        await storage.publish(lines, output / RESULTS_JSONL)
+        await storage.publish(table, output / RESULTS_CSV)
+    except LocalIoError:
+        await storage.remove([lines, table])
+        raise
+
+
+async def _write_parts(rows: AsyncIterable[Sequence[ResultRow]], lines: Path, table: Path, storage: Storage) -> None:
+    is_first = True
+    async for some in rows:
+        await storage.append(lines, as_jsonl(some).encode(), anew=is_first)
+        await storage.append(table, as_csv(some, has_head=is_first).encode(), anew=is_first)
+        is_first = False
+    if is_first:
+        await storage.append(lines, b"", anew=True)
+        await storage.append(table, as_csv([]).encode(), anew=True)
 
 
 def draw_preview(mesh: str, front: str) -> bytes:

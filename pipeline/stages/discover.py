@@ -7,10 +7,12 @@ many gets parameters of its own.
 import os
 from bisect import bisect
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from itertools import chain, islice
 from pathlib import Path
+from typing import NamedTuple
 
 from anyio import to_thread
 
@@ -31,6 +33,7 @@ from pipeline.ports.folders import (
 )
 
 PROBLEMS_SHOWN = 50
+SETS_A_CHUNK = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,39 +47,108 @@ class _Entry:
     glob: Glob
 
 
+class _Named(NamedTuple):
+    """What is kept of a set to tell what is wrong with its name."""
+
+    set_id: str
+    folder: Path
+
+
 async def discover(manifest: Manifest) -> list[ImageSet]:
     """All image sets of a manifest, the refused ones with their findings; in the order of its entries, then by path.
 
     Raises:
         UsageError: a path matches nothing, a folder is matched twice, two sets would share an id; all of it at once.
     """
-    return await to_thread.run_sync(_discover, manifest)
+    return [one async for some in discovered(manifest) for one in some]
 
 
-def _discover(manifest: Manifest) -> list[ImageSet]:
+async def discovered(manifest: Manifest, *, chunk: int = SETS_A_CHUNK) -> AsyncGenerator[list[ImageSet]]:
+    """``discover`` while the folders are walked: up to ``chunk`` sets at a time, none of which is kept here.
+
+    Raises:
+        UsageError: as ``discover``, in the end; before the first set if a path matches no folder.
+    """
+    sets = _walked(manifest)
+    while some := await to_thread.run_sync(_next, sets, chunk):
+        yield some
+
+
+def _next(sets: Iterator[ImageSet], count: int) -> list[ImageSet]:
+    return list(islice(sets, count))
+
+
+class _Seen:
+    """Whether a text was there before, by its 64-bit hash: a hundred thousand sets take a few megabytes."""
+
+    def __init__(self) -> None:
+        self._hashes: set[int] = set()
+
+    def again(self, text: str) -> bool:
+        before = len(self._hashes)
+        self._hashes.add(hash(text))
+        return len(self._hashes) == before
+
+
+def _walked(manifest: Manifest) -> Iterator[ImageSet]:
+    """The sets one by one. That something is wrong is seen on the way, what it is by looking at all of it again."""
+    walks = [(entry, _begun(entry, listings)) for entry, listings in _walks(manifest)]
+    if not all(listings for _, listings in walks):
+        _refuse_problems(manifest)
+    ids, folders, is_wrong = _Seen(), _Seen(), False
+    for entry, listings in walks:
+        count = 0
+        for listing in listings:
+            is_wrong |= len(walks) > 1 and folders.again(os.path.normcase(listing.path))
+            for one in _sets_of(entry, listing):
+                count += 1
+                is_wrong |= ids.again(identity(one.set_id))
+                yield one
+        is_wrong |= count == 0 or (count > 1 and bool(entry.said.id))
+    if is_wrong:
+        _refuse_problems(manifest)
+
+
+def _begun(entry: _Entry, listings: Iterator[Listing]) -> Iterable[Listing]:
+    """The same, looked into just so far that it is known to have any; empty if not."""
+    if entry.glob.is_literal:
+        return listings if entry.path.is_dir() else ()
+    first = next(listings, None)
+    return chain([first], listings) if first else ()
+
+
+def _walks(manifest: Manifest) -> list[tuple[_Entry, Iterator[Listing]]]:
     entries = [_entry(manifest, at, said) for at, said in enumerate(manifest.sets)]
     spelled_out = {str(entry.path) for entry in entries if entry.glob.is_literal}
     own = frozenset({str(manifest.output_folder), str(manifest.state_folder)})
-    sets: list[ImageSet] = []
+    return [(entry, _listings(entry, spelled_out, own)) for entry in entries]
+
+
+def _refuse_problems(manifest: Manifest) -> None:
+    """Walk all folders for what is wrong with them; nothing may be, should two hashes have been alike.
+
+    Raises:
+        UsageError: all of it.
+    """
+    found: list[_Named] = []
     problems: list[str] = []
     owners: dict[str, _Entry] = {}
-    for entry in entries:
-        found: list[ImageSet] = []
+    for entry, listings in _walks(manifest):
+        named: list[_Named] = []
         barren: list[Listing] = []
         twice: list[str] = []
-        for listing in _listings(entry, spelled_out, own):
+        for listing in listings:
             if owners.setdefault(os.path.normcase(listing.path), entry) is not entry:
                 twice.append(listing.path)
-            before = len(found)
-            found += _sets_of(entry, listing)
-            barren += [listing] if len(found) == before else []
-        problems += [*_matched_twice(entry, twice, owners), *_several_for_one_id(entry, found)]
-        problems += [] if found else [_empty_handed(entry, barren)]
-        sets += found
-    problems += _shared_ids(sets)
+            sets = [_Named(one.set_id, one.folder) for one in _sets_of(entry, listing)]
+            named += sets
+            barren += [] if sets else [listing]
+        problems += [*_matched_twice(entry, twice, owners), *_several_for_one_id(entry, named)]
+        problems += [] if named else [_empty_handed(entry, barren)]
+        found += named
+    problems += _shared_ids(found)
     if problems:
         raise _all_wrong(problems)
-    return sets
 
 
 def _entry(manifest: Manifest, at: int, said: SetEntry) -> _Entry:
@@ -229,7 +301,7 @@ def _matched_twice(entry: _Entry, twice: Sequence[str], owners: Mapping[str, _En
         )
 
 
-def _several_for_one_id(entry: _Entry, found: list[ImageSet]) -> Iterator[str]:
+def _several_for_one_id(entry: _Entry, found: list[_Named]) -> Iterator[str]:
     if entry.said.id and len(found) > 1:
         yield (
             f"{entry.where}: matches {len(found)} folders ({found[0].folder.name}, {found[1].folder.name}, ...), "
@@ -237,12 +309,12 @@ def _several_for_one_id(entry: _Entry, found: list[ImageSet]) -> Iterator[str]:
         )
 
 
-def _shared_ids(sets: Iterable[ImageSet]) -> Iterator[str]:
+def _shared_ids(sets: Iterable[_Named]) -> Iterator[str]:
     """Ids that some file system would take for one."""
-    seen: dict[str, ImageSet] = {}
+    seen: dict[str, _Named] = {}
     for one in sets:
         other = seen.setdefault(identity(one.set_id), one)
-        if other is not one and (other.folder, other.set_id) != (one.folder, one.set_id):
+        if other != one:
             yield (
                 f"two sets would be called {other.set_id!r} and {one.set_id!r}, which not every file system tells "
                 f"apart: {other.folder} and {one.folder}; rename one, or list it by itself with an id"

@@ -1,11 +1,13 @@
+import json
 from pathlib import Path
 
 import pytest
 
 from pipeline.batch import Outcome
-from pipeline.cli.summary import run_document, show_summary
+from pipeline.cli.summary import published, say_run, show_summary
+from pipeline.domain.items import Alias
 from pipeline.domain.lifecycle import State
-from pipeline.domain.results import ResultError, ResultRow
+from pipeline.domain.results import ResultError, ResultRow, as_jsonl
 
 
 def row(name: str, state: State, message: str = "", mend: str = "", **known) -> ResultRow:
@@ -30,8 +32,10 @@ def test_the_summary_counts_names_reasons_and_places(
         (tmp_path / "out" / name).mkdir(parents=True)
     for name in ("results.jsonl", "report.html"):
         (tmp_path / "out" / name).touch()
+    wanting = tuple(one for one in ROWS if one.state in {State.FAILED, State.HELD, State.UNCERTAIN})
     show_summary(
-        Outcome(delivered=1, failed=1, held=1, over_budget=1, uncertain=1, charged_cu=40), ROWS, tmp_path / "out"
+        Outcome(delivered=1, failed=1, held=1, over_budget=1, uncertain=1, charged_cu=40, wanting=wanting),
+        tmp_path / "out",
     )
     assert capsys.readouterr().out.splitlines() == [
         "failed  lamp",
@@ -52,15 +56,27 @@ def test_the_summary_counts_names_reasons_and_places(
 
 
 def test_many_failures_are_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    show_summary(Outcome(failed=500), [row(f"set {at}", State.FAILED, "no") for at in range(500)], tmp_path)
+    wanting = tuple(row(f"set {at}", State.FAILED, "no") for at in range(100))
+    show_summary(Outcome(failed=500, wanting=wanting), tmp_path)
     shown = capsys.readouterr().out
     assert "... and 480 more: see the report" in shown
     assert len(shown.splitlines()) < 50
 
 
-def test_the_document_holds_every_row(tmp_path: Path) -> None:
-    document = run_document(Outcome(delivered=1, interrupted=True), ROWS, tmp_path)
+def test_the_document_holds_every_row_that_was_published(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "results.jsonl").write_text(as_jsonl(ROWS))
+    say_run(Outcome(delivered=1, interrupted=True), published(tmp_path, outside=()), tmp_path)
+    said = capsys.readouterr().out
+    assert said.isascii()
+    document = json.loads(said)
+    assert (document["schema"], document["output"]) == (1, str(tmp_path))
     assert document["outcome"]["delivered"] == 1
     assert document["outcome"]["interrupted"] is True
     assert [one["set"] for one in document["results"]] == [one.set for one in ROWS]
     assert document["results"][0]["schema"] == 1
+
+
+def test_rows_outside_the_selection_are_left_out_of_the_document(tmp_path: Path) -> None:
+    (tmp_path / "results.jsonl").write_text(as_jsonl(ROWS))
+    inside = published(tmp_path, outside={Alias(set_id="lamp"), Alias(set_id="desk")})
+    assert [one["set"] for one in inside] == ["chair", "stool", "\x1b[2J"]

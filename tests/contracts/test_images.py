@@ -44,6 +44,22 @@ async def test_a_picture_that_vanished_since_is_refused(images, tmp_path):
     assert refused.value.kind == "missing"
 
 
+async def test_of_many_pictures_each_is_told_in_order(images, tmp_path):
+    paths = [tmp_path / f"{n}.png" for n in range(200)]
+    for n, path in enumerate(paths):
+        draw(path, n)
+    paths[7].write_bytes(b"broken")
+    paths[150].unlink()
+    found = await images.probe_all(paths)
+    refused = {at: one for at, one in enumerate(found) if isinstance(one, PictureRefused)}
+    assert {at: one.kind for at, one in refused.items()} == {7: "not-a-picture", 150: "missing"}
+    assert [one.path for one in found if one not in refused.values()] == [
+        path for at, path in enumerate(paths) if at not in refused
+    ]
+    assert found[3] == await images.probe(paths[3])
+    assert await images.probe_all([]) == []
+
+
 @pytest.mark.parametrize(("data", "kind_of_fault"), [(b"", "empty"), (b"broken", "not-a-picture")])
 async def test_what_is_no_picture_is_refused_with_its_name_and_a_mend(images, tmp_path, data, kind_of_fault):
     (tmp_path / "front.png").write_bytes(data)

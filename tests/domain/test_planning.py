@@ -1,3 +1,4 @@
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,14 @@ def checked(set_id, pictures, *, params=None, copies=1, findings=()):
 
 
 def picture(name):
-    return Picture(path=Path(name), sha256=name * 64, size_bytes=1, media_type="image/png", width=200, height=200)
+    return Picture(
+        path=Path(name),
+        sha256=sha256(name.encode()).hexdigest(),
+        size_bytes=1,
+        media_type="image/png",
+        width=200,
+        height=200,
+    )
 
 
 def planned(sets, variants=(PLAIN,), **changes):

@@ -11,7 +11,7 @@ from pipeline.domain.items import Alias, ItemRecord, MeshFacts, OutputFile, Pict
 from pipeline.domain.jobs import Quote
 from pipeline.domain.lifecycle import Event, IllegalTransition, State
 from pipeline.domain.views import View
-from pipeline.ports.interfaces import Delivery, Restoration, UploadEntry
+from pipeline.ports.interfaces import Delivery, Restoration, Stamp, UploadEntry
 from pipeline.ports.ledger import SqliteLedger
 from pipeline.ports.sqlite import DatabaseDamaged
 
@@ -205,15 +205,23 @@ async def test_a_place_holds_one_delivery(ledger):
 
 
 async def test_a_picture_is_known_as_long_as_its_file_is_the_same(ledger):
-    picture = Picture(
-        path=Path("/p/front.png"), sha256="f" * 64, size_bytes=9, media_type="image/png", width=200, height=300,
-        changes=("turned upright",),
+    front, back = (
+        Picture(
+            path=Path(f"/p/{name}.png"), sha256=name[0] * 64, size_bytes=9, media_type="image/png", width=200, height=300,
+            changes=changes,
+        )
+        for name, changes in (("front", ("turned upright", "re-encoded as PNG")), ("back", ()))
     )  # fmt: skip
-    await ledger.record_picture(picture, mtime_ns=5, inode=6)
-    assert await ledger.picture(picture.path, size_bytes=9, mtime_ns=5, inode=6) == picture
+    stamp = Stamp(front.path, size_bytes=9, mtime_ns=1_900_000_000_123_456_789, inode=6)
+    await ledger.record_pictures([(front, stamp), (back, stamp._replace(path=back.path))])
+    new = stamp._replace(path=Path("/p/new.png"))
+    assert await ledger.pictures([new, stamp._replace(path=back.path), stamp]) == [None, back, front]
     for other in ({"size_bytes": 8}, {"mtime_ns": 4}, {"inode": 7}):
-        same = {"size_bytes": 9, "mtime_ns": 5, "inode": 6}
-        assert await ledger.picture(picture.path, **{**same, **other}) is None
+        assert await ledger.pictures([stamp._replace(**other)]) == [None]
+    changed = stamp._replace(mtime_ns=5)
+    await ledger.record_pictures([(replace(front, changes=()), changed)])
+    assert await ledger.pictures([stamp, changed]) == [None, replace(front, changes=())]
+    assert await ledger.pictures([]) == []
 
 
 async def test_a_record_that_cannot_be_read_is_a_damaged_ledger(ledger):

@@ -32,12 +32,16 @@ class MortalDatabase:
         self._process = process
         self._committed = committed
 
+    is_as_it_was_left = False
+
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         await checkpoint()
         self._process.step("ledger", "ledger: commit")
         self._process.require_room()
         self._connection.execute("BEGIN")
         try:
+            (count,) = self._connection.execute("PRAGMA user_version").fetchone()
+            self._connection.execute(f"PRAGMA user_version = {count + 1}")
             result = work(self._connection)
         except BaseException:
             self._connection.execute("ROLLBACK")

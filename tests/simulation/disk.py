@@ -165,6 +165,17 @@ class DiskStorage:
         self._require_place(target)
         self._new_file(target, data)
 
+    async def append(self, path: Path, data: bytes, *, anew: bool) -> None:
+        await checkpoint()
+        self._process.write(f"disk: more of {path.name}")
+        if anew:
+            self._require_place(path)
+            self._disk.link(path, File(b"", synced=False))
+        self._disk.grow(path, self._there(path, f"{path}: cannot be written").data + data)
+
+    async def stamps(self, paths: Sequence[Path]) -> list[str | None]:
+        return [await self.digest(path) for path in paths]
+
     async def read(self, path: Path) -> bytes:
         await checkpoint()
         self._process.check()

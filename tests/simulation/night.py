@@ -4,7 +4,7 @@ import json
 import random
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -275,22 +275,26 @@ class Night:
                 raise Violation(f"run {process.number} ended with {one!r}") from error
 
     async def _carry_out(self, run: RunOfNight, process: Process, around: anyio.abc.TaskGroup) -> Outcome:
-        batch = self._batch(run, process)
-        plan = await batch.plan()
-        calls = self._calls(process)
-        if plan.needs_service:
-            plan = await batch.price(plan, calls)
-        stop = anyio.Event()
-        heard = self._wiring.stop(stop)
-        if run.stops_after_s is not None:
-            around.start_soon(self._stop, run.stops_after_s, process, stop)
-        if run.max_duration_s is not None:
-            ends = anyio.current_time() + run.max_duration_s + WINDOW_SLACK_S
-            self._promises.windows_end[process.number] = ends
-        if not plan.needs_service:
-            return await batch.carry_out(plan, scenario=None, downloads=None, stop=heard)
-        downloads = MeshDownloads(self._service, process, self._weather, self._chance, self._disk)
-        return await batch.carry_out(plan, scenario=calls, downloads=downloads, stop=heard)
+        batch, calls, stop = self._batch(run, process), self._calls(process), anyio.Event()
+        async with aclosing(batch.survey(chunk=1)) as looking:
+            first = await looking.head() if run.begins_early and batch.can_begin_early() else []
+            is_early = bool(first) and not looking.is_whole
+            plan = None if is_early else await batch.plan(looking)
+            if plan is not None and plan.needs_service:
+                plan = await batch.price(plan, calls)
+            heard = self._wiring.stop(stop)
+            if run.stops_after_s is not None:
+                around.start_soon(self._stop, run.stops_after_s, process, stop)
+            if run.max_duration_s is not None:
+                ends = anyio.current_time() + run.max_duration_s + WINDOW_SLACK_S
+                self._promises.windows_end[process.number] = ends
+            downloads = MeshDownloads(self._service, process, self._weather, self._chance, self._disk)
+            ports = {"scenario": calls, "downloads": downloads}
+            if plan is None:
+                return (await batch.carry_out_early(looking, first, **ports, stop=heard))[0]
+            if not plan.needs_service:
+                ports = {"scenario": None, "downloads": None}
+            return await batch.carry_out(plan, **ports, stop=heard)
 
     def _calls(self, process: Process) -> Scenario:
         calls = ServiceCalls(

@@ -1,6 +1,7 @@
 """The port ``Images`` over files whose text is the picture."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from anyio.lowlevel import checkpoint
@@ -29,6 +30,15 @@ class TextPictures:
             width=200,
             height=200,
         )
+
+    async def probe_all(self, paths: Sequence[Path]) -> list[Picture | PictureRefused]:
+        return [await self._outcome(path) for path in paths]
+
+    async def _outcome(self, path: Path) -> Picture | PictureRefused:
+        try:
+            return await self.probe(path)
+        except PictureRefused as refusal:
+            return refusal
 
     async def prepare(self, picture: Picture) -> tuple[bytes, str]:
         await checkpoint()

@@ -57,6 +57,8 @@ class RunOfNight:
     ceiling: int | None = None
     """From now on the team may have so many jobs at one time."""
     rests_s: float = 1.0
+    begins_early: bool = False
+    """Before it knows all sets, if it may."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +193,7 @@ def _run(chance: Random) -> RunOfNight:
         ledger_lost=chance.random() < 0.08,
         ceiling=perhaps(0.1, chance.choice([1, 2, 3, 50])),
         rests_s=chance.choice([0.1, 1.0, 30.0, 120.0, 900.0, 4000.0]),
+        begins_early=chance.random() < 0.5,
     )
 
 

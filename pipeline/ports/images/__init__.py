@@ -6,7 +6,7 @@ is loaded with the first picture, not with this module: the command line must an
 
 import hashlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from pipeline.domain.errors import PictureRefused
 from pipeline.domain.items import Picture
 from pipeline.ports.hops import Hops
 from pipeline.ports.images.files import read_picture_file
+from pipeline.ports.images.png import png_pixel_count, size_of_plain_png
 from pipeline.ports.images.room import Room
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 __all__ = ["PillowImages", "encode_jpeg", "encode_png", "encode_webp", "read_rgba"]
 
 PIXELS_AT_ONCE = 200_000_000
+
+SMALL_PIXELS = 1 << 20
+"""Pictures of at most so many pixels are probed several in one way to a thread and back, which costs as much as one."""
+
+SMALL_AT_A_TIME = 64
 
 
 class PillowImages:
@@ -38,6 +44,7 @@ class PillowImages:
         self._files = anyio.CapacityLimiter(min(4, os.cpu_count() or 1))
         self._unchanged = Hops(min(4, os.cpu_count() or 1))
         self._pixels = Room(pixels_at_once)
+        self._small_pixels = min(SMALL_PIXELS, pixels_at_once)
 
     async def probe(self, path: Path) -> Picture:
         """Read and decode one picture wholly; what would have to be done to send it is done once, to know its outcome.
@@ -47,6 +54,28 @@ class PillowImages:
         """
         async with self._read(path) as data:
             return await to_thread.run_sync(_probed, path, data)
+
+    async def probe_all(self, paths: Sequence[Path]) -> list[Picture | PictureRefused]:
+        """``probe`` for many pictures, in their order; a refusal is handed back, not raised."""
+        found: dict[int, Picture | PictureRefused] = {}
+
+        async def small(begin: int) -> None:
+            async with self._files, self._pixels.of(self._small_pixels):
+                part = paths[begin : begin + SMALL_AT_A_TIME]
+                outcomes = await to_thread.run_sync(_probed_if_small, part, self._small_pixels)
+            for at, outcome in enumerate(outcomes, begin):
+                found[at] = outcome or await self._outcome(paths[at])
+
+        async with anyio.create_task_group() as tasks:
+            for begin in range(0, len(paths), SMALL_AT_A_TIME):
+                tasks.start_soon(small, begin)
+        return [found[at] for at in range(len(paths))]
+
+    async def _outcome(self, path: Path) -> Picture | PictureRefused:
+        try:
+            return await self.probe(path)
+        except PictureRefused as refusal:
+            return refusal
 
     async def prepare(self, picture: Picture) -> tuple[bytes, str]:
         """The bytes to send and their media type; equal files give equal bytes.
@@ -69,24 +98,41 @@ class PillowImages:
 
 
 def _measured(path: Path) -> tuple[bytes, int]:
+    data = read_picture_file(path)
+    return data, _pixel_count(data)
+
+
+def _pixel_count(data: bytes) -> int:
+    count = png_pixel_count(data)
+    if count is not None:
+        return count
     from pipeline.ports.images.headers import pixel_count  # noqa: PLC0415 - see the module's docstring
 
-    data = read_picture_file(path)
-    return data, pixel_count(data)
+    return pixel_count(data)
+
+
+def _probed_if_small(paths: Sequence[Path], at_most: int) -> list[Picture | PictureRefused | None]:
+    """One after the other; None for those with more than ``at_most`` pixels."""
+    found: list[Picture | PictureRefused | None] = []
+    for path in paths:
+        try:
+            data, pixels = _measured(path)
+            found.append(_probed(path, data) if pixels <= at_most else None)
+        except PictureRefused as refusal:
+            found.append(refusal)
+    return found
 
 
 def _probed(path: Path, data: bytes) -> Picture:
-    from pipeline.ports.images.encoding import prepared  # noqa: PLC0415 - see the module's docstring
-
-    ready = prepared(data, str(path))
+    media_type, size, changes = _sent_as(path, data)
     return Picture(
         path=path,
         sha256=hashlib.sha256(data).hexdigest(),
         size_bytes=len(data),
-        media_type=ready.media_type,
-        width=ready.width,
-        height=ready.height,
-        changes=ready.changes,
+        media_type=media_type,
+        width=size[0],
+        height=size[1],
+        changes=changes,
     )
 
 
@@ -94,6 +140,16 @@ def _as_it_is(picture: Picture) -> tuple[bytes, str]:
     data = read_picture_file(picture.path)
     _require_unchanged(picture, data)
     return data, picture.media_type
+
+
+def _sent_as(path: Path, data: bytes) -> tuple[str, tuple[int, int], tuple[str, ...]]:
+    """The media type and the size in pixels of what will be sent, and what has to be done for it."""
+    if size := size_of_plain_png(data):
+        return "image/png", size, ()
+    from pipeline.ports.images.encoding import prepared  # noqa: PLC0415 - see the module's docstring
+
+    ready = prepared(data, str(path))
+    return ready.media_type, (ready.width, ready.height), ready.changes
 
 
 def _prepared(picture: Picture, data: bytes) -> tuple[bytes, str]:

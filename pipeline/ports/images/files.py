@@ -13,11 +13,11 @@ PICTURE_FILE_MAX_BYTES = 256 * 1024 * 1024
 TAKEN = "PNG, JPEG, WebP, TIFF, BMP, AVIF"
 """The formats that messages recommend; some more are read."""
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHUNK_OVERHEAD_BYTES = 12
 
 _READ_SIGNATURES = (
-    (0, _PNG_SIGNATURE, "PNG"),
+    (0, PNG_SIGNATURE, "PNG"),
     (0, b"\xff\xd8\xff", "JPEG"),
     (8, b"WEBP", "WebP"),
     (0, b"II*\0", "TIFF"),
@@ -126,9 +126,9 @@ def refuse_broken_png(data: bytes, name: str) -> None:
     Raises:
         PictureRefused: ``truncated`` or ``damaged``.
     """
-    if not data.startswith(_PNG_SIGNATURE):
+    if not data.startswith(PNG_SIGNATURE):
         return
-    at = len(_PNG_SIGNATURE)
+    at = len(PNG_SIGNATURE)
     while at + _CHUNK_OVERHEAD_BYTES <= len(data):
         size, chunk = struct.unpack_from(">I4s", data, at)
         end = at + _CHUNK_OVERHEAD_BYTES + size
