@@ -1,9 +1,10 @@
 """The ledger: the durable record of every intent and outcome, in SQLite."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -125,12 +126,28 @@ _RECORD_FIELDS = frozenset(one.name for one in fields(ItemRecord))
 _KEYS_A_QUERY = 500
 
 
+_NEW_HISTORY = "INSERT INTO history (key, before, event, after, detail, at) VALUES (?, ?, ?, ?, ?, ?)"
+_LATEST_MAX = 1024
+
+_Change = Callable[[ItemRecord], ItemRecord]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Latest:
+    """A record, and the text that stands for it in its row."""
+
+    record: ItemRecord
+    text: str
+
+
 class SqliteLedger:
     """Protocol ``Ledger`` on one SQLite file. A method returns when its row is committed to the disk."""
 
     def __init__(self, database: Database, now: Now) -> None:
         self._database = database
         self._now = now
+        self._latest: OrderedDict[str, _Latest] = OrderedDict()
+        """By key: what we committed last. It need not be read again, unless the row is another by now."""
 
     @classmethod
     async def open(cls, path: Path, *, now: Now) -> Self:
@@ -175,22 +192,24 @@ class SqliteLedger:
         if unknown := changes.keys() - _RECORD_FIELDS:
             raise TypeError(f"a record has no {', '.join(sorted(unknown))}")
         at = self._now()
+        known = self._latest.pop(key, None)
 
-        def work(connection: Connection) -> ItemRecord:
-            before = _load(_one(connection, key))
-            after = _changed(before, {**changes, "state": advance(before.state, event), "updated_at": at})
-            connection.execute("UPDATE items SET state = ?, record = ? WHERE key = ?", (after.state, _dump(after), key))
-            connection.execute(
-                "INSERT INTO history (key, before, event, after, detail, at) VALUES (?, ?, ?, ?, ?, ?)",
-                (key, before.state, event, after.state, detail, at.isoformat()),
-            )
+        def changed(before: ItemRecord) -> ItemRecord:
+            return _changed(before, {**changes, "state": advance(before.state, event), "updated_at": at})
+
+        def work(connection: Connection) -> _Latest:
+            before, latest = _moved_on(connection, known, changed) or _moved(connection, key, changed)
+            after = latest.record
+            connection.execute(_NEW_HISTORY, (key, before.state, event, after.state, detail, at.isoformat()))
             if after.job_id and after.job_id != before.job_id:
                 _check_is_free(connection, after.job_id, key)
-            if after.job_id:
                 connection.execute("INSERT INTO jobs VALUES (?, ?) ON CONFLICT DO NOTHING", (after.job_id, key))
-            return after
+            return latest
 
-        return await self._database.write(work)
+        self._latest[key] = latest = await self._database.write(work)
+        if len(self._latest) > _LATEST_MAX:
+            self._latest.popitem(last=False)
+        return latest.record
 
     async def history(self, key: str) -> list[tuple[str, str, str]]:
         """The item's moves in order: event, state after it, detail."""
@@ -232,19 +251,21 @@ class SqliteLedger:
     async def record_uploads(
         self, *, service: str, project: str, entries: Sequence[UploadEntry]
     ) -> Mapping[UploadEntry, int]:
-        other = (
-            "SELECT copy FROM uploads WHERE service = ? AND project = ? AND sha256 = ? AND asset_id = ? AND copy != ?"
+        standing = (
+            "SELECT sha256, asset_id, copy FROM uploads WHERE service = ? AND project = ? "
+            "AND asset_id IN (SELECT value FROM json_each(?))"
         )
+        asked = (service, project, json.dumps([one.asset_id for one in entries]))
 
         def work(connection: Connection) -> dict[UploadEntry, int]:
-            shared = {}
+            copies = {(row[0], row[1]): int(row[2]) for row in _all(connection, standing, asked)}
+            shared, rows = {}, []
             for one in entries:
-                asked = (service, project, one.sha256, one.asset_id, one.copy)
-                if others := _all(connection, other, asked):
-                    shared[one] = int(others[0]["copy"])
+                if (copy := copies.setdefault((one.sha256, one.asset_id), one.copy)) == one.copy:
+                    rows.append((service, project, one.sha256, one.copy, one.asset_id))
                 else:
-                    values = (service, project, one.sha256, one.copy, one.asset_id)
-                    connection.execute("INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?, ?)", values)
+                    shared[one] = copy
+            connection.executemany("INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?, ?)", rows)
             return shared
 
         return await self._database.write(work)
@@ -396,6 +417,31 @@ def _load(row: Row) -> ItemRecord:
         ) from error
 
 
+def _moved_on(connection: Connection, known: _Latest | None, changed: _Change) -> tuple[ItemRecord, _Latest] | None:
+    """The record before and after; None where the row is not what is known of it."""
+    if known is None:
+        return None
+    try:
+        latest = _latest(changed(known.record))
+    except IllegalTransition:
+        return None
+    values = (latest.record.state, latest.text, known.record.key, known.text)
+    made = connection.execute("UPDATE items SET state = ?, record = ? WHERE key = ? AND record = ?", values)
+    return (known.record, latest) if made.rowcount else None
+
+
+def _moved(connection: Connection, key: str, changed: _Change) -> tuple[ItemRecord, _Latest]:
+    before = _load(_one(connection, key))
+    latest = _latest(changed(before))
+    values = (latest.record.state, latest.text, key)
+    connection.execute("UPDATE items SET state = ?, record = ? WHERE key = ?", values)
+    return before, latest
+
+
+def _latest(record: ItemRecord) -> _Latest:
+    return _Latest(record=record, text=_dump(record))
+
+
 def _replace(connection: Connection, record: ItemRecord, detail: str) -> None:
     """Put a record in the place of what stands under its key."""
     found = _by_keys(connection, [record.key])
@@ -404,10 +450,9 @@ def _replace(connection: Connection, record: ItemRecord, detail: str) -> None:
         "INSERT INTO items VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state, record = excluded.record",
         (record.key, record.state, _dump(record)),
     )
-    connection.execute(
-        "INSERT INTO history (key, before, event, after, detail, at) VALUES (?, ?, ?, ?, ?, ?)",
-        (record.key, before, RESTORED, record.state, detail, str(record.updated_at)),
-    )
+    connection.execute(_NEW_HISTORY, (record.key, before, RESTORED, record.state, detail, str(record.updated_at)))
+    if record.job_id:
+        connection.execute("INSERT OR IGNORE INTO jobs (job_id, key) VALUES (?, ?)", (record.job_id, record.key))
 
 
 def _columns(delivery: Delivery) -> tuple[Any, ...]:
@@ -457,7 +502,7 @@ def _picture(stamp: Stamp, row: Row | None) -> Picture | None:
 
 
 def _changed(record: ItemRecord, changes: Mapping[str, Any]) -> ItemRecord:
-    return ItemRecord(**{one.name: changes.get(one.name, getattr(record, one.name)) for one in fields(record)})
+    return ItemRecord(**{name: changes[name] if name in changes else getattr(record, name) for name in _RECORD_FIELDS})
 
 
 def _check_is_free(connection: Connection, job_id: str, key: str) -> None:

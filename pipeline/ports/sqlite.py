@@ -94,7 +94,10 @@ class Database:
         return cls(path, connections, mend=mend, is_as_it_was_left=is_as_left)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work`` in a transaction; returns when it is committed. An error in it undoes its own part alone."""
+        """Run ``work`` in a transaction; returns when it is committed. An error in it undoes its own part alone.
+
+        It may be run twice, the first time without effect: it does nothing but to the connection.
+        """
         result: T = await self._writes.ask(work)
         return result
 
@@ -142,16 +145,32 @@ class Database:
 
     def _commit(self, batch: Sequence[_Request]) -> None:
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            count = _counted(self._connection)
-            for request in batch:
-                self._attempt(request)
+            count = self._carried_out(batch)
             self._connection.execute("COMMIT")
             self._count_file.tell(count)
         except Exception as error:  # noqa: BLE001 - handed to everyone whose work was in the transaction
             self._abandon(batch, error)
         for request in batch:
             request.done = True
+
+    def _carried_out(self, batch: Sequence[_Request]) -> int:
+        """The number of the commit that is to follow. Hardly any work fails: only if one does, all are done once more,
+        each so that it can be undone by itself.
+        """
+        try:
+            count = self._begun()
+            for request in batch:
+                request.result = request.what(self._connection)
+        except Exception:  # noqa: BLE001 - it comes again, and is told to its caller then
+            self._roll_back()
+            count = self._begun()
+            for request in batch:
+                self._attempt(request)
+        return count
+
+    def _begun(self) -> int:
+        self._connection.execute("BEGIN IMMEDIATE")
+        return _counted(self._connection)
 
     def _attempt(self, request: _Request) -> None:
         self._connection.execute("SAVEPOINT one")
@@ -164,11 +183,14 @@ class Database:
             request.error = _translate(error, self.path, self._mend) if isinstance(error, sqlite3.Error) else error
         self._connection.execute("RELEASE one")
 
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
     def _abandon(self, batch: Sequence[_Request], error: Exception) -> None:
         for request in batch:
             request.error = _translate(error, self.path, self._mend) if isinstance(error, sqlite3.Error) else error
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+        self._roll_back()
 
     def _translated(self, work: Callable[[Connection], T], connection: Connection) -> T:
         try:
