@@ -171,7 +171,9 @@ class Flow:
         began = anyio.current_time()
         try:
             with self._pool.job():
-                job = await self._watcher.wait(record.job_id, tell=partial(self._tell_progress, planned))
+                job = self._submissions.told_as_ended(record.job_id) or await self._watcher.wait(
+                    record.job_id, tell=partial(self._tell_progress, planned)
+                )
         except StageTimedOut as error:  # paid, perhaps: it stays submitted, and the next run looks it up first
             self._journal.warn(planned, f": {error}")
             return record

@@ -37,6 +37,18 @@ _CACHE_KIB = 16 * 1024
 """Of pages in memory: the inner pages of the indexes of a hundred thousand items, and some more."""
 
 
+_LOG_PAGES = 4096
+"""So long may the log become before it is taken in: a page that changes often meanwhile is written once."""
+
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    f"cache_size=-{_CACHE_KIB}",
+    f"wal_autocheckpoint={_LOG_PAGES}",
+)
+
+
 class DatabaseDamaged(LocalIoError):
     """The file is no database, or no whole one any more: opening it again will not help."""
 
@@ -263,7 +275,7 @@ def _connected(path: Path) -> Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
     try:
         connection.row_factory = sqlite3.Row
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"cache_size=-{_CACHE_KIB}"):
+        for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
     except BaseException:
         connection.close()
