@@ -1,6 +1,7 @@
 """A whole batch in virtual time: real folders of (toy) pictures, everything else simulated."""
 
 import shutil
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,22 @@ class SimulatedRuns:
             plan, scenario=self.service, downloads=self.downloads, stop=stop or anyio.Event()
         )
         return outcome, await batch.rows(plan)
+
+    async def run_early(
+        self, *, chunk: int = 1, stop: anyio.Event | None = None, dies_after: int | None = None
+    ) -> tuple[Outcome, list[ResultRow]]:
+        """One run that begins with the first ``chunk`` sets that are free, while the others are still looked at."""
+        self._moves_left = dies_after
+        batch = self.batch()
+        with without_threads():
+            async with aclosing(batch.survey(chunk=chunk)) as looking:
+                first = await looking.head()
+                assert first, "no set is free"
+                assert not looking.is_whole, "all sets are known already"
+                outcome, plan = await batch.carry_out_early(
+                    looking, first, scenario=self.service, downloads=self.downloads, stop=stop or anyio.Event()
+                )
+                return outcome, await batch.rows(plan)
 
     async def _planned(self, batch: Batch) -> Plan:
         with without_threads():  # folders are real

@@ -141,7 +141,7 @@ class Batch:
             return self._end(standing.outcome(interrupted=stop.is_set(), charged_cu=0.0))
         try:
             await self._place_known(plan, stop)
-            if scenario is not None and downloads is not None:
+            if plan.needs_service and scenario is not None and downloads is not None:
                 supply = KnownSupply(plan)
                 await self._bring_all(
                     supply,
@@ -218,7 +218,8 @@ class Batch:
 
     async def rows(self, plan: Plan) -> list[ResultRow]:
         """The results manifest as the ledger has it now, sorted by set id, variant and copy: all of it in memory."""
-        return [row async for some in self._publishing.rows(plan) for row in some]
+        async with aclosing(self._publishing.rows(plan)) as found:
+            return [row async for some in found for row in some]
 
     async def spent_assets(self, plan: Plan) -> list[str]:
         """The service's assets that no item of the plan needs any more: its mesh is delivered.

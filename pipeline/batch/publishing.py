@@ -5,7 +5,8 @@ what plan they speak of, and whether anything was committed since.
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from itertools import islice
 from typing import Protocol
@@ -47,7 +48,7 @@ class Publishing:
         self._new_report = new_report
         self._listed: _Listed | None = None
 
-    async def rows(self, plan: Plan) -> AsyncIterator[list[ResultRow]]:
+    async def rows(self, plan: Plan) -> AsyncGenerator[list[ResultRow]]:
         """All rows as the ledger has them now, sorted by set id, variant and copy, some at a time."""
         listed = self._list(plan)
         for some in _some_at_a_time(listed.names):
@@ -58,12 +59,13 @@ class Publishing:
         reckoning, report = Reckoning(plan), self._new_report() if self._new_report else None
         commits = await self._ledger.commits()
 
-        async def counted() -> AsyncIterator[list[ResultRow]]:
-            async for some in self.rows(plan):
-                reckoning.add(some)
-                if report is not None:
-                    report.add(some)
-                yield some
+        async def counted() -> AsyncGenerator[list[ResultRow]]:
+            async with aclosing(self.rows(plan)) as found:
+                async for some in found:
+                    reckoning.add(some)
+                    if report is not None:
+                        report.add(some)
+                    yield some
 
         output = self._terms.shelf.output
         await publish(counted(), output=output, storage=self._storage)

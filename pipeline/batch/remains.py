@@ -1,6 +1,7 @@
 """What is left when a ledger is lost: the results and the files in the output folder, the jobs at the service."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from pipeline.domain.restoring import Names, files_of
 from pipeline.domain.results import ResultRow
 from pipeline.domain.views import View
 from pipeline.ports.interfaces import Scenario, Storage
+from pipeline.ports.lines import lines_of
 
 RESULTS = "results.jsonl"
 
@@ -40,19 +42,15 @@ class Results:
     rows: list[ResultRow] = field(default_factory=list)
     unread: int = 0
 
-    @property
-    def tells_of_a_ledger(self) -> bool:
-        """Whether a run at a service that may ask money has published them: it had a ledger, and may have submitted
-        since.
-        """
-        return any(row.backend != EMBEDDED and row.key for row in self.rows)
 
-    @property
-    def paid(self) -> list[ResultRow]:
-        """Those that tell of a job at a service that may ask money for it, or of a submission that may have made
-        one.
-        """
-        return [row for row in self.rows if row.backend != EMBEDDED and (row.job_id or row.state in _MAY_BE_PAID)]
+def tells_of_a_ledger(row: ResultRow) -> bool:
+    """Whether a run at a service that may ask money has published it: it had a ledger, and may have submitted since."""
+    return row.backend != EMBEDDED and bool(row.key)
+
+
+def may_be_paid(row: ResultRow) -> bool:
+    """Whether it tells of a job at a service that may ask money for it, or of a submission that may have made one."""
+    return row.backend != EMBEDDED and (bool(row.job_id) or row.state in _MAY_BE_PAID)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,14 +77,32 @@ async def read_results(output: Path, *, storage: Storage) -> Results:
         LocalIoError: it is there and cannot be read.
     """
     found = Results()
-    if (await storage.sizes([output / RESULTS]))[0] is None:
-        return found
-    for line in (await storage.read(output / RESULTS)).splitlines():
-        try:
-            found.rows.append(ResultRow.model_validate_json(line))
-        except ValidationError:
-            found.unread += 1
+    async with aclosing(published_rows(output, storage=storage)) as rows:
+        async for row in rows:
+            if row is None:
+                found.unread += 1
+            else:
+                found.rows.append(row)
     return found
+
+
+async def published_rows(output: Path, *, storage: Storage) -> AsyncGenerator[ResultRow | None]:
+    """What the last run has published, row by row; None for a line that cannot be read. No more than a piece of the
+    file is in memory.
+
+    Raises:
+        LocalIoError: it is there and cannot be read.
+    """
+    async with aclosing(lines_of(output / RESULTS, storage=storage)) as lines:
+        async for line in lines:
+            yield _row(line)
+
+
+def _row(line: bytes) -> ResultRow | None:
+    try:
+        return ResultRow.model_validate_json(line)
+    except ValidationError:
+        return None
 
 
 async def standing_files(

@@ -13,15 +13,15 @@ from urllib.parse import urlsplit
 import anyio
 
 from pipeline.batch import EMBEDDED, Batch, Outcome
-from pipeline.batch.remains import RESULTS, read_results
+from pipeline.batch.remains import RESULTS, may_be_paid, published_rows, tells_of_a_ledger
 from pipeline.batch.survey import Survey
 from pipeline.batch.terms import shelf_name
 from pipeline.domain.errors import CredentialsError, LocalIoError, NeverSent, ServiceUnreachable, UsageError
 from pipeline.domain.events import Noted, Observer
+from pipeline.domain.lifecycle import State
 from pipeline.domain.manifest import Manifest, load_manifest
 from pipeline.domain.model import PUBLISHED_SCHEMA, without_ranges
 from pipeline.domain.planning import Plan, PlannedItem
-from pipeline.domain.results import ResultRow
 from pipeline.domain.run_options import AS_THE_MANIFEST_SAYS, RunOptions
 from pipeline.ports import engine_extra
 from pipeline.ports.addresses import is_loopback
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from pipeline.report.html import ReportPage
 
 SCENARIO_URL = "https://api.cloud.scenario.com/v1"
+_ROWS_AT_ONCE = 500
+
 BASE_URL_VARIABLE = "SCENARIO_BASE_URL"
 
 
@@ -117,31 +119,50 @@ async def _has_published(ledger: SqliteLedger, manifest: Manifest) -> bool:
 
 
 async def _check_knows(ledger: SqliteLedger, manifest: Manifest) -> None:
-    paid = await told_to_be_paid(manifest)
-    jobs = await ledger.known_jobs([row.job_id for row in paid])
-    keys = {one.key for one in await ledger.items([row.key for row in paid if not row.job_id])}
-    if unknown := [row for row in paid if not (row.job_id in jobs if row.job_id else row.key in keys)]:
+    paid, unknown = await told_to_be_paid(manifest), list[ToldPaid]()
+    for at in range(0, len(paid), _ROWS_AT_ONCE):
+        some = paid[at : at + _ROWS_AT_ONCE]
+        jobs = await ledger.known_jobs([row.job_id for row in some])
+        keys = (await ledger.states([row.key for row in some if not row.job_id])).keys()
+        unknown += [row for row in some if row.job_id not in jobs and (row.job_id or row.key not in keys)]
+    if unknown:
         raise _lost(manifest, f"does not know {_told(unknown)}")
 
 
-async def told_to_be_paid(manifest: Manifest) -> list[ResultRow]:
-    """The rows of the last run's results that tell of jobs which may have cost money.
+@dataclass(frozen=True, slots=True)
+class ToldPaid:
+    """A row of the results that tells of a job, or of a submission that may have made one."""
+
+    label: str
+    key: str
+    job_id: str
+    state: State
+
+
+async def told_to_be_paid(manifest: Manifest) -> list[ToldPaid]:
+    """What the last run's results tell of jobs which may have cost money.
 
     Raises:
         LocalIoError: there are some, or there may be, and no ledger that could know of them.
     """
-    path = manifest.state_folder / LEDGER_FILE
-    results = await read_results(manifest.output_folder, storage=LocalStorage())
-    if await is_missing(path):
-        if results.paid:
-            raise _lost(manifest, f"is missing, and with it {_told(results.paid)}")
-        if results.unread and manifest.backend != EMBEDDED:
+    paid: list[ToldPaid] = []
+    unread, has_ledger = False, False
+    async with aclosing(published_rows(manifest.output_folder, storage=LocalStorage())) as rows:
+        async for row in rows:
+            unread |= row is None
+            has_ledger |= row is not None and tells_of_a_ledger(row)
+            if row is not None and may_be_paid(row):
+                paid.append(ToldPaid(row.label, row.key, row.job_id, row.state))
+    if await is_missing(path := manifest.state_folder / LEDGER_FILE):
+        if paid:
+            raise _lost(manifest, f"is missing, and with it {_told(paid)}")
+        if unread and manifest.backend != EMBEDDED:
             raise _lost(manifest, f"is missing, and {RESULTS} cannot be read")
-        if results.tells_of_a_ledger:
+        if has_ledger:
             raise _lost(manifest, f"is missing, which the run had that wrote {RESULTS}")
         if await set_aside_before(path):
             raise _lost(manifest, "is missing, and a damaged one was set aside there")
-    return results.paid
+    return paid
 
 
 def _lost(manifest: Manifest, what: str) -> LocalIoError:
@@ -152,7 +173,7 @@ def _lost(manifest: Manifest, what: str) -> LocalIoError:
     )
 
 
-def _told(paid: Sequence[ResultRow]) -> str:
+def _told(paid: Sequence[ToldPaid]) -> str:
     count, first = len({row.job_id or row.key for row in paid}), paid[0]
     jobs = "1 paid job" if count == 1 else f"{count:,} paid jobs"
     name = f"{first.label}: {first.job_id or first.state}"

@@ -2,16 +2,17 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 from pipeline.batch import shelf_name
-from pipeline.batch.remains import read_results
+from pipeline.batch.remains import published_rows
 from pipeline.domain.errors import UsageError
 from pipeline.domain.items import ItemRecord
 from pipeline.domain.lifecycle import State
 from pipeline.domain.manifest import Manifest
-from pipeline.domain.results import ResultRow
-from pipeline.ports.interfaces import Ledger
+from pipeline.ports.interfaces import Delivery, Ledger
 from pipeline.ports.storage import LocalStorage
 
 Labels = Mapping[str, Sequence[str]]
@@ -21,18 +22,31 @@ _SHOWN_DIGITS = 12
 """Of the key of an item whose names are not known."""
 
 
-async def published_rows(manifest: Manifest) -> list[ResultRow]:
+@dataclass(frozen=True, slots=True)
+class PublishedItem:
+    """A row of the results, as far as names and states go."""
+
+    key: str
+    """Empty for a set that was refused."""
+    label: str
+    state: State
+
+
+async def published_items(manifest: Manifest) -> list[PublishedItem]:
     """What the last run was about: the ledger may hold earlier parameters and other manifests' items, too."""
-    results = await read_results(manifest.output_folder, storage=LocalStorage())
-    return [row for row in results.rows if row.key]
+    async with aclosing(published_rows(manifest.output_folder, storage=LocalStorage())) as rows:
+        return [PublishedItem(row.key, row.label, row.state) async for row in rows if row is not None]
 
 
 async def labels_of(manifest: Manifest, ledger: Ledger) -> Labels:
     """The ledger knows items by key, and by name once they are delivered; the others have theirs in the results."""
-    delivered = [(one.key, one.alias.label) for one in await ledger.deliveries(shelf_name(manifest))]
-    published = [(row.key, row.label) for row in await published_rows(manifest)]
+    return labels_from(await ledger.deliveries(shelf_name(manifest)), await published_items(manifest))
+
+
+def labels_from(deliveries: Sequence[Delivery], published: Sequence[PublishedItem]) -> Labels:
+    delivered = [(one.key, one.alias.label) for one in deliveries]
     found: dict[str, list[str]] = defaultdict(list)
-    for key, label in dict.fromkeys([*delivered, *published]):
+    for key, label in dict.fromkeys([*delivered, *((one.key, one.label) for one in published if one.key)]):
         found[key].append(label)
     return found
 

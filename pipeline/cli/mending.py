@@ -12,7 +12,7 @@ from pipeline.batch.remains import RESULTS
 from pipeline.batch.survey import survey
 from pipeline.batch.terms import EMBEDDED, terms_of
 from pipeline.cli.composition import connected, opened_ledger, service_identity, trusted_ledger
-from pipeline.cli.labels import Labels, item_named, labels_of, published_rows
+from pipeline.cli.labels import Labels, item_named, labels_of, published_items
 from pipeline.domain.errors import UsageError
 from pipeline.domain.events import Observer
 from pipeline.domain.items import ItemRecord
@@ -93,7 +93,7 @@ async def retry_items(manifest: Manifest, names: Sequence[str], *, anew: bool) -
                 states = [State.FAILED, State.SUBMITTED] if anew else [State.FAILED]
                 chosen = [item_named(name, states, ours, labels) for name in dict.fromkeys(names)]
             else:
-                asked_for = {row.key for row in await published_rows(manifest)}
+                asked_for = {row.key for row in await published_items(manifest) if row.key}
                 chosen = [one for one in ours if one.state is State.FAILED and (one.key in asked_for or not asked_for)]
             retried = await retry(list({one.key: one for one in chosen}.values()), anew=anew, ledger=ledger)
             return [Retried(record=one, cu=await _price(one, manifest, ledger)) for one in retried], labels

@@ -9,19 +9,18 @@ from typing import Any
 import anyio
 import click
 
-from pipeline.batch.remains import read_results
+from pipeline.batch import shelf_name
 from pipeline.cli.command import Command, json_option, manifest_argument
 from pipeline.cli.composition import opened_ledger, read_manifest, told_to_be_paid
 from pipeline.cli.exit_codes import ExitCode
-from pipeline.cli.labels import Labels, labels_of, name_of
+from pipeline.cli.labels import Labels, labels_from, name_of, published_items
 from pipeline.cli.tables import cell, elastic, fixed, new_table, show
 from pipeline.cli.terminal import as_argument, folded, printable, say, say_json, shortest
 from pipeline.domain.items import ItemRecord
 from pipeline.domain.lifecycle import State
 from pipeline.domain.manifest import Manifest
 from pipeline.ports.ledger import LEDGER_FILE
-from pipeline.ports.storage import LocalStorage
-from pipeline.report.standing import Standing, standing
+from pipeline.report.standing import Standing, StandingCount, standing
 
 MEANINGS: Mapping[State, str] = {
     State.PLANNED: "waiting",
@@ -40,6 +39,7 @@ MEANINGS: Mapping[State, str] = {
     State.DROPPED: "given up by a person",
 }
 _SHOWN = 20
+_AT_ONCE = 500
 
 
 @click.command(
@@ -69,11 +69,14 @@ async def _read(manifest: Manifest) -> tuple[Standing, Labels]:
     if not (manifest.state_folder / LEDGER_FILE).exists():
         return standing([]), {}
     async with opened_ledger(manifest) as ledger:
-        rows = (await read_results(manifest.output_folder, storage=LocalStorage())).rows
-        records = await ledger.items([row.key for row in rows if row.key] or None)
-        known = {one.key for one in records}
-        others = Counter(row.state for row in rows if row.key not in known)
-        return standing(records, others), await labels_of(manifest, ledger)
+        published, count = await published_items(manifest), StandingCount()
+        keys, known = list(dict.fromkeys(row.key for row in published if row.key)) or await ledger.keys(), set[str]()
+        for at in range(0, len(keys), _AT_ONCE):
+            records = await ledger.items(keys[at : at + _AT_ONCE])
+            known.update(one.key for one in records)
+            count.add(records)
+        count.add_others(Counter(row.state for row in published if row.key not in known))
+        return count.standing(), labels_from(await ledger.deliveries(shelf_name(manifest)), published)
 
 
 def _document(found: Standing, labels: Labels, ledger: Path) -> dict[str, Any]:

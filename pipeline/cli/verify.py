@@ -1,6 +1,7 @@
 """``mvmesh verify``: the files on disk against the results manifest."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,11 +14,10 @@ from pipeline.cli.composition import read_manifest
 from pipeline.cli.exit_codes import ExitCode
 from pipeline.cli.terminal import printable, say, say_json, shortest
 from pipeline.domain.errors import LocalIoError
-from pipeline.domain.results import ResultRow
 from pipeline.ports.clock import utc_now
 from pipeline.ports.ledger import LEDGER_FILE, SqliteLedger
 from pipeline.ports.storage import LocalStorage
-from pipeline.report.verification import Deviation, Fault, read_rows, verify
+from pipeline.report.verification import Deviation, Fault, Verified, read_rows, verify
 
 MENDS: Mapping[Fault, str] = {
     Fault.MISSING: "mvmesh run fetches it again, without paying",
@@ -55,8 +55,8 @@ def command(where: Path, *, as_json: bool) -> ExitCode:
         manifest = read_manifest(where)
         output = manifest.output_folder
         ledger, shelf = manifest.state_folder / LEDGER_FILE, shelf_name(manifest)
-    rows, deviations = anyio.run(_verified, output, ledger if ledger.exists() else None, shelf)
-    files = sum(len(row.outputs) for row in rows)
+    verified = anyio.run(_verified, output, ledger if ledger.exists() else None, shelf)
+    files, deviations = verified.files, verified.deviations
     if as_json:
         said = [{**asdict(one), "mend": MENDS[one.fault]} for one in deviations]
         say_json({"output": str(output), "files": files, "deviations": said})
@@ -65,10 +65,10 @@ def command(where: Path, *, as_json: bool) -> ExitCode:
     return ExitCode.INCOMPLETE if deviations else ExitCode.OK
 
 
-async def _verified(output: Path, ledger: Path | None, shelf: str) -> tuple[list[ResultRow], list[Deviation]]:
+async def _verified(output: Path, ledger: Path | None, shelf: str) -> Verified:
     storage = LocalStorage()
-    rows = await read_rows(output / "results.jsonl", storage=storage)
-    return rows, await verify(output, rows, former=await _delivered(ledger, shelf), storage=storage)
+    async with aclosing(read_rows(output / "results.jsonl", storage=storage)) as rows:
+        return await verify(output, rows, former=await _delivered(ledger, shelf), storage=storage)
 
 
 async def _delivered(path: Path | None, shelf: str) -> list[str]:

@@ -11,6 +11,9 @@ from pipeline.domain.views import View
 _FACTS = struct.Struct("<32sQII")
 """SHA-256, size in bytes, width and height in pixels."""
 
+_ELSEWHERE = "\0"
+"""No path has it."""
+
 _Shape = tuple[tuple[View, ...], tuple[str, ...], tuple[str, ...], tuple[tuple[str, ...], ...]]
 
 
@@ -36,7 +39,7 @@ class PackedPictures(Mapping[View, Picture]):
             raise KeyError(view) from None
         digest, size_bytes, width, height = _FACTS.unpack_from(self._facts, at * _FACTS.size)
         return Picture(
-            path=Path(self._folder, names[at]),
+            path=Path(self._folder, names[at]) if names[at][:1] != _ELSEWHERE else Path(names[at][1:]),
             sha256=digest.hex(),
             size_bytes=size_bytes,
             media_type=types[at],
@@ -79,6 +82,6 @@ class Packing:
 
 
 def _below(folder: str, path: str) -> str:
-    """The name of what lies in the folder itself; any other path as it is."""
+    """The name of what lies in the folder itself; any other path as it is, marked so."""
     place, _, name = path.rpartition(sep)
-    return name if place == folder else path
+    return name if place == folder else _ELSEWHERE + path

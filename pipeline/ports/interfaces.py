@@ -270,6 +270,10 @@ class Ledger(Protocol):
         """The records of these keys (those that exist), or all."""
         ...
 
+    async def keys(self) -> list[str]:
+        """Of all items."""
+        ...
+
     async def states(self, keys: Sequence[str]) -> Mapping[str, State]:
         """By key, of those that exist: where they stand."""
         ...

@@ -182,6 +182,9 @@ class SqliteLedger:
             return await self._database.read(lambda it: [_load(row) for row in _all(it, "SELECT record FROM items")])
         return await self._database.read(lambda connection: _by_keys(connection, keys))
 
+    async def keys(self) -> list[str]:
+        return await self._database.read(lambda it: [row["key"] for row in _all(it, "SELECT key FROM items")])
+
     async def states(self, keys: Sequence[str]) -> Mapping[str, State]:
         query = "SELECT key, state FROM items WHERE key IN (SELECT value FROM json_each(?))"
         return await self._database.read(

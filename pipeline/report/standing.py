@@ -1,7 +1,7 @@
 """Where a batch stands, counted from the ledger's records."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -32,26 +32,56 @@ class Standing:
         return sum(self.counts.values())
 
 
-def standing(records: Sequence[ItemRecord], others: Mapping[State, int] | None = None) -> Standing:
+class StandingCount:
+    """Counts records as they come: those alone are kept that a person may have to do something about."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[State] = Counter()
+        self._charged_cu = 0.0
+        self._open_cu = 0.0
+        self._kept: dict[State, list[ItemRecord]] = {State.UNCERTAIN: [], State.FAILED: [], State.HELD: []}
+        self._left = 0
+        self._updated_at: datetime | None = None
+
+    def add(self, records: Iterable[ItemRecord]) -> None:
+        for record in records:
+            self._counts[record.state] += 1
+            self._charged_cu += record.charged_cu or 0.0
+            self._open_cu += (record.quoted_cu or 0.0) if _is_open(record) else 0.0
+            self._left += record.state not in SETTLED and not needs_a_word(record)
+            if record.state in self._kept:
+                self._kept[record.state].append(record)
+            if record.updated_at is not None:
+                self._updated_at = max(self._updated_at or record.updated_at, record.updated_at)
+
+    def add_others(self, states: Mapping[State, int]) -> None:
+        """Rows of the results that no run has begun."""
+        self._counts.update(states)
+        self._left += sum(states.values())
+
+    def standing(self) -> Standing:
+        return Standing(
+            counts={state: self._counts[state] for state in State if self._counts[state]},
+            charged_cu=self._charged_cu,
+            open_cu=self._open_cu,
+            uncertain=self._having(State.UNCERTAIN),
+            failed=self._having(State.FAILED),
+            held=self._having(State.HELD),
+            left=self._left,
+            updated_at=self._updated_at,
+        )
+
+    def _having(self, state: State) -> tuple[ItemRecord, ...]:
+        return tuple(sorted(self._kept[state], key=lambda one: one.key))
+
+
+def standing(records: Iterable[ItemRecord], others: Mapping[State, int] | None = None) -> Standing:
     """``others``: rows of the results that no run has begun, by state."""
-    others = others or {}
-    counts = Counter(one.state for one in records) + Counter(others)
-    changes = [one.updated_at for one in records if one.updated_at is not None]
-    return Standing(
-        counts={state: counts[state] for state in State if counts[state]},
-        charged_cu=sum((one.charged_cu or 0.0 for one in records), 0.0),
-        open_cu=sum((one.quoted_cu or 0.0 for one in records if _is_open(one)), 0.0),
-        uncertain=_having(records, State.UNCERTAIN),
-        failed=_having(records, State.FAILED),
-        held=_having(records, State.HELD),
-        left=sum(one.state not in SETTLED and not needs_a_word(one) for one in records) + sum(others.values()),
-        updated_at=max(changes, default=None),
-    )
+    count = StandingCount()
+    count.add(records)
+    count.add_others(others or {})
+    return count.standing()
 
 
 def _is_open(record: ItemRecord) -> bool:
     return is_paid(record.state) and not record.asset_ids
-
-
-def _having(records: Sequence[ItemRecord], state: State) -> tuple[ItemRecord, ...]:
-    return tuple(sorted((one for one in records if one.state is state), key=lambda one: one.key))

@@ -1,8 +1,9 @@
 """The files on disk against the results manifest."""
 
 import unicodedata
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterable, Collection, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
@@ -13,8 +14,10 @@ from pydantic import ValidationError
 from pipeline.domain.errors import UsageError
 from pipeline.domain.results import ResultFile, ResultRow
 from pipeline.ports.interfaces import Storage
+from pipeline.ports.lines import lines_of
 
 DELIVERY_FOLDERS = ("meshes", "held")
+_FILES_AT_ONCE = 64
 
 
 class Fault(StrEnum):
@@ -39,8 +42,15 @@ class Deviation:
     message: str
 
 
-async def read_rows(results: Path, *, storage: Storage) -> list[ResultRow]:
-    """The rows of a ``results.jsonl``.
+@dataclass(slots=True, kw_only=True)
+class Verified:
+    files: int = 0
+    """So many were compared."""
+    deviations: list[Deviation] = field(default_factory=list)
+
+
+async def read_rows(results: Path, *, storage: Storage) -> AsyncGenerator[ResultRow]:
+    """The rows of a ``results.jsonl``, one by one.
 
     Raises:
         UsageError: there is none, or a line of it is no row that this version knows.
@@ -48,8 +58,11 @@ async def read_rows(results: Path, *, storage: Storage) -> list[ResultRow]:
     """
     if (await storage.sizes([results]))[0] is None:
         raise UsageError(f"there is no results manifest {results}", mend="mvmesh run writes one")
-    lines = (await storage.read(results)).splitlines()  # bytes: a text would be cut at U+2028 as well
-    return [_row(line, results, number) for number, line in enumerate(lines, 1)]
+    async with aclosing(lines_of(results, storage=storage)) as lines:
+        number = 0
+        async for line in lines:
+            number += 1
+            yield _row(line, results, number)
 
 
 def _row(line: bytes, results: Path, number: int) -> ResultRow:
@@ -65,8 +78,8 @@ def _row(line: bytes, results: Path, number: int) -> ResultRow:
 
 
 async def verify(
-    output: Path, rows: Sequence[ResultRow], *, former: Collection[str], storage: Storage
-) -> list[Deviation]:
+    output: Path, rows: AsyncIterable[ResultRow], *, former: Collection[str], storage: Storage
+) -> Verified:
     """Every byte of every file that the rows speak of is read; mesh files that no row speaks of are looked for.
 
     Args:
@@ -78,18 +91,32 @@ async def verify(
     Raises:
         LocalIoError: a file is there and cannot be read.
     """
-    found: list[list[Deviation]] = [[] for _ in rows]
+    verified, expected = Verified(), {_composed(path) for path in former}
+    some: list[tuple[str, ResultFile]] = []
+    async for row in rows:
+        some += [(row.label, file) for file in row.outputs]
+        expected.update(_composed(file.path) for file in row.outputs)
+        if len(some) >= _FILES_AT_ONCE:
+            await _verify_some(output, some, verified, storage)
+            some = []
+    await _verify_some(output, some, verified, storage)
+    verified.deviations += await to_thread.run_sync(_unexpected, output, expected)
+    return verified
 
-    async def check(at: int, row: ResultRow) -> None:
-        for file in row.outputs:
-            if deviation := await _compared(output, row.label, file, storage):
-                found[at].append(deviation)
+
+async def _verify_some(
+    output: Path, some: Sequence[tuple[str, ResultFile]], verified: Verified, storage: Storage
+) -> None:
+    found: list[Deviation | None] = [None] * len(some)
+
+    async def check(at: int, label: str, file: ResultFile) -> None:
+        found[at] = await _compared(output, label, file, storage)
 
     async with anyio.create_task_group() as tasks:
-        for at, row in enumerate(rows):
-            tasks.start_soon(check, at, row)
-    known = [*former, *(file.path for row in rows for file in row.outputs)]
-    return [one for some in found for one in some] + await to_thread.run_sync(_unexpected, output, known)
+        for at, (label, file) in enumerate(some):
+            tasks.start_soon(check, at, label, file)
+    verified.files += len(some)
+    verified.deviations += [one for one in found if one is not None]
 
 
 async def _compared(output: Path, label: str, file: ResultFile, storage: Storage) -> Deviation | None:
@@ -114,13 +141,12 @@ def _leads_out(path: str) -> bool:
     return PurePosixPath(path).is_absolute() or ".." in path.split("/") or any(sign in path for sign in "\\:")
 
 
-def _unexpected(output: Path, known: Iterable[str]) -> list[Deviation]:
-    expected = {_composed(path) for path in known}
-    there = [
+def _unexpected(output: Path, expected: Collection[str]) -> list[Deviation]:
+    there = (
         path.relative_to(output).as_posix()
         for folder in DELIVERY_FOLDERS
         for path in sorted((output / folder).rglob("*.glb"))
-    ]
+    )
     return [
         Deviation(fault=Fault.UNEXPECTED, path=path, label="", message="is in no row of the results manifest")
         for path in there

@@ -1,6 +1,7 @@
 """Deliver: files come to their place under a person's name for them; then the results manifest is published."""
 
-from collections.abc import AsyncIterable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -100,11 +101,12 @@ async def deliver_preview(picture: bytes, sha256: str, alias: Alias, *, output: 
     return OutputFile(role=PREVIEW, name=str(name), size_bytes=len(picture), sha256=sha256, media_type=PREVIEW_TYPE)
 
 
-async def publish(rows: AsyncIterable[Sequence[ResultRow]], *, output: Path, storage: Storage) -> None:
+async def publish(rows: AsyncGenerator[Sequence[ResultRow]], *, output: Path, storage: Storage) -> None:
     """Write ``results.jsonl`` and ``results.csv``, each atomically; the rows come some at a time."""
     lines, table = output / f".{RESULTS_JSONL}.part", output / f".{RESULTS_CSV}.part"
     try:
-        await _write_parts(rows, lines, table, storage)
+        async with aclosing(rows):
+            await _write_parts(rows, lines, table, storage)
         await storage.publish(lines, output / RESULTS_JSONL)
         await storage.publish(table, output / RESULTS_CSV)
     except LocalIoError:

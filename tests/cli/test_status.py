@@ -9,6 +9,7 @@ from pipeline.cli.frame import run
 from pipeline.cli.terminal import as_argument
 from pipeline.domain.items import Alias, ItemRecord
 from pipeline.domain.lifecycle import Event, State
+from pipeline.domain.results import ResultRow, as_jsonl
 from pipeline.ports.interfaces import Delivery
 from pipeline.ports.ledger import SqliteLedger
 
@@ -85,3 +86,16 @@ def test_the_document_counts_and_lists(manifest: Path, capsys) -> None:
     assert uncertain["submitting_at"].startswith("2026-01-01T12:00:00")
     (failed,) = document["failed"]
     assert (failed["message"], failed["mend"]) == ("broke\x1b[2J", "mend it")
+
+
+def test_refused_sets_are_counted_beside_the_ledgers_items(manifest: Path, capsys) -> None:
+    async def filled() -> None:
+        await (await fill(manifest.parent)).close()
+
+    anyio.run(filled)
+    rows = [ResultRow(set="bad", state=State.REFUSED), ResultRow(set="props/chair", key="a" * 64, state=State.FINISHED)]
+    (manifest.parent / "out" / "results.jsonl").write_text(as_jsonl(rows))
+    assert run(["status", str(manifest), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["states"] == {"finished": 1, "refused": 1}
+    assert (document["total"], document["left"]) == (2, 2)

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import struct
+from contextlib import aclosing
 from datetime import UTC
 from pathlib import Path, PurePosixPath
 
@@ -147,7 +148,8 @@ def rows_of(data: bytes) -> list[ResultRow] | None:
     storage.put(RESULTS, data)
 
     async def read() -> list[ResultRow]:
-        return await read_rows(RESULTS, storage=storage)
+        async with aclosing(read_rows(RESULTS, storage=storage)) as rows:
+            return [row async for row in rows]
 
     backend, options = virtual_time()
     try:
@@ -198,10 +200,13 @@ def test_no_row_makes_verify_look_outside_its_folder(paths) -> None:
     row = TypeAdapter(ResultRow).validate_python({"set": "a", "state": "delivered", "outputs": files})
 
     async def verified():
-        return await verify(ROOT, [row], former=(), storage=Watching())
+        return await verify(ROOT, rows(), former=(), storage=Watching())
+
+    async def rows():
+        yield row
 
     found = anyio.run(verified)
-    assert len(found) == len(paths)
+    assert found.files == len(found.deviations) == len(paths)
     assert all(PurePosixPath(one).is_relative_to(ROOT) and ".." not in one.parts for one in looked_at)
 
 

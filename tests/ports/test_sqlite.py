@@ -421,3 +421,99 @@ def test_sigkill_loses_nothing_that_had_returned(tmp_path, count):
     connection.close()
     assert said
     assert said <= kept
+
+
+@pytest.mark.parametrize("is_found_whole", [True, False])
+async def test_a_database_that_was_found_whole_and_closed_in_peace_is_known_as_it_was_left(tmp_path, is_found_whole):
+    path = tmp_path / "x.sqlite3"
+    async with opened(path) as database:
+        assert not database.is_as_it_was_left
+        await database.write(insert("a"))
+        if is_found_whole:
+            database.found_whole()
+    for _ in range(2):  # looking at it changes nothing
+        async with opened(path) as database:
+            assert database.is_as_it_was_left is is_found_whole
+            assert await database.read(texts) == ["a"]
+
+
+async def left_whole(path):
+    async with opened(path) as database:
+        await database.write(insert("a"))
+        database.found_whole()
+
+
+async def test_what_its_own_user_adds_keeps_it_as_it_was_left(tmp_path):
+    path = tmp_path / "x.sqlite3"
+    await left_whole(path)
+    async with opened(path) as database:
+        await database.write(insert("b"))
+    async with opened(path) as database:
+        assert database.is_as_it_was_left
+
+
+def a_byte_changed(path):
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+def another_program_at_it(path):
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT INTO notes VALUES ('c')")
+
+
+def a_copy_put_back(path):
+    copy = path.read_bytes()
+    path.unlink()
+    path.write_bytes(copy)
+
+
+def a_log_beside_it(path):
+    path.with_name(f"{path.name}-wal").touch()
+
+
+def no_count_file(path):
+    count_file(path).unlink()
+
+
+def garbage_for_a_count_file(path):
+    count_file(path).write_bytes(b"\xff\n\n\n")
+
+
+@pytest.mark.parametrize(
+    "touch",
+    [
+        a_byte_changed,
+        another_program_at_it,
+        a_copy_put_back,
+        a_log_beside_it,
+        no_count_file,
+        garbage_for_a_count_file,
+    ],
+)
+async def test_whatever_else_touched_it_it_is_not_as_it_was_left(tmp_path, touch):
+    path = tmp_path / "x.sqlite3"
+    await left_whole(path)
+    touch(path)
+    async with opened(path) as database:
+        assert not database.is_as_it_was_left
+
+
+async def test_a_user_that_was_killed_has_not_left_it_in_peace(tmp_path):
+    path = tmp_path / "x.sqlite3"
+    await left_whole(path)
+    code = (
+        "import sys, os, anyio\n"
+        "from pathlib import Path\nfrom pipeline.ports.sqlite import Database, Migration\n"
+        "async def main():\n"
+        "    database = await Database.open(Path(sys.argv[1]), (Migration(name='0001 notes', script=''),))\n"
+        "    assert database.is_as_it_was_left\n"
+        "    await database.write(lambda it: it.execute(\"INSERT INTO notes VALUES ('b')\") and None)\n"
+        "    os._exit(0)\n"
+        "anyio.run(main)\n"
+    )
+    await anyio.run_process([sys.executable, "-c", code, str(path)])
+    async with opened(path) as database:
+        assert not database.is_as_it_was_left
+        assert await database.read(texts) == ["a", "b"]

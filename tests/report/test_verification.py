@@ -1,4 +1,5 @@
 import hashlib
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,19 @@ def row(set_id: str, *files: ResultFile) -> ResultRow:
 
 
 async def faults(output: Path, *rows: ResultRow, former: tuple[str, ...] = ()) -> dict[str, Fault]:
-    return {one.path: one.fault for one in await verify(output, rows, former=former, storage=LocalStorage())}
+    verified = await verify(output, each(rows), former=former, storage=LocalStorage())
+    assert verified.files == sum(len(one.outputs) for one in rows)
+    return {one.path: one.fault for one in verified.deviations}
+
+
+async def each(rows):
+    for one in rows:
+        yield one
+
+
+async def read(results: Path) -> list[ResultRow]:
+    async with aclosing(read_rows(results, storage=LocalStorage())) as rows:
+        return [one async for one in rows]
 
 
 async def test_the_mesh_of_a_set_that_is_no_longer_named_may_stay(tmp_path: Path) -> None:
@@ -38,6 +51,15 @@ async def test_files_that_are_as_delivered_pass(tmp_path: Path) -> None:
     chair = row("chair", put(tmp_path, "meshes/chair/chair.glb"))
     lamp = row("lamp", put(tmp_path, "held/lamp/lamp.glb"), put(tmp_path, "previews/lamp.webp"))
     assert await faults(tmp_path, chair, lamp) == {}
+
+
+async def test_many_rows_are_compared_some_at_a_time(tmp_path: Path) -> None:
+    files = [put(tmp_path, f"meshes/{at:03}.glb", b"mesh %d" % at) for at in range(200)]
+    (tmp_path / files[63].path).unlink()
+    (tmp_path / files[64].path).write_bytes(b"another")
+    (tmp_path / files[199].path).unlink()
+    found = await faults(tmp_path, *(row(f"{at}", file) for at, file in enumerate(files)))
+    assert list(found) == [files[63].path, files[64].path, files[199].path]
 
 
 async def test_every_deviation_is_told_apart(tmp_path: Path) -> None:
@@ -68,12 +90,12 @@ async def test_a_row_cannot_have_files_read_from_elsewhere(tmp_path: Path, path:
 async def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
     rows = [row("chair", put(tmp_path, "meshes/chair.glb")), row("视图/\u2028lamp")]
     (tmp_path / "results.jsonl").write_bytes(as_jsonl(rows).encode())
-    assert await read_rows(tmp_path / "results.jsonl", storage=LocalStorage()) == rows
+    assert await read(tmp_path / "results.jsonl") == rows
 
 
 async def test_a_missing_results_manifest_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no results manifest .*results\.jsonl"):
-        await read_rows(tmp_path / "results.jsonl", storage=LocalStorage())
+        await read(tmp_path / "results.jsonl")
 
 
 @pytest.mark.parametrize(
@@ -82,4 +104,4 @@ async def test_a_missing_results_manifest_is_named(tmp_path: Path) -> None:
 async def test_a_line_that_is_no_row_is_named_with_its_number(tmp_path: Path, line: str, why: str) -> None:
     (tmp_path / "results.jsonl").write_text(f"{as_jsonl([row('chair')])}{line}\n")
     with pytest.raises(UsageError, match=rf"results\.jsonl:2 is no row of results: .*{why}"):
-        await read_rows(tmp_path / "results.jsonl", storage=LocalStorage())
+        await read(tmp_path / "results.jsonl")
