@@ -69,6 +69,7 @@ class Gathering(Generic[A, R]):
         try:
             await asked.told.wait()
         except BaseException:
+            asked.done = True  # nobody waits for it: a round that breaks off does not put it back
             if asked in self._waiting:
                 self._waiting.remove(asked)
             if asked.leads:
