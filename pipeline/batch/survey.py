@@ -124,7 +124,8 @@ class Survey:
             for work in works
             if states.get(work.key) is State.DELIVERED and intact.get(work.key, frozenset()).issuperset(work.aliases)
         }
-        records = {one.key: one for one in await self._ledger.items([key for key in states if key not in done])}
+        others = [key for key in states if key not in done]
+        records = {one.key: one for one in await self._ledger.items(others)} if others else {}
         return [
             PlannedItem(work=work, action=Action.NOTHING)
             if work.key in done

@@ -108,8 +108,9 @@ CREATE TABLE pictures (
 """,
     ),
     Migration(
-        name="0004 publications",
+        name="0004 publications, states beside keys",
         script="""
+CREATE INDEX items_key_state ON items (key, state);
 CREATE TABLE publications (
   output TEXT PRIMARY KEY,
   plan TEXT NOT NULL,
@@ -186,7 +187,10 @@ class SqliteLedger:
         return await self._database.read(lambda it: [row["key"] for row in _all(it, "SELECT key FROM items")])
 
     async def states(self, keys: Sequence[str]) -> Mapping[str, State]:
-        query = "SELECT key, state FROM items WHERE key IN (SELECT value FROM json_each(?))"
+        query = (
+            "SELECT items.key, state FROM json_each(?) AS wanted "
+            "CROSS JOIN items INDEXED BY items_key_state ON items.key = wanted.value"
+        )
         return await self._database.read(
             lambda it: {row["key"]: State(row["state"]) for row in _all(it, query, (json.dumps(list(keys)),))}
         )
@@ -300,8 +304,11 @@ class SqliteLedger:
         return await self._database.read(lambda it: [_delivery(row) for row in _all(it, query, (output,))])
 
     async def deliveries_of(self, output: str, keys: Sequence[str]) -> list[Delivery]:
-        query = "SELECT * FROM deliveries WHERE output = ? AND key IN (SELECT value FROM json_each(?))"
-        values = (output, json.dumps(list(keys)))
+        query = (
+            "SELECT deliveries.* FROM json_each(?) AS wanted "
+            "CROSS JOIN deliveries INDEXED BY deliveries_by_key ON deliveries.key = wanted.value WHERE output = ?"
+        )
+        values = (json.dumps(list(keys)), output)
         return await self._database.read(lambda it: [_delivery(row) for row in _all(it, query, values)])
 
     async def delivered_names(self, output: str) -> list[Alias]:
