@@ -6,10 +6,11 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path, PurePath
 
 from pipeline.domain.items import Finding
-from pipeline.domain.views import View, is_view_name, recognise_all
+from pipeline.domain.views import View, is_view_name, recognise_alike, recognise_all
 
 PICTURE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif", ".heic", ".heif", ".bmp", ".gif"}
@@ -41,8 +42,8 @@ class Flat:
 
 def is_picture(file_name: str) -> bool:
     """By its suffix; hidden files (``.DS_Store``, ``._front.png``) are none."""
-    _, dot, suffix = file_name.rpartition(".")
-    return f"{dot}{suffix.lower()}" in PICTURE_SUFFIXES and not file_name.startswith(".")
+    begin = file_name.rfind(".")
+    return begin > 0 and file_name[begin:].lower() in PICTURE_SUFFIXES and file_name[0] != "."
 
 
 def group_folder(pictures: Sequence[str], folder: str) -> Grouped:
@@ -52,9 +53,20 @@ def group_folder(pictures: Sequence[str], folder: str) -> Grouped:
         return Grouped(
             views={}, findings=(Finding(kind="no-pictures", verdict="refuse", message=message, mend=_EMPTY),)
         )
+    return _grouped_alike(tuple(pictures)) or _grouped(recognise_all(pictures, folder))
+
+
+@lru_cache(maxsize=1024)
+def _grouped_alike(pictures: tuple[str, ...]) -> Grouped | None:
+    """Of names that can be read without the folder's, and are often the same from folder to folder."""
+    alike = recognise_alike(pictures)
+    return _grouped(alike) if alike else None
+
+
+def _grouped(views: Mapping[str, View | None]) -> Grouped:
     by_view: dict[View, list[str]] = defaultdict(list)
     unclear = []
-    for name, view in recognise_all(pictures, folder).items():
+    for name, view in views.items():
         if view is None:
             unclear.append(name)
         else:

@@ -147,9 +147,10 @@ def recognise_all(file_names: Iterable[str], folder: str = "") -> dict[str, View
         file_names: names of picture files, each once.
         folder: the name of the folder they lie in.
     """
-    stems = {name: name.rpartition(".")[0] or name for name in file_names}
-    if plain := _after_shared_beginning(list(stems.values())):
-        return dict(zip(stems, plain, strict=True))
+    names = tuple(file_names)
+    if alike := recognise_alike(names):
+        return dict(alike)
+    stems = _stems(names)
     readings = {name: _readings(stem) for name, stem in stems.items()}
     open_names = [found for found in readings.values() if len(found) > 1 and found[0].rest]
     subject = _subject(readings.values(), frozenset(_words(folder))) if open_names else None
@@ -158,18 +159,25 @@ def recognise_all(file_names: Iterable[str], folder: str = "") -> dict[str, View
     return views | (_by_azimuth(wordless) if wordless else {})
 
 
-def _after_shared_beginning(stems: list[str]) -> list[View | None]:
+def _stems(file_names: Sequence[str]) -> dict[str, str]:
+    return {name: name.rpartition(".")[0] or name for name in file_names}
+
+
+@lru_cache(maxsize=1024)  # thousands of folders may hold files of the very same names
+def recognise_alike(file_names: tuple[str, ...]) -> Mapping[str, View]:
     """The views of names that differ in nothing else (``chair_front``, ``chair_left``): the usual case, read quickly.
 
     Empty when they are not like that, or when the shared words end with a view's (``shoe_left_front``).
     """
+    by_name = _stems(file_names)
+    stems = list(by_name.values())
     shared = commonprefix(stems) if len(stems) > 1 else ""  # noqa: RUF071 - by character is meant
     shared = shared[: max((shared.rfind(sign) + 1 for sign in "_- ."), default=0)]
     words = _words(shared)
     if words and (words[-1] in _VIEW_WORDS or (words[-1].isdigit() and _VIEW_WORDS.intersection(words))):
-        return []
-    views = [is_view_name(stem[len(shared) :]) for stem in stems]
-    return [] if None in views else views
+        return {}
+    views = {name: view for name, stem in by_name.items() if (view := is_view_name(stem[len(shared) :]))}
+    return views if len(views) == len(by_name) else {}
 
 
 @lru_cache(maxsize=4096)

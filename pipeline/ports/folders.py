@@ -30,6 +30,10 @@ class Listing:
     error: str = ""
     """Why it could not be read."""
 
+    @property
+    def name(self) -> str:
+        return os.path.basename(self.path)  # noqa: PTH119 - as in _below
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glob:
@@ -98,12 +102,16 @@ def matching_folders(
     Raises:
         UsageError: more folders than a manifest may name.
     """
+    parts = _without_repeats(glob.parts)
     walk = _Walk(
-        is_left_out=matcher(exclude), skip=frozenset(os.path.normcase(path) for path in skip), seen=set(), count=0
+        is_left_out=matcher(exclude),
+        skip=frozenset(os.path.normcase(path) for path in skip),
+        seen=set() if parts.count("**") > 1 else None,
+        count=0,
     )
     if glob.fixed.is_dir():
         fixed = str(glob.fixed)
-        yield from walk.match(fixed, (), _without_repeats(glob.parts), (os.path.realpath(fixed),))
+        yield from walk.match(fixed, (), parts, (os.path.realpath(fixed),))
 
 
 def _without_repeats(parts: Sequence[str]) -> tuple[str, ...]:
@@ -115,7 +123,8 @@ def _without_repeats(parts: Sequence[str]) -> tuple[str, ...]:
 class _Walk:
     is_left_out: Callable[[str], bool]
     skip: frozenset[str]
-    seen: set[str]
+    seen: set[str] | None
+    """Paths of what was yielded, where there are several ways for the glob to come upon a folder: two ``**`` in it."""
     count: int
 
     def match(
@@ -123,8 +132,7 @@ class _Walk:
     ) -> Iterator[Listing]:
         """The folders below ``path`` that ``wanted`` names; ``trail``: the real paths from the fixed part to here."""
         if not wanted:
-            if path not in self.seen:
-                self.seen.add(path)
+            if self._is_new(path):
                 yield list_folder(path, parts)
             return
         listing = list_folder(path, parts)
@@ -145,9 +153,15 @@ class _Walk:
         """``**`` standing for no folder at all."""
         if rest:
             yield from self.match(listing.path, listing.parts, rest, trail)
-        elif listing.path not in self.seen:
-            self.seen.add(listing.path)
+        elif self._is_new(listing.path):
             yield listing
+
+    def _is_new(self, path: str) -> bool:
+        if self.seen is None:
+            return True
+        before = len(self.seen)
+        self.seen.add(path)
+        return len(self.seen) > before
 
     def _names(self, listing: Listing, head: str) -> Sequence[str]:
         """The folder's folders, hidden ones only where the glob asks for them."""

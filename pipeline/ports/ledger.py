@@ -15,6 +15,7 @@ from pipeline.domain.items import Alias, ItemRecord, OutputFile, Picture
 from pipeline.domain.jobs import Quote
 from pipeline.domain.lifecycle import Event, IllegalTransition, State, advance
 from pipeline.ports.interfaces import Delivery, Now, Publication, Restoration, Stamp, UploadEntry
+from pipeline.ports.ledger_pictures import PICTURES_IN_COLUMNS, known_pictures, remember_pictures
 from pipeline.ports.sqlite import Connection, Database, DatabaseDamaged, Migration, Row
 
 LEDGER_FILE = "ledger.sqlite3"
@@ -90,23 +91,7 @@ CREATE TABLE pictures (
 ) WITHOUT ROWID;
 """,
     ),
-    Migration(
-        name="0003 pictures in columns",  # what was known of them is found again
-        script="""
-DROP TABLE pictures;
-CREATE TABLE pictures (
-  path TEXT PRIMARY KEY,
-  size_bytes INTEGER NOT NULL,
-  mtime_ns INTEGER NOT NULL,
-  inode INTEGER NOT NULL,
-  sha256 BLOB NOT NULL,
-  media_type TEXT NOT NULL,
-  width INTEGER NOT NULL,
-  height INTEGER NOT NULL,
-  changes TEXT NOT NULL
-) WITHOUT ROWID;
-""",
-    ),
+    PICTURES_IN_COLUMNS,
     Migration(
         name="0004 publications, states beside keys",
         script="""
@@ -384,22 +369,10 @@ class SqliteLedger:
         self._database.found_whole()
 
     async def pictures(self, stamps: Sequence[Stamp]) -> list[Picture | None]:
-        query = "SELECT * FROM pictures WHERE path IN (SELECT value FROM json_each(?))"
-        paths = json.dumps([str(one.path) for one in stamps])
-
-        def work(connection: Connection) -> list[Picture | None]:
-            rows = {row[0]: row for row in _all(connection, query, (paths,))}
-            return [_picture(one, rows.get(str(one.path))) for one in stamps]
-
-        return await self._database.read(work)
+        return await self._database.read(lambda connection: known_pictures(connection, stamps))
 
     async def record_pictures(self, probed: Sequence[tuple[Picture, Stamp]]) -> None:
-        rows = [_picture_columns(picture, stamp) for picture, stamp in probed]
-
-        def work(connection: Connection) -> None:
-            connection.executemany("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-
-        await self._database.write(work)
+        await self._database.write(lambda connection: remember_pictures(connection, probed))
 
     async def _execute(self, statement: str, values: tuple[Any, ...]) -> None:
         await self._database.write(lambda connection: connection.execute(statement, values) and None)
@@ -476,38 +449,6 @@ def _columns(delivery: Delivery) -> tuple[Any, ...]:
         delivery.held,
         _FILES.dump_json(tuple(delivery.files)).decode(),
         delivery.delivered_at.isoformat(),
-    )
-
-
-def _picture_columns(picture: Picture, stamp: Stamp) -> tuple[Any, ...]:
-    return (
-        str(picture.path),
-        picture.size_bytes,
-        stamp.mtime_ns,
-        stamp.inode,
-        bytes.fromhex(picture.sha256),
-        picture.media_type,
-        picture.width,
-        picture.height,
-        json.dumps(picture.changes) if picture.changes else "",
-    )
-
-
-def _picture(stamp: Stamp, row: Row | None) -> Picture | None:
-    """What is known of the file, if its stamp is still the same."""
-    if row is None:
-        return None
-    _, size_bytes, mtime_ns, inode, sha256, media_type, width, height, changes = row
-    if (size_bytes, mtime_ns, inode) != stamp[1:]:
-        return None
-    return Picture(
-        path=stamp.path,
-        sha256=sha256.hex(),
-        size_bytes=size_bytes,
-        media_type=media_type,
-        width=width,
-        height=height,
-        changes=tuple(json.loads(changes)) if changes else (),
     )
 
 

@@ -178,13 +178,13 @@ def _sets_of(entry: _Entry, listing: Listing) -> Iterator[ImageSet]:
 
 def _set_id(entry: _Entry, listing: Listing) -> str:
     """The path below the glob's fixed part, verbatim; the folder's own name where that is empty."""
-    return entry.said.id or "/".join(listing.parts) or Path(listing.path).name
+    return entry.said.id or "/".join(listing.parts) or listing.name
 
 
 def _grouped(entry: _Entry, listing: Listing) -> Grouped:
     mapping = entry.said.views
     if mapping is None:
-        return group_folder(listing.pictures, Path(listing.path).name)
+        return group_folder(listing.pictures, listing.name)
     return group_mapped([*listing.pictures, *existing(Path(listing.path), list(mapping.values()))], mapping)
 
 
@@ -243,7 +243,7 @@ def _placed(finding: Finding, folder: Path) -> Finding:
 
 def _legible(text: str) -> str:
     """Without the bytes of a file name that are no UTF-8: neither the ledger nor the results can hold them."""
-    return text.encode(errors="backslashreplace").decode()
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
 
 
 def _undecodable(name: str) -> Finding:

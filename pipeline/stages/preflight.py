@@ -120,6 +120,8 @@ def _conversions(pictures: Mapping[View, Picture]) -> Iterator[Finding]:
 
 
 def _same_pictures(pictures: Mapping[View, Picture]) -> Iterator[Finding]:
+    if len({picture.sha256 for picture in pictures.values()}) == len(pictures):
+        return
     by_content: dict[str, list[View]] = defaultdict(list)
     for view, picture in pictures.items():
         by_content[picture.sha256].append(view)

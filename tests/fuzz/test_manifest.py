@@ -181,11 +181,15 @@ def test_what_was_read_can_be_written_and_read_again(document) -> None:
     assert again.model_dump() == first.model_dump()
 
 
+TEXT_TO_THE_LOADER = re.compile(r"e[-+]?\d{3}|Infinity|NaN")
+"""In JSON: numbers that no setting could hold."""
+
+
 @given(mutated(), st.text(max_size=12))
 def test_what_the_loader_takes_the_schema_takes(document, variable) -> None:
     """An editor never underlines a good manifest; what it cannot say, the loader does."""
     manifest = loaded(quoted(document), A=variable)
-    if manifest and "${" not in quoted(document):
+    if manifest and "${" not in quoted(document) and not TEXT_TO_THE_LOADER.search(quoted(document)):
         shown = {key: value for key, value in document.items() if value is not None}
         assert not [error.message for error in SCHEMA.iter_errors(without_empty(shown))]
 

@@ -427,6 +427,39 @@ async def test_comments_and_tags_of_a_picture_name_nothing(images, tmp_path):
     assert "passwd" not in repr(found)
 
 
+@pytest.mark.parametrize("keyword", ["transparency", "icc_profile", "interlace"])
+@pytest.mark.parametrize("is_at_the_end", [False, True])
+async def test_a_text_that_the_decoder_takes_for_more_is_refused(images, tmp_path, keyword, is_at_the_end):
+    data = saved(picture(), "PNG")
+    at = len(data) - 12 if is_at_the_end else 33
+    data = data[:at] + chunk(b"tEXt", keyword.encode() + b"\0yes") + data[at:]
+    error = await refused(images, tmp_path, data)
+    assert error.kind == "unsupported"
+    assert keyword in str(error)
+
+
+async def test_a_palette_picture_without_its_palette_is_refused(images, tmp_path):
+    data = png(np.zeros((*SIZE, 1)), colour=3, bits=8)
+    assert (await refused(images, tmp_path, data)).kind == "damaged"
+
+
+async def test_pictures_of_any_size_are_probed_together(tmp_path, monkeypatch):
+    """Small ones several at a time, each larger one by itself: the outcome is that of one alone."""
+    monkeypatch.setattr("pipeline.ports.images.SMALL_PIXELS", SIZE[0] * SIZE[1])
+    images = PillowImages()
+    sizes = [SIZE, (300, 300), (20, 20), (SIZE[0] + 1, SIZE[1])] * 40
+    for n, size in enumerate(sizes):
+        (tmp_path / f"{n}.png").write_bytes(saved(picture(size), "JPEG" if n % 3 else "PNG"))
+    paths = [tmp_path / f"{n}.png" for n in range(len(sizes))]
+    found = await images.probe_all(paths)
+    assert [one.kind if isinstance(one, PictureRefused) else (one.width, one.height) for one in found] == [
+        "too-small" if size == (20, 20) else size for size in sizes
+    ]
+    assert [one.path for one in found if not isinstance(one, PictureRefused)] == [
+        path for path, size in zip(paths, sizes, strict=True) if size != (20, 20)
+    ]
+
+
 async def test_many_workers_share_the_room_for_pixels(tmp_path):
     images = PillowImages(pixels_at_once=SIZE[0] * SIZE[1])
     for n in range(8):

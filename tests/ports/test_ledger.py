@@ -12,8 +12,8 @@ from pipeline.domain.jobs import Quote
 from pipeline.domain.lifecycle import Event, IllegalTransition, State
 from pipeline.domain.views import View
 from pipeline.ports.interfaces import Delivery, Restoration, Stamp, UploadEntry
-from pipeline.ports.ledger import SqliteLedger
-from pipeline.ports.sqlite import DatabaseDamaged
+from pipeline.ports.ledger import MIGRATIONS, SqliteLedger
+from pipeline.ports.sqlite import Database, DatabaseDamaged
 
 pytestmark = pytest.mark.anyio
 
@@ -221,7 +221,22 @@ async def test_a_picture_is_known_as_long_as_its_file_is_the_same(ledger):
     changed = stamp._replace(mtime_ns=5)
     await ledger.record_pictures([(replace(front, changes=()), changed)])
     assert await ledger.pictures([stamp, changed]) == [None, replace(front, changes=())]
+    far = stamp._replace(inode=2**64 - 5)
+    await ledger.record_pictures([(front, far)])
+    assert await ledger.pictures([far, stamp]) == [front, None]
     assert await ledger.pictures([]) == []
+
+
+async def test_pictures_of_an_older_ledger_are_forgotten_and_nothing_else(tmp_path):
+    database = await Database.open(tmp_path / "ledger.sqlite3", MIGRATIONS[:1])
+    older = SqliteLedger(database, lambda: NOW)
+    await older.open_item(record())
+    row = ("/p/front.png", 9, 5, 6, '{"path": "/p/front.png"}')
+    await database.write(lambda it: it.execute("INSERT INTO pictures VALUES (?, ?, ?, ?, ?)", row) and None)
+    await older.close()
+    async with opened(tmp_path / "ledger.sqlite3") as ledger:
+        assert await ledger.pictures([Stamp(Path("/p/front.png"), 9, 5, 6)]) == [None]
+        assert await ledger.item("k") == record()
 
 
 async def test_a_record_that_cannot_be_read_is_a_damaged_ledger(ledger):

@@ -128,10 +128,15 @@ async def test_a_delivered_mesh_is_the_source_of_its_next_place(shelf, staging):
     ]
 
 
+async def one_by_one(rows):
+    for row in rows:
+        yield [row]
+
+
 async def test_results_are_published_in_both_forms_and_replaced(shelf):
     for state in (State.PLANNED, State.DELIVERED):
         rows = [ResultRow(set="a", state=state), ResultRow(set='b, "c"\n', state=state)]
-        await publish(rows, output=shelf.output, storage=LocalStorage())
+        await publish(one_by_one(rows), output=shelf.output, storage=LocalStorage())
     lines = (shelf.output / "results.jsonl").read_text().splitlines()
     assert [(json.loads(line)["set"], json.loads(line)["state"]) for line in lines] == [
         ("a", "delivered"),

@@ -1,3 +1,4 @@
+import gc
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,9 +7,10 @@ import pytest
 
 from pipeline.domain.errors import UsageError
 from pipeline.domain.items import ImageSet
-from pipeline.domain.manifest import load_manifest
+from pipeline.domain.manifest import Manifest, load_manifest
 from pipeline.domain.views import View
-from pipeline.stages.discover import discover
+from pipeline.stages import discover as stage
+from pipeline.stages.discover import discover, discovered
 
 pytestmark = pytest.mark.anyio
 
@@ -21,9 +23,13 @@ def make(folder: Path, files: str | Iterable[str]) -> None:
 
 
 async def found(folder: Path, *entries: str) -> list[ImageSet]:
+    return await discover(manifest_of(folder, *entries))
+
+
+def manifest_of(folder: Path, *entries: str) -> Manifest:
     lines = "".join(f"  - {entry}\n" for entry in entries)
     text = f"version: 1\nname: x\nbackend: local\noutput: out\nsets:\n{lines}"
-    return await discover(load_manifest(text, file=folder / "m.yaml", environ={}))
+    return load_manifest(text, file=folder / "m.yaml", environ={})
 
 
 async def problems(folder: Path, *entries: str) -> list[str]:
@@ -236,3 +242,68 @@ async def test_names_that_are_no_utf8_are_refused_with_their_set_alone(tmp_path:
     assert not sets["bad"].views
     for one in sets.values():
         "".join((one.set_id, *(said.message + said.mend for said in one.findings))).encode()
+
+
+async def test_sets_come_in_chunks_that_are_kept_by_nobody(tmp_path: Path) -> None:
+    make(tmp_path, [f"a/{n:03}/front.png" for n in range(50)] + [f"b/{n}/front.png" for n in range(3)])
+
+    def held() -> int:
+        return sum(isinstance(one, ImageSet) for one in gc.get_objects())
+
+    before, sizes, names = held(), [], []
+    async for some in discovered(manifest_of(tmp_path, "path: a/*", "path: b/*"), chunk=8):
+        sizes.append(len(some))
+        names += ids(some)
+        some.clear()
+        assert held() <= before + 1
+
+    assert sizes == [8, 8, 8, 8, 8, 8, 5]
+    assert names == ids(await found(tmp_path, "path: a/*", "path: b/*"))
+
+
+async def until_refused(folder: Path, *entries: str) -> tuple[list[str], int]:
+    """The sets that came before, and how many problems there were."""
+    came: list[str] = []
+    try:
+        async for some in discovered(manifest_of(folder, *entries), chunk=1):
+            came += ids(some)
+    except UsageError as error:
+        return came, len(error.problems)
+    pytest.fail("nothing was wrong")
+
+
+async def test_a_path_that_matches_nothing_is_told_before_the_first_set_and_all_else_with_it(tmp_path: Path) -> None:
+    make(tmp_path, "a/Chair/front.png a/chair/front.png b/lamp/front.png")
+
+    for nowhere in ("path: c/*", "path: c"):
+        assert await until_refused(tmp_path, "path: a/*", nowhere) == ([], 2)
+
+    assert await until_refused(tmp_path, "path: b/*", "path: a/*") == (["lamp", "Chair", "chair"], 1)
+
+
+async def test_two_names_with_one_hash_are_no_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, "a/chair/front.png b/lamp/front.png")
+    monkeypatch.setattr(stage._Seen, "again", lambda *_: True)
+
+    assert ids(await found(tmp_path, "path: a/*", "path: b/*")) == ["chair", "lamp"]
+
+
+async def test_a_folder_that_a_glob_comes_upon_twice_is_one_set(tmp_path: Path) -> None:
+    make(tmp_path, "a/a/a/front.png a/b/front.png b/a/front.png")
+
+    assert ids(await found(tmp_path, "path: '**/a/**'")) == ["a/a/a", "a/b", "b/a"]
+    assert ids(await found(tmp_path, "path: '**/a'")) == ["a/a/a", "b/a"]
+
+
+async def test_folders_of_one_content_by_name_are_read_alike(tmp_path: Path) -> None:
+    """The views of equal names are found once; what the folder's own name says about them is not mixed in."""
+    make(
+        tmp_path,
+        [f"{name}/{file}" for name in ("top_hat", "chair") for file in ("top_hat_front.png", "top_hat_left.png")],
+    )
+    make(tmp_path, "x/left_shoe_front.png x/left_shoe_back.png y/left_shoe_front.png y/left_shoe_back.png")
+
+    for one in await found(tmp_path, "path: '*'"):
+        assert next(iter(one.views)) == View.FRONT
+        assert len(one.views) == 2
+        assert all(path.parent == one.folder for path in one.views.values())

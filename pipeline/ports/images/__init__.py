@@ -42,7 +42,7 @@ class PillowImages:
 
     def __init__(self, *, pixels_at_once: int = PIXELS_AT_ONCE) -> None:
         self._files = anyio.CapacityLimiter(min(4, os.cpu_count() or 1))
-        self._unchanged = Hops(min(4, os.cpu_count() or 1))
+        self._hops = Hops(min(4, os.cpu_count() or 1))
         self._pixels = Room(pixels_at_once)
         self._small_pixels = min(SMALL_PIXELS, pixels_at_once)
 
@@ -84,9 +84,9 @@ class PillowImages:
             PictureRefused: gone, unreadable, or (``changed``) no longer the file that was probed.
         """
         if not picture.changes:
-            return await self._unchanged.run(_as_it_is, picture)
+            return await self._hops.run(_unchanged, picture), picture.media_type
         async with self._read(picture.path) as data:
-            return await to_thread.run_sync(_prepared, picture, data)
+            return await to_thread.run_sync(_converted, picture, data)
 
     @asynccontextmanager
     async def _read(self, path: Path) -> AsyncIterator[bytes]:
@@ -136,12 +136,6 @@ def _probed(path: Path, data: bytes) -> Picture:
     )
 
 
-def _as_it_is(picture: Picture) -> tuple[bytes, str]:
-    data = read_picture_file(picture.path)
-    _require_unchanged(picture, data)
-    return data, picture.media_type
-
-
 def _sent_as(path: Path, data: bytes) -> tuple[str, tuple[int, int], tuple[str, ...]]:
     """The media type and the size in pixels of what will be sent, and what has to be done for it."""
     if size := size_of_plain_png(data):
@@ -152,15 +146,21 @@ def _sent_as(path: Path, data: bytes) -> tuple[str, tuple[int, int], tuple[str, 
     return ready.media_type, (ready.width, ready.height), ready.changes
 
 
-def _prepared(picture: Picture, data: bytes) -> tuple[bytes, str]:
+def _unchanged(picture: Picture) -> bytes:
+    data = read_picture_file(picture.path)
+    _refuse_changed(picture, data)
+    return data
+
+
+def _converted(picture: Picture, data: bytes) -> tuple[bytes, str]:
     from pipeline.ports.images.encoding import prepared  # noqa: PLC0415 - see the module's docstring
 
-    _require_unchanged(picture, data)
+    _refuse_changed(picture, data)
     ready = prepared(data, str(picture.path))
     return ready.data, ready.media_type
 
 
-def _require_unchanged(picture: Picture, data: bytes) -> None:
+def _refuse_changed(picture: Picture, data: bytes) -> None:
     if hashlib.sha256(data).hexdigest() != picture.sha256:
         raise PictureRefused(
             f"{picture.path}: the file has changed since it was checked; expected the same bytes",

@@ -31,6 +31,8 @@ READABLE = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000", "PP
 _LONGEST_NAME = 60
 """Of a colour profile. It is the picture's own word, and told to people."""
 
+_NO_TEXTS = ("interlace", "transparency", "icc_profile")
+
 _ORIENTATION_TAG = 0x0112
 _BITS_PER_SAMPLE_TAG = 258
 _PNG_BIT_DEPTH_AT = 24
@@ -81,10 +83,13 @@ def decode(data: bytes, name: str) -> Decoded:
     refuse_broken_png(data, name)
     try:
         image = Image.open(io.BytesIO(data), formats=READABLE)
+        _refuse_misleading_text(image, name)
         _refuse_shape(image, name)
         orientation = _orientation(image)
         is_deep = _is_deep(image, data)
         image.load()
+        _refuse_misleading_text(image, name)
+        decoded = _normalised(image, orientation=orientation, is_deep=is_deep, name=name)
     except PictureRefused:
         raise
     except UnidentifiedImageError as error:
@@ -95,7 +100,7 @@ def decode(data: bytes, name: str) -> Decoded:
         raise _too_many_pixels(name, "needs more memory than there is") from error
     except Exception as error:  # decoders fed with rubbish raise whatever they stumble over
         raise _undecodable(name, error) from error
-    return _normalised(image, orientation=orientation, is_deep=is_deep, name=name)
+    return decoded
 
 
 def _undecodable(name: str, error: Exception) -> PictureRefused:
@@ -114,6 +119,18 @@ def _too_many_pixels(name: str, found: str) -> PictureRefused:
         mend=f"export it with at most {PICTURE_MAX_PX} px a side",
         kind="too-large",
     )
+
+
+def _refuse_misleading_text(image: Image.Image, name: str) -> None:
+    """Pillow keeps a PNG's texts where it keeps what it decodes by: one called ``interlace`` garbles the pixels."""
+    for keyword in _NO_TEXTS:
+        if isinstance(image.info.get(keyword), str):
+            raise PictureRefused(
+                f"{name}: holds a text by the name {keyword!r}, which cannot be told from the picture's own; "
+                "expected none",
+                mend="export it again, without its texts (metadata)",
+                kind="unsupported",
+            )
 
 
 def _refuse_shape(image: Image.Image, name: str) -> None:
@@ -149,6 +166,8 @@ def _is_deep(image: Image.Image, data: bytes) -> bool:
 
 
 def _normalised(image: Image.Image, *, orientation: int, is_deep: bool, name: str) -> Decoded:
+    if image.mode == "P" and image.palette is None:
+        raise _undecodable(name, ValueError("it has no palette"))
     changes = []
     image_format = image.format or ""
     profile = image.info.get("icc_profile")
