@@ -2,31 +2,36 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from pipeline.domain.items import Alias, ItemRecord, OutputFile, Picture
 from pipeline.domain.jobs import Quote
-from pipeline.domain.lifecycle import Event, IllegalTransition, State, advance
+from pipeline.domain.lifecycle import Event, State
 from pipeline.ports.interfaces import Delivery, Now, Publication, Restoration, Stamp, UploadEntry
+from pipeline.ports.ledger_items import (
+    REBUILD,
+    RECORD_FIELDS,
+    Latest,
+    Move,
+    all_rows,
+    by_keys,
+    changed,
+    dump,
+    load,
+    move,
+    replace_item,
+    row_of,
+)
 from pipeline.ports.ledger_pictures import PICTURES_IN_COLUMNS, known_pictures, remember_pictures
 from pipeline.ports.sqlite import Connection, Database, DatabaseDamaged, Migration, Row
 
 LEDGER_FILE = "ledger.sqlite3"
-
-REBUILD = (
-    "`mvmesh reconcile MANIFEST --rebuild` makes it anew, from the delivered files and the service's job list; "
-    "what is damaged is kept"
-)
-
-RESTORED = "restored"
-"""In an item's history, where no event of the life cycle led to a state but a rebuild."""
 
 MIGRATIONS = (
     Migration(
@@ -106,24 +111,10 @@ CREATE TABLE publications (
     ),
 )
 
-_RECORD = TypeAdapter(ItemRecord)
 _FILES = TypeAdapter(tuple[OutputFile, ...])
-_RECORD_FIELDS = frozenset(one.name for one in fields(ItemRecord))
-_KEYS_A_QUERY = 500
 
 
-_NEW_HISTORY = "INSERT INTO history (key, before, event, after, detail, at) VALUES (?, ?, ?, ?, ?, ?)"
 _LATEST_MAX = 1024
-
-_Change = Callable[[ItemRecord], ItemRecord]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Latest:
-    """A record, and the text that stands for it in its row."""
-
-    record: ItemRecord
-    text: str
 
 
 class SqliteLedger:
@@ -132,7 +123,7 @@ class SqliteLedger:
     def __init__(self, database: Database, now: Now) -> None:
         self._database = database
         self._now = now
-        self._latest: OrderedDict[str, _Latest] = OrderedDict()
+        self._latest: OrderedDict[str, Latest] = OrderedDict()
         """By key: what we committed last. It need not be read again, unless the row is another by now."""
 
     @classmethod
@@ -149,27 +140,27 @@ class SqliteLedger:
         await self._database.close()
 
     async def open_item(self, record: ItemRecord) -> ItemRecord:
-        text = _dump(record)
+        text = dump(record)
 
         def work(connection: Connection) -> ItemRecord:
             connection.execute(
                 "INSERT INTO items VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (record.key, record.state, text)
             )
-            return _load(_one(connection, record.key))
+            return load(row_of(connection, record.key))
 
         return await self._database.write(work)
 
     async def item(self, key: str) -> ItemRecord | None:
-        found = await self._database.glance(lambda connection: _by_keys(connection, [key]))
+        found = await self._database.glance(lambda connection: by_keys(connection, [key]))
         return found[0] if found else None
 
     async def items(self, keys: Sequence[str] | None = None) -> list[ItemRecord]:
         if keys is None:
-            return await self._database.read(lambda it: [_load(row) for row in _all(it, "SELECT record FROM items")])
-        return await self._database.read(lambda connection: _by_keys(connection, keys))
+            return await self._database.read(lambda it: [load(row) for row in all_rows(it, "SELECT record FROM items")])
+        return await self._database.read(lambda connection: by_keys(connection, keys))
 
     async def keys(self) -> list[str]:
-        return await self._database.read(lambda it: [row["key"] for row in _all(it, "SELECT key FROM items")])
+        return await self._database.read(lambda it: [row["key"] for row in all_rows(it, "SELECT key FROM items")])
 
     async def states(self, keys: Sequence[str]) -> Mapping[str, State]:
         query = (
@@ -177,28 +168,15 @@ class SqliteLedger:
             "CROSS JOIN items INDEXED BY items_key_state ON items.key = wanted.value"
         )
         return await self._database.read(
-            lambda it: {row["key"]: State(row["state"]) for row in _all(it, query, (json.dumps(list(keys)),))}
+            lambda it: {row["key"]: State(row["state"]) for row in all_rows(it, query, (json.dumps(list(keys)),))}
         )
 
     async def advance(self, key: str, event: Event, *, detail: str = "", **changes: Any) -> ItemRecord:
-        if unknown := changes.keys() - _RECORD_FIELDS:
+        if unknown := changes.keys() - RECORD_FIELDS:
             raise TypeError(f"a record has no {', '.join(sorted(unknown))}")
-        at = self._now()
+        made = Move(key=key, event=event, detail=detail, at=self._now(), changes=changes)
         known = self._latest.pop(key, None)
-
-        def changed(before: ItemRecord) -> ItemRecord:
-            return _changed(before, {**changes, "state": advance(before.state, event), "updated_at": at})
-
-        def work(connection: Connection) -> _Latest:
-            before, latest = _moved_on(connection, known, changed) or _moved(connection, key, changed)
-            after = latest.record
-            connection.execute(_NEW_HISTORY, (key, before.state, event, after.state, detail, at.isoformat()))
-            if after.job_id and after.job_id != before.job_id:
-                _check_is_free(connection, after.job_id, key)
-                connection.execute("INSERT INTO jobs VALUES (?, ?) ON CONFLICT DO NOTHING", (after.job_id, key))
-            return latest
-
-        self._latest[key] = latest = await self._database.write(work)
+        self._latest[key] = latest = await self._database.write(lambda connection: move(connection, made, known))
         if len(self._latest) > _LATEST_MAX:
             self._latest.popitem(last=False)
         return latest.record
@@ -216,7 +194,7 @@ class SqliteLedger:
         )
 
         def work(connection: Connection) -> dict[str, Mapping[str, Any]]:
-            found = {row["job_id"]: _load(row) for row in _all(connection, query, (json.dumps(list(job_ids)),))}
+            found = {row["job_id"]: load(row) for row in all_rows(connection, query, (json.dumps(list(job_ids)),))}
             return {job_id: one.inputs if one.job_id == job_id else {} for job_id, one in found.items()}
 
         return await self._database.read(work)
@@ -235,7 +213,7 @@ class SqliteLedger:
         query = "SELECT asset_id FROM uploads WHERE service = ? AND project = ? AND sha256 = ? AND copy = ?"
 
         def work(connection: Connection) -> dict[tuple[str, int], str]:
-            found = ((one, _all(connection, query, (service, project, *one))) for one in pictures)
+            found = ((one, all_rows(connection, query, (service, project, *one))) for one in pictures)
             return {one: str(rows[0]["asset_id"]) for one, rows in found if rows}
 
         return await self._database.glance(work)
@@ -250,7 +228,7 @@ class SqliteLedger:
         asked = (service, project, json.dumps([one.asset_id for one in entries]))
 
         def work(connection: Connection) -> dict[UploadEntry, int]:
-            copies = {(row[0], row[1]): int(row[2]) for row in _all(connection, standing, asked)}
+            copies = {(row[0], row[1]): int(row[2]) for row in all_rows(connection, standing, asked)}
             shared, rows = {}, []
             for one in entries:
                 if (copy := copies.setdefault((one.sha256, one.asset_id), one.copy)) == one.copy:
@@ -286,7 +264,7 @@ class SqliteLedger:
 
     async def deliveries(self, output: str) -> list[Delivery]:
         query = "SELECT * FROM deliveries WHERE output = ? ORDER BY set_id, variant, copy"
-        return await self._database.read(lambda it: [_delivery(row) for row in _all(it, query, (output,))])
+        return await self._database.read(lambda it: [_delivery(row) for row in all_rows(it, query, (output,))])
 
     async def deliveries_of(self, output: str, keys: Sequence[str]) -> list[Delivery]:
         query = (
@@ -294,14 +272,14 @@ class SqliteLedger:
             "CROSS JOIN deliveries INDEXED BY deliveries_by_key ON deliveries.key = wanted.value WHERE output = ?"
         )
         values = (json.dumps(list(keys)), output)
-        return await self._database.read(lambda it: [_delivery(row) for row in _all(it, query, values)])
+        return await self._database.read(lambda it: [_delivery(row) for row in all_rows(it, query, values)])
 
     async def delivered_names(self, output: str) -> list[Alias]:
         query = "SELECT set_id, variant, copy FROM deliveries WHERE output = ?"
         return await self._database.read(
             lambda it: [
                 Alias(set_id=row["set_id"], variant=row["variant"], copy=row["copy"])
-                for row in _all(it, query, (output,))
+                for row in all_rows(it, query, (output,))
             ]
         )
 
@@ -324,7 +302,7 @@ class SqliteLedger:
 
         def work(connection: Connection) -> None:
             for record in found.items:
-                _replace(connection, _changed(record, {"updated_at": at}), found.detail)
+                replace_item(connection, changed(record, {"updated_at": at}), found.detail)
             connection.executemany("INSERT OR IGNORE INTO jobs (job_id, key) VALUES (?, ?)", found.jobs.items())
             connection.executemany(
                 "INSERT OR IGNORE INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", map(_columns, found.deliveries)
@@ -386,58 +364,6 @@ class SqliteLedger:
         return await self._database.glance(work)
 
 
-def _dump(record: ItemRecord) -> str:
-    return _RECORD.dump_json(record).decode()
-
-
-def _load(row: Row) -> ItemRecord:
-    try:
-        return _RECORD.validate_json(row["record"])
-    except ValidationError as error:
-        raise DatabaseDamaged(
-            f"the ledger is damaged: a record in it cannot be read ({error.errors()[0]['msg']}: {row['record'][:80]})",
-            mend=REBUILD,
-        ) from error
-
-
-def _moved_on(connection: Connection, known: _Latest | None, changed: _Change) -> tuple[ItemRecord, _Latest] | None:
-    """The record before and after; None where the row is not what is known of it."""
-    if known is None:
-        return None
-    try:
-        latest = _latest(changed(known.record))
-    except IllegalTransition:
-        return None
-    values = (latest.record.state, latest.text, known.record.key, known.text)
-    made = connection.execute("UPDATE items SET state = ?, record = ? WHERE key = ? AND record = ?", values)
-    return (known.record, latest) if made.rowcount else None
-
-
-def _moved(connection: Connection, key: str, changed: _Change) -> tuple[ItemRecord, _Latest]:
-    before = _load(_one(connection, key))
-    latest = _latest(changed(before))
-    values = (latest.record.state, latest.text, key)
-    connection.execute("UPDATE items SET state = ?, record = ? WHERE key = ?", values)
-    return before, latest
-
-
-def _latest(record: ItemRecord) -> _Latest:
-    return _Latest(record=record, text=_dump(record))
-
-
-def _replace(connection: Connection, record: ItemRecord, detail: str) -> None:
-    """Put a record in the place of what stands under its key."""
-    found = _by_keys(connection, [record.key])
-    before = found[0].state if found else State.PLANNED
-    connection.execute(
-        "INSERT INTO items VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state, record = excluded.record",
-        (record.key, record.state, _dump(record)),
-    )
-    connection.execute(_NEW_HISTORY, (record.key, before, RESTORED, record.state, detail, str(record.updated_at)))
-    if record.job_id:
-        connection.execute("INSERT OR IGNORE INTO jobs (job_id, key) VALUES (?, ?)", (record.job_id, record.key))
-
-
 def _columns(delivery: Delivery) -> tuple[Any, ...]:
     alias = delivery.alias
     return (
@@ -452,44 +378,12 @@ def _columns(delivery: Delivery) -> tuple[Any, ...]:
     )
 
 
-def _changed(record: ItemRecord, changes: Mapping[str, Any]) -> ItemRecord:
-    return ItemRecord(**{name: changes[name] if name in changes else getattr(record, name) for name in _RECORD_FIELDS})
-
-
-def _check_is_free(connection: Connection, job_id: str, key: str) -> None:
-    with closing(connection.execute("SELECT key FROM jobs WHERE job_id = ? AND key != ?", (job_id, key))) as rows:
-        if rows.fetchone() is not None:
-            raise IllegalTransition(f"job {job_id} belongs to another work item already")
-
-
 def _read_all(connection: Connection) -> None:
     """Every record and delivery, one at a time: there may be a hundred thousand."""
-    for query, read in (("SELECT record FROM items", _load), ("SELECT * FROM deliveries", _delivery)):
+    for query, read in (("SELECT record FROM items", load), ("SELECT * FROM deliveries", _delivery)):
         with closing(connection.execute(query)) as rows:
             for row in rows:
                 read(row)
-
-
-def _one(connection: Connection, key: str) -> Row:
-    with closing(connection.execute("SELECT record FROM items WHERE key = ?", (key,))) as rows:
-        row: Row = rows.fetchone()
-    return row
-
-
-def _all(connection: Connection, query: str, values: Sequence[Any] = ()) -> list[Row]:
-    """All rows at once: a query that an unreadable row breaks off would hold the file open."""
-    with closing(connection.execute(query, tuple(values))) as rows:
-        return rows.fetchall()
-
-
-def _by_keys(connection: Connection, keys: Sequence[str]) -> list[ItemRecord]:
-    found = []
-    for start in range(0, len(keys), _KEYS_A_QUERY):
-        some = keys[start : start + _KEYS_A_QUERY]
-        marks = ", ".join("?" * len(some))
-        query = f"SELECT record FROM items WHERE key IN ({marks})"  # noqa: S608 - only question marks are put in
-        found += [_load(row) for row in _all(connection, query, some)]
-    return found
 
 
 def _delivery(row: Row) -> Delivery:

@@ -15,7 +15,6 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -24,6 +23,7 @@ from anyio import CancelScope, to_thread
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from pipeline.domain.errors import LocalIoError
+from pipeline.ports.commit_count import CountFile, count_file, is_as_left, note_leaving, told_count
 from pipeline.ports.gathering import Asked, Gathering
 from pipeline.ports.storage import sync_folder
 
@@ -32,7 +32,6 @@ Connection = sqlite3.Connection
 Row = sqlite3.Row
 
 _LITTLE_ROOM_BYTES = 1 << 20
-_COUNT_DIGITS = 20
 _CACHE_KIB = 16 * 1024
 """Of pages in memory: the inner pages of the indexes of a hundred thousand items, and some more."""
 
@@ -82,7 +81,7 @@ class Database:
         self._is_whole = is_as_it_was_left
         self._mend = mend
         self._connection, self._reader, self._glancer = connections
-        self._count_file = _CountFile(path)
+        self._count_file = CountFile(path)
         self._gate = anyio.Lock(fast_acquire=True)
         self._readings = anyio.Lock(fast_acquire=True)
         self._writes = Gathering(self._commit_together)
@@ -101,9 +100,9 @@ class Database:
             DatabaseDamaged: no SQLite file, or not a whole one.
             LocalIoError: not to be opened or written, or written by a newer version.
         """
-        is_as_left = await to_thread.run_sync(_is_as_left, path)  # before it is touched
+        is_as_it_was_left = await to_thread.run_sync(is_as_left, path)  # before it is touched
         connections = await to_thread.run_sync(_open_all, path, tuple(migrations), mend)
-        return cls(path, connections, mend=mend, is_as_it_was_left=is_as_left)
+        return cls(path, connections, mend=mend, is_as_it_was_left=is_as_it_was_left)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` in a transaction; returns when it is committed. An error in it undoes its own part alone.
@@ -148,7 +147,7 @@ class Database:
         for one in (self._glancer, self._reader, self._count_file, self._connection):
             one.close()  # who writes comes last: it takes in the log
         if self._is_whole:
-            _note_leaving(self.path)
+            note_leaving(self.path)
 
     async def _commit_together(self, batch: Sequence[_Request]) -> None:
         with CancelScope(shield=True):
@@ -228,7 +227,7 @@ def _open(path: Path, migrations: tuple[Migration, ...], mend: str) -> Connectio
             _create(path, migrations)
         if path.stat().st_size == 0:
             raise DatabaseDamaged(f"{path} is empty, expected a database", mend=mend)
-        told = _told_count(path)  # before the file: its user may just be committing
+        told = told_count(path)  # before the file: its user may just be committing
         connection = _connected(path)
     except (OSError, sqlite3.Error) as error:
         raise _translate(error, path, mend) from error
@@ -291,11 +290,6 @@ def _reading(path: Path) -> Connection:
     return connection
 
 
-def count_file(path: Path) -> Path:
-    """Where it is written how many commits the database of this path has had."""
-    return path.with_name(f"{path.name}-count")
-
-
 def _count(connection: Connection) -> int:
     """The commits that the database knows of; it is free for applications (``PRAGMA user_version``)."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
@@ -306,56 +300,6 @@ def _counted(connection: Connection) -> int:
     count = _count(connection) + 1
     connection.execute(f"PRAGMA user_version = {count}")
     return count
-
-
-class _CountFile:
-    """Tells how many commits there were: after each, so that it never tells of one that was not made. Where it cannot,
-    it tells of fewer.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = count_file(path)
-        self._file: FileIO | None = None
-
-    def tell(self, count: int) -> None:
-        with suppress(OSError):
-            if self._file is None:
-                self._file = self._path.open("r+b" if self._path.exists() else "xb", buffering=0)
-            self._file.seek(0)
-            self._file.write(f"{count:0{_COUNT_DIGITS}}\n".encode())
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-
-
-def _told_count(path: Path) -> int:
-    try:
-        return int(count_file(path).read_bytes()[: _COUNT_DIGITS + 1])
-    except (OSError, ValueError):
-        return 0
-
-
-def _note_leaving(path: Path) -> None:
-    """Beside the count: the state that the file was left in, by one who knows that it is whole."""
-    with suppress(OSError), count_file(path).open("r+b") as file:
-        file.seek(_COUNT_DIGITS + 1)
-        file.write(f"{_state(path)}\n".encode())
-        file.truncate()
-
-
-def _is_as_left(path: Path) -> bool:
-    """With a log beside it, it was not closed in peace (or is in use)."""
-    try:
-        _, left, _ = count_file(path).read_text().split("\n")
-    except (OSError, ValueError):
-        return False
-    return left == _state(path) and not path.with_name(f"{path.name}-wal").exists()
-
-
-def _state(path: Path) -> str:
-    found = path.stat()
-    return f"{found.st_size} {found.st_mtime_ns} {found.st_ino}"
 
 
 def _migrate(connection: Connection, path: Path, migrations: tuple[Migration, ...]) -> None:

@@ -8,7 +8,8 @@ import anyio
 import pytest
 
 from pipeline.domain.errors import LocalIoError
-from pipeline.ports.sqlite import Database, DatabaseDamaged, Migration, count_file
+from pipeline.ports.commit_count import count_file
+from pipeline.ports.sqlite import Database, DatabaseDamaged, Migration
 
 pytestmark = pytest.mark.anyio
 
