@@ -65,6 +65,7 @@ class ScenarioClient:
         self._calls = calls
         self._transfers = transfers
         self._import_wait = import_wait
+        self._limits: TeamLimits | None = None
         self._look_ups: Gathering[tuple[str, ...], Mapping[str, Asset]] = Gathering(self._look_up, rounds=LOOK_UPS)
 
     @classmethod
@@ -211,13 +212,27 @@ class ScenarioClient:
         return schema
 
     async def team_limits(self) -> TeamLimits:
+        told, self._limits = self._limits, None
+        return told or await self._team_limits(self._calls.tries)
+
+    async def look_for(self, *, attempts: int) -> None:
+        """Whether there is a service at all: with so many tries, for nobody waits for one that was never there as for
+        one that was. What it tells of the team is kept for the first who asks.
+
+        Raises:
+            ServiceUnreachable: all tries failed.
+        """
+        self._limits = await self._team_limits(replace(self._calls.tries, attempts=attempts))
+
+    async def _team_limits(self, tries: Tries) -> TeamLimits:
+        judge = final_on(403)
         try:
-            teams = await self._calls.ask(Call(method="GET", path="/teams"), TeamsAnswer, final_on(403))
+            teams = await self._calls.ask(Call(method="GET", path="/teams"), TeamsAnswer, judge, tries=tries)
             team = teams.team_of(self._calls.project)
             if team is None:
                 return TeamLimits()
             call = Call(method="GET", path=f"/teams/{segment(team)}/limits")
-            return (await self._calls.ask(call, TeamLimitsAnswer, final_on(403))).to_domain()
+            return (await self._calls.ask(call, TeamLimitsAnswer, judge, tries=tries)).to_domain()
         except RequestRefused:
             return TeamLimits()
 

@@ -215,3 +215,12 @@ async def test_credentials_are_not_sent_in_clear_text():
     with pytest.raises(CredentialsError):
         async with ScenarioClient.connect("http://api.example.com/v1", Credentials(key="k", secret="s")):
             pass
+
+
+async def test_what_the_first_look_tells_of_the_team_is_not_asked_again(service, connect):
+    async with connect(service.url) as client:
+        await client.look_for(attempts=2)
+        told = await client.team_limits()
+        assert service.count("GET /v1/teams") == 2
+        assert await client.team_limits() == told
+    assert service.count("GET /v1/teams") == 4
