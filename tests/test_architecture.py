@@ -11,7 +11,6 @@ ONLY_IN = {
     "sqlite3": ("ports/sqlite.py",),
     "PIL": ("ports/images/",),
     "trimesh": ("ports/meshes.py",),
-    "stamina": ("ports/retrying.py",),
     "filelock": ("ports/lock.py",),
     "aiofiles": ("ports/downloads.py", "ports/storage.py"),
     "yaml": ("domain/manifest_text.py", "domain/proposal.py"),

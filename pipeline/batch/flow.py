@@ -149,7 +149,7 @@ class Flow:
                 return record
             began = anyio.current_time()
             record = await self._journal.move(planned, record, Event.UPLOAD)
-            assets = {view: await self._uploads.asset(planned.work, view) for view in planned.work.pictures}
+            assets = await self._uploads.assets(planned.work, planned.work.pictures)
         return await self._journal.move(
             planned,
             record,
@@ -174,7 +174,7 @@ class Flow:
         began = anyio.current_time()
         try:
             with self._pool.job():
-                job = await self._watcher.wait(
+                job = self._submissions.told_as_ended(record.job_id) or await self._watcher.wait(
                     record.job_id,
                     tell=partial(self._tell_progress, planned),
                     params=record.params,

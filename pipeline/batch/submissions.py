@@ -28,6 +28,7 @@ from pipeline.domain.errors import (
 )
 from pipeline.domain.events import Noted, Observer
 from pipeline.domain.items import ItemRecord
+from pipeline.domain.jobs import Job, JobStatus
 from pipeline.domain.lifecycle import Event, State
 from pipeline.domain.planning import PlannedItem
 from pipeline.ports.gate import full_jitter_s
@@ -81,6 +82,8 @@ class Submissions:
         self._ended_at: dict[str, float] = {}
         """By content key: when a lost submission had ended, by a clock that nobody sets."""
         self._losses: Counter[str] = Counter()
+        self._ended: dict[str, Job] = {}
+        """By job id: those that the answer to their submission told as ended well."""
 
     async def lost(self, planned: PlannedItem, record: ItemRecord, why: str) -> ItemRecord:
         """The answer to a submission is lost: the item is uncertain until the service's list has told."""
@@ -192,9 +195,15 @@ class Submissions:
             except SubmissionUncertain as error:
                 return await self._lost_now(planned, record, str(error))
             self._pool.accepted()
+            if job.status is JobStatus.SUCCESS and job.asset_ids:
+                self._ended[job.job_id] = job
             return await self._journal.move(planned, record, Event.ACCEPTED_BY_SERVICE, job_id=job.job_id, **FORGIVEN)
         why = "the run was stopped before the answer" if self._pool.is_stopping else "no answer came in time"
         return await self._lost_now(planned, record, why)
+
+    def told_as_ended(self, job_id: str) -> Job | None:
+        """The job, where the answer to its submission told all that one waits for; asked once."""
+        return self._ended.pop(job_id, None)
 
     async def _lost_now(self, planned: PlannedItem, record: ItemRecord, why: str) -> ItemRecord:
         self._losses[record.key] += 1

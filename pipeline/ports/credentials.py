@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from html import escape
 from pathlib import Path
 from urllib.parse import quote, quote_plus
@@ -33,11 +34,17 @@ class Credentials:
         """Bytes that a service sent, without these credentials in case that it repeats them, be it as JSON or a URL
         spells them. Credentials of fewer characters than ``shortest`` stay.
         """
-        hidden = (self.authorization.removeprefix("Basic "), self.secret, self.key)
-        spelled = {form for one in hidden if len(one) >= shortest for form in _spellings(one)}
-        for form in sorted(spelled, key=len, reverse=True):
+        for form in _forms(self, shortest):
             said = said.replace(form, b"[hidden]")
         return said
+
+
+@cache
+def _forms(credentials: Credentials, shortest: int) -> tuple[bytes, ...]:
+    """What is hidden, in every spelling; the longest first, for one may be a part of another."""
+    hidden = (credentials.authorization.removeprefix("Basic "), credentials.secret, credentials.key)
+    spelled = {form for one in hidden if len(one) >= shortest for form in _spellings(one)}
+    return tuple(sorted(spelled, key=len, reverse=True))
 
 
 def _spellings(text: str) -> set[bytes]:

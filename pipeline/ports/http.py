@@ -30,6 +30,8 @@ ANSWER_MAX_BYTES = 16 * 1024 * 1024
 _CHUNK_BYTES = 256 * 1024
 _REDIRECTS_MAX = 5
 _CONNECTIONS_MAX = 64
+_JSON = {"Content-Type": "application/json"}
+_NO_HEADERS: Mapping[str, str] = {}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 COUNTERPARTS: dict[type[Exception], type[TryAgain]] = {
@@ -87,10 +89,13 @@ class Answer:
     body: bytes
 
     def rewritten(self, change: Callable[[bytes], bytes]) -> "Answer":
-        """The same answer with all that it says gone through ``change``."""
+        """The same answer with all that it says gone through ``change``; itself where that changes nothing."""
+        body, told = change(self.body), "\n".join(self.headers.values())
+        if told.isascii() and change(told.encode()) == told.encode():
+            return self if body is self.body else replace(self, body=body)
         said = [(name, change(text.encode(errors="surrogateescape"))) for name, text in self.headers.items()]
         headers = CIMultiDict((name, text.decode(errors="replace")) for name, text in said)
-        return Answer(status=self.status, headers=headers, body=change(self.body))
+        return Answer(status=self.status, headers=headers, body=body)
 
 
 def counterpart(error: Exception) -> type[TryAgain]:
@@ -163,9 +168,9 @@ class ApiSession:
             async with session.request(
                 method,
                 URL(self._base_url + path, encoded=True),
-                params=query,
-                data=None if body is None else io.BytesIO(body),
-                headers={} if body is None else {"Content-Type": "application/json"},
+                params=query or None,
+                data=_payload(body),
+                headers=_NO_HEADERS if body is None else _JSON,
                 allow_redirects=False,
                 proxy=self._proxy,
             ) as response:
@@ -283,6 +288,11 @@ class TransferSession:
             raise ServiceFault(f"{what}: refused, the address is not a public one")
 
 
+def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
+    """Small bodies leave in one piece with their headers; large ones piece by piece, others in between."""
+    return body if body is None or len(body) <= _CHUNK_BYTES else io.BytesIO(body)
+
+
 def _file_at(method: str, origin: Origin) -> str:
     return f"{method} a file from {origin}"
 
@@ -317,12 +327,13 @@ def _joined(url: str, target: str) -> str:
 
 
 async def _whole(response: aiohttp.ClientResponse, what: str) -> Answer:
-    body = bytearray()
-    while chunk := await response.content.read(_CHUNK_BYTES):
-        body += chunk
-        if len(body) > ANSWER_MAX_BYTES:
+    pieces, size_bytes = [], 0
+    while piece := await response.content.read(_CHUNK_BYTES):
+        pieces.append(piece)
+        size_bytes += len(piece)
+        if size_bytes > ANSWER_MAX_BYTES:
             raise ServiceFault(f"{what}: the answer is larger than {ANSWER_MAX_BYTES:,} bytes")
-    return Answer(status=response.status, headers=response.headers, body=bytes(body))
+    return Answer(status=response.status, headers=response.headers, body=b"".join(pieces))
 
 
 def _session(timeouts: Timeouts, headers: Mapping[str, str], connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:

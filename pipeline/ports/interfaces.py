@@ -4,7 +4,7 @@ Every method may be repeated safely, but for ``Scenario.generate``. Foreign exce
 ``pipeline.domain.errors``.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -310,14 +310,18 @@ class Ledger(Protocol):
         """
         ...
 
-    async def upload(self, *, service: str, project: str, sha256: str, copy: int) -> str | None:
-        """The asset id of a picture that the service has."""
+    async def uploads(
+        self, *, service: str, project: str, pictures: Collection[tuple[str, int]]
+    ) -> Mapping[tuple[str, int], str]:
+        """The asset ids of those pictures that the service has, by the picture's SHA-256 and the number of the copy."""
         ...
 
-    async def record_upload(self, *, service: str, project: str, sha256: str, copy: int, asset_id: str) -> None: ...
-
-    async def other_copy(self, *, service: str, project: str, sha256: str, copy: int, asset_id: str) -> int | None:
-        """The number of another copy of this picture for which the asset stands already; None when there is none."""
+    async def record_uploads(
+        self, *, service: str, project: str, entries: Sequence[UploadEntry]
+    ) -> Mapping[UploadEntry, int]:
+        """Record all but those whose asset stands for another copy of the same picture already: these are the answer,
+        each with the number of that copy.
+        """
         ...
 
     async def forget_uploads(self, *, service: str, project: str, asset_ids: Sequence[str]) -> None: ...

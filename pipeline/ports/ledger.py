@@ -1,31 +1,37 @@
 """The ledger: the durable record of every intent and outcome, in SQLite."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
-from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from pipeline.domain.items import Alias, ItemRecord, OutputFile, Picture
 from pipeline.domain.jobs import Quote
-from pipeline.domain.lifecycle import Event, IllegalTransition, State, advance
-from pipeline.ports.interfaces import Delivery, JobDuration, Now, Publication, Restoration, Stamp
+from pipeline.domain.lifecycle import Event, State
+from pipeline.ports.interfaces import Delivery, JobDuration, Now, Publication, Restoration, Stamp, UploadEntry
+from pipeline.ports.ledger_items import (
+    REBUILD,
+    RECORD_FIELDS,
+    Latest,
+    Move,
+    all_rows,
+    by_keys,
+    changed,
+    dump,
+    load,
+    move,
+    replace_item,
+    row_of,
+)
 from pipeline.ports.ledger_pictures import PICTURES_IN_COLUMNS, known_pictures, remember_pictures
 from pipeline.ports.sqlite import Connection, Database, DatabaseDamaged, Migration, Row
 
 LEDGER_FILE = "ledger.sqlite3"
-
-REBUILD = (
-    "`mvmesh reconcile MANIFEST --rebuild` makes it anew, from the delivered files and the service's job list; "
-    "what is damaged is kept"
-)
-
-RESTORED = "restored"
-"""In an item's history, where no event of the life cycle led to a state but a rebuild."""
 
 MIGRATIONS = (
     Migration(
@@ -113,10 +119,10 @@ ORDER BY seq DESC LIMIT ?) JOIN items USING (key)
 tell of far more successes than are asked for.
 """
 
-_RECORD = TypeAdapter(ItemRecord)
 _FILES = TypeAdapter(tuple[OutputFile, ...])
-_RECORD_FIELDS = frozenset(one.name for one in fields(ItemRecord))
-_KEYS_A_QUERY = 500
+
+
+_LATEST_MAX = 1024
 
 
 class SqliteLedger:
@@ -125,6 +131,8 @@ class SqliteLedger:
     def __init__(self, database: Database, now: Now) -> None:
         self._database = database
         self._now = now
+        self._latest: OrderedDict[str, Latest] = OrderedDict()
+        """By key: what we committed last. It need not be read again, unless the row is another by now."""
 
     @classmethod
     async def open(cls, path: Path, *, now: Now) -> Self:
@@ -140,27 +148,27 @@ class SqliteLedger:
         await self._database.close()
 
     async def open_item(self, record: ItemRecord) -> ItemRecord:
-        text = _dump(record)
+        text = dump(record)
 
         def work(connection: Connection) -> ItemRecord:
             connection.execute(
                 "INSERT INTO items VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (record.key, record.state, text)
             )
-            return _load(_one(connection, record.key))
+            return load(row_of(connection, record.key))
 
         return await self._database.write(work)
 
     async def item(self, key: str) -> ItemRecord | None:
-        found = await self.items([key])
+        found = await self._database.glance(lambda connection: by_keys(connection, [key]))
         return found[0] if found else None
 
     async def items(self, keys: Sequence[str] | None = None) -> list[ItemRecord]:
         if keys is None:
-            return await self._database.read(lambda it: [_load(row) for row in _all(it, "SELECT record FROM items")])
-        return await self._database.read(lambda connection: _by_keys(connection, keys))
+            return await self._database.read(lambda it: [load(row) for row in all_rows(it, "SELECT record FROM items")])
+        return await self._database.read(lambda connection: by_keys(connection, keys))
 
     async def keys(self) -> list[str]:
-        return await self._database.read(lambda it: [row["key"] for row in _all(it, "SELECT key FROM items")])
+        return await self._database.read(lambda it: [row["key"] for row in all_rows(it, "SELECT key FROM items")])
 
     async def states(self, keys: Sequence[str]) -> Mapping[str, State]:
         query = (
@@ -168,29 +176,18 @@ class SqliteLedger:
             "CROSS JOIN items INDEXED BY items_key_state ON items.key = wanted.value"
         )
         return await self._database.read(
-            lambda it: {row["key"]: State(row["state"]) for row in _all(it, query, (json.dumps(list(keys)),))}
+            lambda it: {row["key"]: State(row["state"]) for row in all_rows(it, query, (json.dumps(list(keys)),))}
         )
 
     async def advance(self, key: str, event: Event, *, detail: str = "", **changes: Any) -> ItemRecord:
-        if unknown := changes.keys() - _RECORD_FIELDS:
+        if unknown := changes.keys() - RECORD_FIELDS:
             raise TypeError(f"a record has no {', '.join(sorted(unknown))}")
-        at = self._now()
-
-        def work(connection: Connection) -> ItemRecord:
-            before = _load(_one(connection, key))
-            after = _changed(before, {**changes, "state": advance(before.state, event), "updated_at": at})
-            connection.execute("UPDATE items SET state = ?, record = ? WHERE key = ?", (after.state, _dump(after), key))
-            connection.execute(
-                "INSERT INTO history (key, before, event, after, detail, at) VALUES (?, ?, ?, ?, ?, ?)",
-                (key, before.state, event, after.state, detail, at.isoformat()),
-            )
-            if after.job_id and after.job_id != before.job_id:
-                _check_is_free(connection, after.job_id, key)
-            if after.job_id:
-                connection.execute("INSERT INTO jobs VALUES (?, ?) ON CONFLICT DO NOTHING", (after.job_id, key))
-            return after
-
-        return await self._database.write(work)
+        made = Move(key=key, event=event, detail=detail, at=self._now(), changes=changes)
+        known = self._latest.pop(key, None)
+        self._latest[key] = latest = await self._database.write(lambda connection: move(connection, made, known))
+        if len(self._latest) > _LATEST_MAX:
+            self._latest.popitem(last=False)
+        return latest.record
 
     async def history(self, key: str) -> list[tuple[str, str, str]]:
         """The item's moves in order: event, state after it, detail."""
@@ -205,15 +202,15 @@ class SqliteLedger:
         )
 
         def work(connection: Connection) -> dict[str, Mapping[str, Any]]:
-            found = {row["job_id"]: _load(row) for row in _all(connection, query, (json.dumps(list(job_ids)),))}
+            found = {row["job_id"]: load(row) for row in all_rows(connection, query, (json.dumps(list(job_ids)),))}
             return {job_id: one.inputs if one.job_id == job_id else {} for job_id, one in found.items()}
 
         return await self._database.read(work)
 
     async def job_durations(self, *, service: str, model: str, at_most: int) -> list[JobDuration]:
         def work(connection: Connection) -> list[JobDuration]:
-            rows = _all(connection, _DURATIONS, (Event.JOB_SUCCEEDED, at_most))
-            found = [_load(row) for row in reversed(rows)]
+            rows = all_rows(connection, _DURATIONS, (Event.JOB_SUCCEEDED, at_most))
+            found = [load(row) for row in reversed(rows)]
             return [
                 JobDuration(params=one.params, took_s=one.job_s)
                 for one in found
@@ -222,22 +219,38 @@ class SqliteLedger:
 
         return await self._database.read(work)
 
-    async def upload(self, *, service: str, project: str, sha256: str, copy: int) -> str | None:
+    async def uploads(
+        self, *, service: str, project: str, pictures: Collection[tuple[str, int]]
+    ) -> Mapping[tuple[str, int], str]:
         query = "SELECT asset_id FROM uploads WHERE service = ? AND project = ? AND sha256 = ? AND copy = ?"
-        row = await self._first(query, (service, project, sha256, copy))
-        return row["asset_id"] if row else None
 
-    async def record_upload(self, *, service: str, project: str, sha256: str, copy: int, asset_id: str) -> None:
-        await self._execute(
-            "INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?, ?)", (service, project, sha256, copy, asset_id)
-        )
+        def work(connection: Connection) -> dict[tuple[str, int], str]:
+            found = ((one, all_rows(connection, query, (service, project, *one))) for one in pictures)
+            return {one: str(rows[0]["asset_id"]) for one, rows in found if rows}
 
-    async def other_copy(self, *, service: str, project: str, sha256: str, copy: int, asset_id: str) -> int | None:
-        query = (
-            "SELECT copy FROM uploads WHERE service = ? AND project = ? AND sha256 = ? AND asset_id = ? AND copy != ?"
+        return await self._database.glance(work)
+
+    async def record_uploads(
+        self, *, service: str, project: str, entries: Sequence[UploadEntry]
+    ) -> Mapping[UploadEntry, int]:
+        standing = (
+            "SELECT sha256, asset_id, copy FROM uploads WHERE service = ? AND project = ? "
+            "AND asset_id IN (SELECT value FROM json_each(?))"
         )
-        row = await self._first(query, (service, project, sha256, asset_id, copy))
-        return row["copy"] if row else None
+        asked = (service, project, json.dumps([one.asset_id for one in entries]))
+
+        def work(connection: Connection) -> dict[UploadEntry, int]:
+            copies = {(row[0], row[1]): int(row[2]) for row in all_rows(connection, standing, asked)}
+            shared, rows = {}, []
+            for one in entries:
+                if (copy := copies.setdefault((one.sha256, one.asset_id), one.copy)) == one.copy:
+                    rows.append((service, project, one.sha256, one.copy, one.asset_id))
+                else:
+                    shared[one] = copy
+            connection.executemany("INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?, ?)", rows)
+            return shared
+
+        return await self._database.write(work)
 
     async def forget_uploads(self, *, service: str, project: str, asset_ids: Sequence[str]) -> None:
         def work(connection: Connection) -> None:
@@ -263,7 +276,7 @@ class SqliteLedger:
 
     async def deliveries(self, output: str) -> list[Delivery]:
         query = "SELECT * FROM deliveries WHERE output = ? ORDER BY set_id, variant, copy"
-        return await self._database.read(lambda it: [_delivery(row) for row in _all(it, query, (output,))])
+        return await self._database.read(lambda it: [_delivery(row) for row in all_rows(it, query, (output,))])
 
     async def deliveries_of(self, output: str, keys: Sequence[str]) -> list[Delivery]:
         query = (
@@ -271,14 +284,14 @@ class SqliteLedger:
             "CROSS JOIN deliveries INDEXED BY deliveries_by_key ON deliveries.key = wanted.value WHERE output = ?"
         )
         values = (json.dumps(list(keys)), output)
-        return await self._database.read(lambda it: [_delivery(row) for row in _all(it, query, values)])
+        return await self._database.read(lambda it: [_delivery(row) for row in all_rows(it, query, values)])
 
     async def delivered_names(self, output: str) -> list[Alias]:
         query = "SELECT set_id, variant, copy FROM deliveries WHERE output = ?"
         return await self._database.read(
             lambda it: [
                 Alias(set_id=row["set_id"], variant=row["variant"], copy=row["copy"])
-                for row in _all(it, query, (output,))
+                for row in all_rows(it, query, (output,))
             ]
         )
 
@@ -301,7 +314,7 @@ class SqliteLedger:
 
         def work(connection: Connection) -> None:
             for record in found.items:
-                _replace(connection, _changed(record, {"updated_at": at}), found.detail)
+                replace_item(connection, changed(record, {"updated_at": at}), found.detail)
             connection.executemany("INSERT OR IGNORE INTO jobs (job_id, key) VALUES (?, ?)", found.jobs.items())
             connection.executemany(
                 "INSERT OR IGNORE INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", map(_columns, found.deliveries)
@@ -360,35 +373,7 @@ class SqliteLedger:
                 row: Row | None = rows.fetchone()
             return row
 
-        return await self._database.read(work)
-
-
-def _dump(record: ItemRecord) -> str:
-    return _RECORD.dump_json(record).decode()
-
-
-def _load(row: Row) -> ItemRecord:
-    try:
-        return _RECORD.validate_json(row["record"])
-    except ValidationError as error:
-        raise DatabaseDamaged(
-            f"the ledger is damaged: a record in it cannot be read ({error.errors()[0]['msg']}: {row['record'][:80]})",
-            mend=REBUILD,
-        ) from error
-
-
-def _replace(connection: Connection, record: ItemRecord, detail: str) -> None:
-    """Put a record in the place of what stands under its key."""
-    found = _by_keys(connection, [record.key])
-    before = found[0].state if found else State.PLANNED
-    connection.execute(
-        "INSERT INTO items VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state, record = excluded.record",
-        (record.key, record.state, _dump(record)),
-    )
-    connection.execute(
-        "INSERT INTO history (key, before, event, after, detail, at) VALUES (?, ?, ?, ?, ?, ?)",
-        (record.key, before, RESTORED, record.state, detail, str(record.updated_at)),
-    )
+        return await self._database.glance(work)
 
 
 def _columns(delivery: Delivery) -> tuple[Any, ...]:
@@ -405,44 +390,12 @@ def _columns(delivery: Delivery) -> tuple[Any, ...]:
     )
 
 
-def _changed(record: ItemRecord, changes: Mapping[str, Any]) -> ItemRecord:
-    return ItemRecord(**{one.name: changes.get(one.name, getattr(record, one.name)) for one in fields(record)})
-
-
-def _check_is_free(connection: Connection, job_id: str, key: str) -> None:
-    with closing(connection.execute("SELECT key FROM jobs WHERE job_id = ? AND key != ?", (job_id, key))) as rows:
-        if rows.fetchone() is not None:
-            raise IllegalTransition(f"job {job_id} belongs to another work item already")
-
-
 def _read_all(connection: Connection) -> None:
     """Every record and delivery, one at a time: there may be a hundred thousand."""
-    for query, read in (("SELECT record FROM items", _load), ("SELECT * FROM deliveries", _delivery)):
+    for query, read in (("SELECT record FROM items", load), ("SELECT * FROM deliveries", _delivery)):
         with closing(connection.execute(query)) as rows:
             for row in rows:
                 read(row)
-
-
-def _one(connection: Connection, key: str) -> Row:
-    with closing(connection.execute("SELECT record FROM items WHERE key = ?", (key,))) as rows:
-        row: Row = rows.fetchone()
-    return row
-
-
-def _all(connection: Connection, query: str, values: Sequence[Any] = ()) -> list[Row]:
-    """All rows at once: a query that an unreadable row breaks off would hold the file open."""
-    with closing(connection.execute(query, tuple(values))) as rows:
-        return rows.fetchall()
-
-
-def _by_keys(connection: Connection, keys: Sequence[str]) -> list[ItemRecord]:
-    found = []
-    for start in range(0, len(keys), _KEYS_A_QUERY):
-        some = keys[start : start + _KEYS_A_QUERY]
-        marks = ", ".join("?" * len(some))
-        query = f"SELECT record FROM items WHERE key IN ({marks})"  # noqa: S608 - only question marks are put in
-        found += [_load(row) for row in _all(connection, query, some)]
-    return found
 
 
 def _delivery(row: Row) -> Delivery:

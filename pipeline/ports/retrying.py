@@ -1,4 +1,4 @@
-"""Trying again, with stamina (its only importer): bounded tries and time, full jitter, the other side's wishes."""
+"""Trying again: bounded tries and time, full jitter, the other side's wishes."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -7,8 +7,6 @@ from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 import anyio
-import stamina
-from stamina.instrumentation import set_on_retry_hooks
 
 from pipeline.domain.errors import ConnectionLost, NeverSent, ServiceFault, ServiceUnreachable, Throttled, TryAgain
 from pipeline.ports.clock import utc_now
@@ -30,13 +28,13 @@ class Tries:
     tell: Callable[[TryAgain], None] = lambda _: None
     """Hears of every failed try that another one follows."""
 
-    def wait(self, error: Exception, tried: int, *, elapsed_s: float) -> bool | float:
-        """How long to wait after ``error`` ended try number ``tried``; False: it is not tried again."""
-        if not isinstance(error, _REPEATED) or tried >= self.attempts:
-            return False
+    def wait(self, error: TryAgain, tried: int, *, elapsed_s: float) -> float | None:
+        """How many seconds to wait after ``error`` ended try number ``tried``; None: it is not tried again."""
+        if tried >= self.attempts:
+            return None
         pause_s = self._pause_s(error.retry_after_s, tried)
         if elapsed_s + pause_s > self.total_s:
-            return False
+            return None
         self.tell(error)
         return pause_s
 
@@ -49,30 +47,22 @@ class Tries:
 PATIENT = Tries()
 
 
-# Unasked, stamina tells of retries through structlog, which prints to stdout: the place of results.
-set_on_retry_hooks(())
-
-
 async def persist(what: str, call: Callable[[], Awaitable[T]], tries: Tries) -> T:
     """The result of ``call``, which is tried again after ConnectionLost, NeverSent, Throttled and ServiceFault.
-
-    The bounds are held here: stamina's own ask the machine's clock, not the flow's, and begin a try after them.
 
     Raises:
         ServiceUnreachable: the last try failed, too, or the other side wishes a longer pause than all tries may take.
     """
     began, tried = anyio.current_time(), 0
-    attempts = stamina.retry_context(
-        on=lambda error: tries.wait(error, tried, elapsed_s=anyio.current_time() - began), attempts=None, timeout=None
-    )
-    try:
-        async for attempt in attempts:
-            tried = attempt.num
-            with attempt:
-                return await call()
-    except _REPEATED as error:
-        raise _given_up(what, tried, error) from error
-    raise AssertionError("stamina ends with a result or an error")
+    while True:
+        tried += 1
+        try:
+            return await call()
+        except _REPEATED as error:
+            pause_s = tries.wait(error, tried, elapsed_s=anyio.current_time() - began)
+            if pause_s is None:
+                raise _given_up(what, tried, error) from error
+        await anyio.sleep(pause_s)
 
 
 def _given_up(what: str, tried: int, error: TryAgain) -> ServiceUnreachable:

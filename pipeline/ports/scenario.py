@@ -1,16 +1,28 @@
 """The generation service's API: the adapter of ``pipeline.ports.interfaces.Scenario`` for the real one and its kin."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 from typing import Any
 
-from pipeline.domain.errors import NeverSent, RequestRefused, ServiceFault, TryAgain
+import anyio
+
+from pipeline.domain.errors import (
+    MvmeshError,
+    NeverSent,
+    RequestRefused,
+    ServiceFault,
+    ServiceUnreachable,
+    TryAgain,
+)
 from pipeline.domain.jobs import Asset, Job, JobPage, Quote, TeamLimits
 from pipeline.domain.model import ModelSchema
 from pipeline.domain.views import View
 from pipeline.ports.credentials import Credentials, check_transport
+from pipeline.ports.gathering import Asked, Gathering
 from pipeline.ports.http import API_TIMEOUTS, ApiSession, Timeouts, TransferSession
 from pipeline.ports.interfaces import Gallery
 from pipeline.ports.retrying import PATIENT, Tries
@@ -37,6 +49,14 @@ from pipeline.ports.scenario_wire import (
 BULK_MAX = 200
 PAGE_SIZE = 100
 
+LOOK_UPS = 2
+"""Requests for assets at one time: while both are on their way, what is asked for is gathered."""
+
+SHARED_TRIES = 3
+"""How often a request for several callers' assets is tried before each asks for its own."""
+
+_LookUp = Asked[tuple[str, ...], Mapping[str, Asset]]
+
 
 class ScenarioClient:
     """Speaks to one service in the name of one key and project."""
@@ -45,6 +65,8 @@ class ScenarioClient:
         self._calls = calls
         self._transfers = transfers
         self._import_wait = import_wait
+        self._limits: TeamLimits | None = None
+        self._look_ups: Gathering[tuple[str, ...], Mapping[str, Asset]] = Gathering(self._look_up, rounds=LOOK_UPS)
 
     @classmethod
     @asynccontextmanager
@@ -119,7 +141,7 @@ class ScenarioClient:
         if problem := submission_problem(str(call), answer, _asset_ids(inputs)):
             raise problem
         try:
-            return parse(JobAnswer, answer.body, str(call), request_id(answer)).to_domain()
+            return parse(JobAnswer, answer.body, str(call), partial(request_id, answer)).to_domain()
         except ServiceFault as error:
             raise uncertain(str(error)) from error
 
@@ -143,15 +165,39 @@ class ScenarioClient:
         return answer.to_domain(told_at)
 
     async def assets(self, asset_ids: Sequence[str]) -> list[Asset]:
-        """In the order of asking; any number, in requests of 200 at most."""
-        wanted = list(dict.fromkeys(asset_ids))
-        found: dict[str, Asset] = {}
+        """In the order of asking; any number, in requests of 200 at most. Whoever asks while others are answered shares
+        the next request with all who do.
+        """
+        wanted = tuple(dict.fromkeys(asset_ids))
+        found = await self._look_ups.ask(wanted)
+        return [found[asset_id] for asset_id in wanted if asset_id in found]
+
+    async def _look_up(self, asked: Sequence[_LookUp]) -> None:
+        try:
+            tries = self._calls.tries if len(asked) == 1 else replace(self._calls.tries, attempts=SHARED_TRIES)
+            found = await self._found(dict.fromkeys(chain.from_iterable(one.what for one in asked)), tries)
+        except (RequestRefused, ServiceUnreachable) as error:
+            if len(asked) == 1:
+                asked[0].fail(error)
+                return
+            async with anyio.create_task_group() as singly:  # one of them may be at fault: it harms no other
+                for one in asked:
+                    singly.start_soon(self._look_up, [one])
+        except MvmeshError as error:
+            for one in asked:
+                one.fail(error)
+        else:
+            for one in asked:
+                one.answer(found)
+
+    async def _found(self, asset_ids: Iterable[str], tries: Tries) -> Mapping[str, Asset]:
+        wanted, found = list(asset_ids), dict[str, Asset]()
         for start in range(0, len(wanted), BULK_MAX):
             body = {"assetIds": wanted[start : start + BULK_MAX]}
             call = Call(method="POST", path="/assets/get-bulk", body=body)
-            answer = await self._calls.ask(call, AssetsAnswer)
+            answer = await self._calls.ask(call, AssetsAnswer, tries=tries)
             found |= {asset.asset_id: asset for asset in answer.to_domain()}
-        return [found[asset_id] for asset_id in wanted if asset_id in found]
+        return found
 
     async def model_schema(self, model: str) -> ModelSchema:
         """The live inputs of a model.
@@ -166,13 +212,27 @@ class ScenarioClient:
         return schema
 
     async def team_limits(self) -> TeamLimits:
+        told, self._limits = self._limits, None
+        return told or await self._team_limits(self._calls.tries)
+
+    async def look_for(self, *, attempts: int) -> None:
+        """Whether there is a service at all: with so many tries, for nobody waits for one that was never there as for
+        one that was. What it tells of the team is kept for the first who asks.
+
+        Raises:
+            ServiceUnreachable: all tries failed.
+        """
+        self._limits = await self._team_limits(replace(self._calls.tries, attempts=attempts))
+
+    async def _team_limits(self, tries: Tries) -> TeamLimits:
+        judge = final_on(403)
         try:
-            teams = await self._calls.ask(Call(method="GET", path="/teams"), TeamsAnswer, final_on(403))
+            teams = await self._calls.ask(Call(method="GET", path="/teams"), TeamsAnswer, judge, tries=tries)
             team = teams.team_of(self._calls.project)
             if team is None:
                 return TeamLimits()
             call = Call(method="GET", path=f"/teams/{segment(team)}/limits")
-            return (await self._calls.ask(call, TeamLimitsAnswer, final_on(403))).to_domain()
+            return (await self._calls.ask(call, TeamLimitsAnswer, judge, tries=tries)).to_domain()
         except RequestRefused:
             return TeamLimits()
 

@@ -5,11 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from math import inf
 from typing import Any, TypeVar
 from urllib.parse import quote
-
-import anyio
 
 from pipeline.domain.errors import RequestRefused, ServiceUnreachable
 from pipeline.ports.credentials import Credentials
@@ -32,10 +29,18 @@ class Call:
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
-    body: Mapping[str, Any] | None = None
+    body: Mapping[str, Any] | bytes | None = None
+    """Bytes are JSON already."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
+
+
+_JSON = json.JSONEncoder(ensure_ascii=False)
+
+
+def as_json(value: Mapping[str, Any]) -> bytes:
+    return _JSON.encode(value).encode()
 
 
 def segment(text: str) -> str:
@@ -59,7 +64,7 @@ class Calls:
         self.project = project
         self.tries = tries
         self.gate = Gate()
-        self._answered_at = -inf
+        self._answers = 0
 
     async def once(self, call: Call, *, fresh_connection: bool = False) -> Answer:
         """Exactly one request. The answer has lost our credentials, should it have repeated them; a success those alone
@@ -71,14 +76,14 @@ class Calls:
         answer = await self._session.send(
             call.method,
             call.path,
-            query={**self._project, **call.query},
-            body=None if call.body is None else json.dumps(call.body, ensure_ascii=False).encode(),
+            query={**self._project, **call.query} if call.query else self._project,
+            body=as_json(call.body) if isinstance(call.body, Mapping) else call.body,
             fresh_connection=fresh_connection,
         )
         is_success = 200 <= answer.status < 300  # noqa: PLR2004 - RFC 9110's classes
         return answer.rewritten(partial(self._credentials.redact, shortest=_TELLING if is_success else 1))
 
-    async def ask(self, call: Call, wire: type[W], judge: Judge = problem) -> W:
+    async def ask(self, call: Call, wire: type[W], judge: Judge = problem, *, tries: Tries | None = None) -> W:
         """The answer to a call that may be repeated. ``judge`` says which answers are errors.
 
         Raises:
@@ -86,26 +91,30 @@ class Calls:
                 service answered others: then it is this request, and nobody else is harmed.
             ServiceUnreachable: all tries failed, and nobody was answered.
         """
-        return (await self.ask_when(call, wire, judge))[0]
+        return (await self._answered(call, wire, judge, tries or self.tries))[0]
 
     async def ask_when(self, call: Call, wire: type[W], judge: Judge = problem) -> tuple[W, datetime | None]:
         """As ``ask``, with the service's clock when it answered (``Date``), if it says. An answer out of a cache
         (``Age``) does not say.
         """
-        began = anyio.current_time()
+        told, answer = await self._answered(call, wire, judge, self.tries)
+        return told, None if "Age" in answer.headers else moment(answer.headers.get("Date"))
 
-        async def attempt() -> tuple[W, datetime | None]:
+    async def _answered(self, call: Call, wire: type[W], judge: Judge, tries: Tries) -> tuple[W, Answer]:
+        answers_before = self._answers
+
+        async def attempt() -> tuple[W, Answer]:
             async with self.gate.turn():
                 answer = await self.once(call)
                 if error := judge(str(call), answer):
                     raise error
-            told = parse(wire, answer.body, str(call), request_id(answer))
-            self._answered_at = anyio.current_time()
-            return told, None if "Age" in answer.headers else moment(answer.headers.get("Date"))
+            told = parse(wire, answer.body, str(call), partial(request_id, answer))
+            self._answers += 1
+            return told, answer
 
         try:
-            return await persist(str(call), attempt, self.tries)
+            return await persist(str(call), attempt, tries)
         except ServiceUnreachable as error:
-            if self._answered_at < began:
+            if self._answers == answers_before:
                 raise
             raise RequestRefused(f"{error}; it answers other requests", mend=error.mend) from error

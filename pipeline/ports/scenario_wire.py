@@ -4,7 +4,7 @@ Unknown fields are ignored; a field that we cannot do without is refused when it
 official SDK's types (scenario-sdk 2.4.0).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from math import isfinite
 from typing import Annotated, Any, TypeVar
@@ -49,8 +49,8 @@ class Wire(BaseModel):
     )
 
 
-def parse(wire: type[W], body: bytes, what: str, request_id: str) -> W:
-    """Read an answer's body.
+def parse(wire: type[W], body: bytes, what: str, request_id: Callable[[], str]) -> W:
+    """Read an answer's body. ``request_id`` is asked where there is something to complain of.
 
     Raises:
         ServiceFault: not JSON, or without a field that was agreed; names the call, the fields and the request.
@@ -59,7 +59,8 @@ def parse(wire: type[W], body: bytes, what: str, request_id: str) -> W:
         return wire.model_validate_json(body)
     except ValidationError as error:
         found = "; ".join(_complaint(one["loc"], one["msg"]) for one in error.errors(include_input=False)[:3])
-        request = f" (request {request_id})" if request_id else ""
+        named = request_id()
+        request = f" (request {named})" if named else ""
         raise ServiceFault(f"{what}: the answer is not what was agreed: {found}{request}") from error
 
 

@@ -9,6 +9,7 @@ from simulated_run import SimulatedRuns
 from pipeline.batch import publishing
 from pipeline.domain.errors import LocalIoError
 from pipeline.domain.results import as_csv, as_jsonl
+from pipeline.ports.interfaces import UploadEntry
 
 pytestmark = pytest.mark.anyio
 
@@ -104,10 +105,11 @@ async def test_a_move_that_was_committed_while_they_were_published_publishes_the
     await runs.run()
     known = await runs.ledger.publication("..")
     assert known.is_latest
-    await runs.ledger.record_upload(service="scenario", project="", sha256="0" * 64, copy=1, asset_id="asset_x")
+    x, y = (UploadEntry(sha256=one * 64, copy=1, asset_id=f"asset_{one}") for one in "01")
+    await runs.ledger.record_uploads(service="scenario", project="", entries=[x])
     assert not (await runs.ledger.publication("..")).is_latest
     commits = await runs.ledger.commits()
-    await runs.ledger.record_upload(service="scenario", project="", sha256="1" * 64, copy=1, asset_id="asset_y")
+    await runs.ledger.record_uploads(service="scenario", project="", entries=[y])
     await runs.ledger.record_publication("..", plan=known.plan, files=known.files, commits=commits)
     assert not (await runs.ledger.publication("..")).is_latest
     names = written(runs, monkeypatch)

@@ -15,6 +15,7 @@ from pipeline.domain.errors import RequestRefused, SubmissionUncertain
 from pipeline.domain.jobs import Asset, JobStatus
 from pipeline.domain.lifecycle import State
 from pipeline.domain.planning import FAILED_JOBS_MAX
+from pipeline.ports.interfaces import UploadEntry
 
 pytestmark = pytest.mark.anyio
 
@@ -381,7 +382,8 @@ async def test_what_was_uncertain_and_is_old_is_submitted_again(runs):
 async def test_a_sound_ledger_gets_what_it_lacks_and_loses_nothing(runs):
     """A backup from before the night: it knows of no job; two are there now, one of them delivered."""
     old = simulated_ledger()
-    await old.record_upload(service="scenario", project="", sha256="e" * 64, copy=1, asset_id="asset_of_old")
+    where, known = {"service": "scenario", "project": ""}, UploadEntry(sha256="e" * 64, copy=1, asset_id="asset_of_old")
+    await old.record_uploads(**where, entries=[known])
     runs.remove("c")
     await runs.run()
     runs.add("c")
@@ -391,7 +393,7 @@ async def test_a_sound_ledger_gets_what_it_lacks_and_loses_nothing(runs):
     assert states(found) == {"a": State.DELIVERED, "b": State.DELIVERED}
     again = await rebuilt(runs, ledger=old)
     assert again.records == ()
-    assert await old.upload(service="scenario", project="", sha256="e" * 64, copy=1) == "asset_of_old"
+    assert await old.uploads(**where, pictures=[("e" * 64, 1)]) == {("e" * 64, 1): "asset_of_old"}
     assert (await runs.run())[0].delivered == 3
 
 

@@ -79,3 +79,99 @@ async def test_assets_are_named_by_picture_and_copy(tmp_path):
     await runs.run()
     (first, second) = sorted(runs.service.uploads)
     assert (first.rpartition("-")[0], first[-2:], second[-2:]) == (second.rpartition("-")[0], "-1", "-2")
+
+
+class Counting(SimulatedService):
+    """Knows how many uploads are on their way; a picture that it does not take takes it no time."""
+
+    def __init__(self, *, refuses=b""):
+        super().__init__()
+        self.refuses = refuses
+        self.sent = []
+        self.on_way = self.most_on_way = 0
+
+    async def create_asset(self, *, name, data, **rest):
+        self.sent.append(data)
+        if data == self.refuses:
+            raise RequestRefused("not this one")
+        self.on_way += 1
+        self.most_on_way = max(self.most_on_way, self.on_way)
+        try:
+            return await super().create_asset(name=name, data=data, **rest)
+        finally:
+            self.on_way -= 1
+
+
+def uploads_of(runs, *, at_once=8):
+    return Uploads(
+        runs.batch()._terms, scenario=runs.service, images=SimulatedImages(), ledger=runs.ledger, at_once=at_once
+    )
+
+
+VIEWS = {"front": "1", "back": "2", "left": "3", "right": "4"}
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 8])
+async def test_the_views_of_a_set_are_sent_side_by_side_within_the_limit(tmp_path, at_once):
+    runs = SimulatedRuns(tmp_path, service=Counting())
+    runs.add("a", **VIEWS)
+    (item,) = (await runs.plan()).items
+    uploads = uploads_of(runs, at_once=at_once)
+    first = await uploads.assets(item.work, item.work.pictures)
+    assert runs.service.most_on_way == min(4, at_once)
+    assert first == await uploads_of(runs).assets(item.work, item.work.pictures)
+    assert (len(runs.service.sent), len(set(first.values()))) == (4, 4)
+
+
+async def test_sets_that_share_pictures_at_one_time_send_them_once_and_wait_for_each_other(tmp_path):
+    runs = SimulatedRuns(tmp_path, service=Counting())
+    for name, views in {"a": "1234", "b": "2143", "c": "3335", "d": "5316"}.items():
+        runs.add(name, **dict(zip(VIEWS, views, strict=True)))
+    uploads, got = uploads_of(runs, at_once=2), {}
+
+    async def take(work):
+        got[work.key] = (work, await uploads.assets(work, work.pictures))
+
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            for one in (await runs.plan()).items:
+                tasks.start_soon(take, one.work)
+    by_picture = {
+        (work.pictures[view].sha256, asset) for work, assets in got.values() for view, asset in assets.items()
+    }
+    assert (len(got), len(by_picture), len(runs.service.sent)) == (4, 6, 6)
+    assert uploads._claimed == {}
+
+
+async def test_what_was_sent_beside_a_refused_picture_is_known(tmp_path):
+    runs = SimulatedRuns(tmp_path, service=Counting(refuses=b""))
+    runs.add("a", **VIEWS)
+    (item,) = (await runs.plan()).items
+    runs.service.refuses = item.work.pictures[View.BACK].sha256.encode()
+    with pytest.raises(RequestRefused, match="not this one"):
+        await uploads_of(runs).assets(item.work, item.work.pictures)
+    runs.service.refuses = b""
+    await uploads_of(runs).assets(item.work, item.work.pictures)
+    assert len(runs.service.sent) == 4 + 1
+
+
+async def test_what_was_sent_before_a_stop_is_known(tmp_path):
+    runs = SimulatedRuns(tmp_path, service=Counting())
+    runs.add("a", **VIEWS)
+    (item,) = (await runs.plan()).items
+    with anyio.move_on_after(2.5):  # a picture a second
+        await uploads_of(runs, at_once=1).assets(item.work, item.work.pictures)
+    await uploads_of(runs).assets(item.work, item.work.pictures)
+    assert len(runs.service.sent) == 3 + 2
+
+
+async def test_a_job_whose_submission_is_answered_with_its_end_is_not_asked_for(tmp_path):
+    class AtOnce(SimulatedService):
+        async def generate(self, *, model, inputs):
+            job = await super().generate(model=model, inputs=inputs)
+            return self._seen(job.job_id)
+
+    runs = SimulatedRuns(tmp_path, service=AtOnce(job_s=0.0))
+    runs.add("a")
+    outcome, rows = await runs.run()
+    assert (outcome.delivered, rows[0].job_id, runs.service.asked) == (1, "job_1", [])

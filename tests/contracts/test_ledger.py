@@ -12,7 +12,7 @@ from pipeline.domain.items import Alias, ItemRecord, OutputFile
 from pipeline.domain.jobs import Quote
 from pipeline.domain.lifecycle import Event, IllegalTransition, State
 from pipeline.domain.views import View
-from pipeline.ports.interfaces import Delivery
+from pipeline.ports.interfaces import Delivery, UploadEntry
 from pipeline.ports.ledger import MIGRATIONS, SqliteLedger
 from pipeline.ports.sqlite import Database
 
@@ -69,6 +69,10 @@ def put(key):
 
 def keys(connection):
     return [row["key"] for row in connection.execute("SELECT key FROM items ORDER BY key")]
+
+
+async def asset_of(ledger, *, sha256, copy, **where):
+    return (await ledger.uploads(**where, pictures=[(sha256, copy)])).get((sha256, copy))
 
 
 async def test_what_was_written_is_there_for_the_next_process(database, reopened):
@@ -135,11 +139,11 @@ async def test_a_move_that_the_life_cycle_does_not_know_changes_nothing(ledger):
 
 async def test_uploads_and_quotes_are_kept_by_what_they_are_of(ledger):
     where = {"service": "scenario", "project": ""}
-    await ledger.record_upload(**where, sha256="f", copy=1, asset_id="asset_1")
-    assert await ledger.upload(**where, sha256="f", copy=1) == "asset_1"
-    assert await ledger.upload(**where, sha256="f", copy=2) is None
+    await ledger.record_uploads(**where, entries=[UploadEntry(sha256="f", copy=1, asset_id="asset_1")])
+    assert await asset_of(ledger, **where, sha256="f", copy=1) == "asset_1"
+    assert await asset_of(ledger, **where, sha256="f", copy=2) is None
     await ledger.forget_uploads(**where, asset_ids=["asset_1", "unknown"])
-    assert await ledger.upload(**where, sha256="f", copy=1) is None
+    assert await asset_of(ledger, **where, sha256="f", copy=1) is None
     await ledger.record_quote(**where, model="m", params={"a": 1, "b": 2}, quote=Quote(cu=3))
     assert await ledger.quote(**where, model="m", params={"b": 2, "a": 1}) == Quote(cu=3)
     assert await ledger.quote(**where, model="m", params={}) is None

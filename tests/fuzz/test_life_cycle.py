@@ -63,6 +63,8 @@ class CrashingDatabase:
     async def read(self, work):
         return work(self._connection)
 
+    glance = read
+
     def close(self) -> None:
         self._connection.close()
 

@@ -132,7 +132,7 @@ def read(kind: type[wire.Wire], body: bytes) -> Any:
     """What is made of an answer; None where it is refused in words that hold nothing of it that is signed."""
     _, made_of = ANSWERS[kind]
     try:
-        return made_of(wire.parse(kind, body, "GET /it", "req_1"))
+        return made_of(wire.parse(kind, body, "GET /it", lambda: "req_1"))
     except ServiceFault as error:
         fault = error
     said = f"{fault} {fault.mend} {fault!r} {fault.__cause__}"

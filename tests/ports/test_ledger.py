@@ -55,6 +55,10 @@ async def moved(ledger, *events, key="k", **changes):
     return found
 
 
+async def asset_of(ledger, *, sha256, copy, **where):
+    return (await ledger.uploads(**where, pictures=[(sha256, copy), ("unknown", 1)])).get((sha256, copy))
+
+
 async def test_an_item_is_opened_once(ledger):
     first = await ledger.open_item(record())
     await ledger.advance("k", Event.UPLOAD)
@@ -168,20 +172,20 @@ async def test_items_by_keys_and_all(ledger):
 
 
 async def test_uploads_belong_to_a_service_and_a_project(ledger):
-    await ledger.record_upload(**WHERE, sha256="s", copy=1, asset_id="asset_1")
-    await ledger.record_upload(**WHERE, sha256="s", copy=2, asset_id="asset_2")
-    assert await ledger.upload(**WHERE, sha256="s", copy=1) == "asset_1"
-    assert await ledger.upload(**WHERE, sha256="s", copy=2) == "asset_2"
-    assert await ledger.upload(service="scenario", project="", sha256="s", copy=1) is None
-    assert await ledger.upload(service="local", project="p", sha256="s", copy=1) is None
+    await ledger.record_uploads(**WHERE, entries=[UploadEntry(sha256="s", copy=1, asset_id="asset_1")])
+    await ledger.record_uploads(**WHERE, entries=[UploadEntry(sha256="s", copy=2, asset_id="asset_2")])
+    assert await asset_of(ledger, **WHERE, sha256="s", copy=1) == "asset_1"
+    assert await asset_of(ledger, **WHERE, sha256="s", copy=2) == "asset_2"
+    assert await asset_of(ledger, service="scenario", project="", sha256="s", copy=1) is None
+    assert await asset_of(ledger, service="local", project="p", sha256="s", copy=1) is None
 
 
 async def test_a_forgotten_upload_is_sent_again(ledger):
-    await ledger.record_upload(**WHERE, sha256="s", copy=1, asset_id="asset_1")
-    await ledger.record_upload(**WHERE, sha256="t", copy=1, asset_id="asset_2")
+    await ledger.record_uploads(**WHERE, entries=[UploadEntry(sha256="s", copy=1, asset_id="asset_1")])
+    await ledger.record_uploads(**WHERE, entries=[UploadEntry(sha256="t", copy=1, asset_id="asset_2")])
     await ledger.forget_uploads(**WHERE, asset_ids=["asset_1", "asset_9"])
-    assert await ledger.upload(**WHERE, sha256="s", copy=1) is None
-    assert await ledger.upload(**WHERE, sha256="t", copy=1) == "asset_2"
+    assert await asset_of(ledger, **WHERE, sha256="s", copy=1) is None
+    assert await asset_of(ledger, **WHERE, sha256="t", copy=1) == "asset_2"
 
 
 async def test_the_last_quote_stands_whatever_the_order_of_parameters(ledger):
@@ -265,7 +269,7 @@ async def test_a_delivery_that_cannot_be_read_is_a_damaged_ledger(ledger):
 async def test_what_a_rebuild_found_goes_in_as_one_and_leaves_what_is_there(ledger):
     await ledger.open_item(record())
     await moved(ledger, Event.UPLOAD, Event.UPLOADED, Event.INTEND)
-    await ledger.record_upload(**WHERE, sha256="s", copy=1, asset_id="asset_1")
+    await ledger.record_uploads(**WHERE, entries=[UploadEntry(sha256="s", copy=1, asset_id="asset_1")])
     found = Restoration(
         **WHERE,
         items=[record(state=State.SUBMITTED, job_id="job_1"), record(key="new", state=State.DELIVERED)],
@@ -282,8 +286,8 @@ async def test_what_a_rebuild_found_goes_in_as_one_and_leaves_what_is_there(ledg
         assert (await ledger.item("k")).state is State.SUBMITTED
         assert await ledger.known_jobs(["job_0", "job_1", "job_2"]) == {"job_0": {}, "job_1": {}}
         assert [one.key for one in await ledger.deliveries("/out")] == ["new"]
-        assert await ledger.upload(**WHERE, sha256="s", copy=1) == "asset_1"
-        assert await ledger.upload(**WHERE, sha256="s", copy=2) == "asset_2"
+        assert await asset_of(ledger, **WHERE, sha256="s", copy=1) == "asset_1"
+        assert await asset_of(ledger, **WHERE, sha256="s", copy=2) == "asset_2"
     assert (await ledger.history("k"))[3] == ("restored", "submitted", "from the list")
     after = await ledger.advance("k", Event.JOB_SUCCEEDED)
     assert after.state is State.FINISHED
@@ -297,11 +301,14 @@ async def test_a_restoration_that_cannot_be_made_leaves_nothing_of_itself(ledger
 
 
 async def test_an_asset_may_stand_for_one_copy_of_a_picture_alone(ledger):
-    await ledger.record_upload(**WHERE, sha256="s", copy=1, asset_id="asset_1")
-    asked = {**WHERE, "asset_id": "asset_1"}
-    assert await ledger.other_copy(**asked, sha256="s", copy=2) == 1
-    assert await ledger.other_copy(**asked, sha256="s", copy=1) is None
-    assert await ledger.other_copy(**asked, sha256="t", copy=2) is None
+    first, again, new = (UploadEntry(sha256=one, copy=2, asset_id=f"asset_{one}") for one in "stu")
+    assert await ledger.record_uploads(**WHERE, entries=[replace(first, copy=1), again]) == {}
+    assert await ledger.record_uploads(**WHERE, entries=[first, again, new]) == {first: 1}
+    assert await asset_of(ledger, **WHERE, sha256="s", copy=1) == "asset_s"
+    assert await asset_of(ledger, **WHERE, sha256="s", copy=2) is None
+    assert await asset_of(ledger, **WHERE, sha256="u", copy=2) == "asset_u"
+    both = [UploadEntry(sha256="v", copy=copy, asset_id="asset_v") for copy in (1, 2)]
+    assert await ledger.record_uploads(**WHERE, entries=both) == {both[1]: 1}, "of two at one time"
 
 
 async def test_many_items_move_at_once(ledger):

@@ -1,5 +1,6 @@
 from datetime import UTC, datetime
 
+import anyio
 import pytest
 from aiohttp import web
 
@@ -89,6 +90,44 @@ async def test_assets_come_in_bulk_in_the_order_of_asking(service, connect):
     assert service.count("get-bulk") == 1 + 3
 
 
+async def _look_up(client, asset_ids, got):
+    try:
+        got[asset_ids] = [one.asset_id for one in await client.assets(asset_ids)]
+    except RequestRefused as error:
+        got[asset_ids] = error
+
+
+async def _all_at_once(client, *asked):
+    got = {}
+    async with anyio.create_task_group() as tasks:
+        for asset_ids in asked:
+            tasks.start_soon(_look_up, client, asset_ids, got)
+    return got
+
+
+async def test_who_looks_assets_up_at_one_time_shares_requests(service, connect):
+    asked = [(f"asset_{n}", f"asset_{n + 1}", "gone") for n in range(60)]
+    async with connect(service.url) as client:
+        got = await _all_at_once(client, *asked)
+    assert got == {one: list(one[:2]) for one in asked}
+    assert service.count("get-bulk") <= 4
+
+
+async def test_an_asset_that_is_refused_harms_no_other(service, connect):
+    async def refuse(request):
+        wanted = (await request.json())["assetIds"]
+        if "asset_7" in wanted:
+            return web.json_response({"reason": "asset_7 is poison"}, status=400)
+        return web.json_response({"assets": [service.assets[one] for one in wanted]})
+
+    service.say("get-bulk", *[refuse] * 40)
+    asked = [(f"asset_{n}",) for n in range(20)]
+    async with connect(service.url) as client:
+        got = await _all_at_once(client, *asked)
+    assert "poison" in str(got.pop(("asset_7",)))
+    assert got == {one: list(one) for one in asked if one != ("asset_7",)}
+
+
 @pytest.mark.parametrize("size", [0, -1, None])
 async def test_a_size_that_no_file_has_is_none_told(service, connect, size):
     service.assets["asset_1"]["properties"]["size"] = size
@@ -176,3 +215,12 @@ async def test_credentials_are_not_sent_in_clear_text():
     with pytest.raises(CredentialsError):
         async with ScenarioClient.connect("http://api.example.com/v1", Credentials(key="k", secret="s")):
             pass
+
+
+async def test_what_the_first_look_tells_of_the_team_is_not_asked_again(service, connect):
+    async with connect(service.url) as client:
+        await client.look_for(attempts=2)
+        told = await client.team_limits()
+        assert service.count("GET /v1/teams") == 2
+        assert await client.team_limits() == told
+    assert service.count("GET /v1/teams") == 4

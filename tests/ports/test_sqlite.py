@@ -8,7 +8,8 @@ import anyio
 import pytest
 
 from pipeline.domain.errors import LocalIoError
-from pipeline.ports.sqlite import Database, DatabaseDamaged, Migration, count_file
+from pipeline.ports.commit_count import count_file
+from pipeline.ports.sqlite import Database, DatabaseDamaged, Migration
 
 pytestmark = pytest.mark.anyio
 
@@ -138,7 +139,7 @@ async def test_when_the_disk_is_full_everyone_hears_and_nothing_is_half_written(
         return connection.execute("PRAGMA max_page_count = 4").fetchone()
 
     await database.write(insert("before"))
-    await database.read(limit)
+    await database.write(limit)
     caught = []
 
     async def write(text):

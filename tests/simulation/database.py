@@ -57,5 +57,8 @@ class MortalDatabase:
         self._process.check()
         return work(self._connection)
 
+    async def glance(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await self.read(work)
+
     async def close(self) -> None:
         await checkpoint()

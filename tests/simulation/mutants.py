@@ -1,7 +1,7 @@
 """Products that break a promise each, for a soak that must notice: the right product behind one wrong port."""
 # ruff: noqa: ARG002 - what is wrong about a port is often that it does not look
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -63,8 +63,9 @@ class KnowsNoJobs(_Wrapped):
 class SharesFrontPictures(_Wrapped):
     """Copies are submitted with the same front picture."""
 
-    async def upload(self, *, service: str, project: str, sha256: str, copy: int) -> str | None:
-        return await self._right.upload(service=service, project=project, sha256=sha256, copy=1)
+    async def uploads(self, *, service: str, project: str, pictures: Collection[tuple[str, int]]) -> Mapping:
+        known = await self._right.uploads(service=service, project=project, pictures=[(one, 1) for one, _ in pictures])
+        return {(sha256, copy): known[sha256, 1] for sha256, copy in pictures if (sha256, 1) in known}
 
 
 class IntendsAfterwards(_Wrapped):
@@ -99,6 +100,9 @@ class ForgetsTheOutcomeAtDeath(_Wrapped):
 
     async def read(self, work: Callable[[Any], Any]) -> Any:
         return await self._right.read(_tried(work, *self._waiting))
+
+    async def glance(self, work: Callable[[Any], Any]) -> Any:
+        return await self.read(work)
 
 
 def _tried(work: Callable[[Any], Any], *before: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -16,6 +16,7 @@ from anyio import to_thread
 
 from pipeline.domain.errors import PictureRefused
 from pipeline.domain.items import Picture
+from pipeline.ports.hops import Hops
 from pipeline.ports.images.files import read_picture_file
 from pipeline.ports.images.png import png_pixel_count, size_of_plain_png
 from pipeline.ports.images.room import Room
@@ -41,6 +42,7 @@ class PillowImages:
 
     def __init__(self, *, pixels_at_once: int = PIXELS_AT_ONCE) -> None:
         self._files = anyio.CapacityLimiter(min(4, os.cpu_count() or 1))
+        self._hops = Hops(min(4, os.cpu_count() or 1))
         self._pixels = Room(pixels_at_once)
         self._small_pixels = min(SMALL_PIXELS, pixels_at_once)
 
@@ -82,8 +84,7 @@ class PillowImages:
             PictureRefused: gone, unreadable, or (``changed``) no longer the file that was probed.
         """
         if not picture.changes:
-            async with self._files:
-                return await to_thread.run_sync(_unchanged, picture), picture.media_type
+            return await self._hops.run(_unchanged, picture), picture.media_type
         async with self._read(picture.path) as data:
             return await to_thread.run_sync(_converted, picture, data)
 
