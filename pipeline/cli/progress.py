@@ -4,9 +4,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import datetime
-from typing import Protocol
+from queue import Empty, SimpleQueue
+from typing import Protocol, TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -15,12 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.cli.tally import STAGES, Line, Tally
-from pipeline.cli.terminal import is_terminal, log, printable, wants_no_colour
+from pipeline.cli.terminal import is_terminal, printable, wants_no_colour
 from pipeline.domain.events import Noted, RunEvent
 from pipeline.domain.lifecycle import State
 from pipeline.ports.clock import utc_now
 
 _PICTURES_A_SECOND = 4
+_GATHERED_S = 0.1
 
 _STYLES = {
     State.DELIVERED: "green",
@@ -49,7 +51,36 @@ def progress(title: str) -> Iterator[Display]:
         with display.drawn():
             yield display
     else:
-        yield PlainDisplay(log, utc_now)
+        with _written_soon(sys.stderr) as write:
+            yield PlainDisplay(write, utc_now)
+
+
+@contextmanager
+def _written_soon(stream: TextIO) -> Iterator[Callable[[str], None]]:
+    """Lines that come within a moment are written together, by a thread: each by itself would hold up the run."""
+    lines: SimpleQueue[str | None] = SimpleQueue()
+
+    def write() -> None:
+        while (line := lines.get()) is not None:
+            time.sleep(_GATHERED_S)  # noqa: TID251 - a thread of its own
+            stream.write(line + "".join(_waiting(lines)))
+            stream.flush()
+
+    writer = threading.Thread(target=write, name="log", daemon=True)
+    writer.start()
+    try:
+        yield lambda line: lines.put(f"{line}\n")
+    finally:
+        lines.put(None)
+        writer.join()
+
+
+def _waiting(lines: "SimpleQueue[str | None]") -> Iterator[str]:
+    """What has come meanwhile, up to the end."""
+    with suppress(Empty):
+        while (line := lines.get_nowait()) is not None:
+            yield line
+        lines.put(None)
 
 
 class PlainDisplay:
