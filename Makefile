@@ -6,10 +6,10 @@ LOWEST := .venv-lowest
 TOOLS := .venv-tools
 UV := $(TOOLS)/bin/uv
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench soak kill-nights fuzz lock test-lowest clean
+.PHONY: help setup demo test check format bench bench-saturation soak kill-nights fuzz lock test-lowest clean
 
 help:  ## Show what there is
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.done  ## Make .venv with everything in it, pinned
 
@@ -43,6 +43,10 @@ format: setup  ## Format the code
 bench: setup  ## Measure what the README claims, and what one would use instead
 	$(BIN)/python tests/bench/main_job.py
 	$(BIN)/python tests/bench/faults.py --hurry 4
+
+bench-saturation: setup  ## Measure how busy the service is kept, and at what cost: half an hour
+	for one in startup throughput slots ceiling latency big_meshes libraries virtual_slots; do \
+		$(BIN)/python tests/bench/$$one.py || exit 1; done
 
 soak: setup  ## SEEDS=1000 nights in virtual time: faults, crashes, all promises
 	$(BIN)/python tests/bench/soak.py --seeds $(or $(SEEDS),1000) --processes 2

@@ -1,14 +1,20 @@
 """The agenda of a run: what is still to do, what is being done, and what waits for the service's job list."""
 
+import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import anyio
 
 from pipeline.domain.items import ItemRecord
 from pipeline.domain.lifecycle import State
-from pipeline.domain.planning import PlannedItem
+from pipeline.domain.planning import Action, PlannedItem
+
+TAIL = 3
+"""The end of a batch begins when no more than so many items a slot are left: the longest of them are taken first."""
+
+_PAID = frozenset({Action.RESUME, Action.FETCH})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,31 +28,49 @@ class Uncertain:
 class Agenda:
     """Workers take items from it until none can come any more.
 
-    An item whose submission was lost is put aside as uncertain; once it is settled it is taken again, before others.
+    What is paid already is taken first. An item whose submission was lost is put aside as uncertain; once it is settled
+    it is taken again, before others. Else the order is that of the plan, until its end: there the longest come first,
+    so that no slot is left alone with a long one.
     """
 
-    def __init__(self, planned: Iterable[PlannedItem] = (), *, open: bool = False) -> None:  # noqa: A002 - as of a door
-        """``open``: more may come, until ``no_more``."""
-        self._todo = deque(planned)
-        self._may_grow = open
+    def __init__(
+        self,
+        planned: Iterable[PlannedItem] = (),
+        *,
+        open: bool = False,  # noqa: A002 - as of a door
+        expected_s: Callable[[PlannedItem], float] = lambda _: 0.0,
+        slots: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        """With ``open``, further items are added until ``no_more`` is called. ``expected_s``: how long the job
+        of an item takes, as far as is known by now. ``slots``: how many jobs are in flight at one time.
+        """
+        self._more = open
+        self._expected_s = expected_s
+        self._slots = slots
+        self._first: deque[PlannedItem] = deque()
+        self._todo: deque[PlannedItem] = deque()
+        self._sorts_at = math.inf
         self._at_work = 0
         self._uncertain: dict[str, Uncertain] = {}
         self._is_closed = False
         self._changed = anyio.Event()
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing is left but what is uncertain."""
-        return not self._todo and not self._at_work and not self._may_grow
+        self.add(planned)
 
     def add(self, planned: Iterable[PlannedItem]) -> None:
-        self._todo.extend(planned)
+        """More to do."""
+        for one in planned:
+            (self._first if one.action in _PAID else self._todo).append(one)
         self._tell()
 
     def no_more(self) -> None:
-        """All that there is was added."""
-        self._may_grow = False
+        """All that is to be done in this run has been added."""
+        self._more = False
         self._tell()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is left, and nothing will come, but what is uncertain."""
+        return not (self._first or self._todo or self._at_work or self._more)
 
     @property
     def uncertain(self) -> list[Uncertain]:
@@ -54,12 +78,22 @@ class Agenda:
 
     async def take(self) -> PlannedItem | None:
         """The next item; None: there is nothing more to do in this run."""
-        while not self._todo:
+        while not (self._first or self._todo):
             if self.is_idle and (self._is_closed or not self._uncertain):
                 return None
             await self._changed.wait()
         self._at_work += 1
+        if self._first:
+            return self._first.popleft()
+        self._sort_the_end()
         return self._todo.popleft()
+
+    def _sort_the_end(self) -> None:
+        """Again whenever half of it is done: by then more is known."""
+        left = len(self._todo)
+        if not self._more and left <= min(TAIL * self._slots(), self._sorts_at):
+            self._todo = deque(sorted(self._todo, key=self._expected_s, reverse=True))
+            self._sorts_at = left // 2
 
     def put_back(self, planned: PlannedItem, record: ItemRecord) -> None:
         """A worker has taken the item as far as it goes for now."""
@@ -71,7 +105,7 @@ class Agenda:
     def go_on(self, settled: Uncertain) -> None:
         """An uncertain item is settled: somebody may take it again."""
         del self._uncertain[settled.record.key]
-        self._todo.appendleft(settled.planned)
+        self._first.appendleft(settled.planned)
         self._tell()
 
     def close(self) -> None:

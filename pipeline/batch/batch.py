@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 import anyio
+from anyio.abc import TaskGroup
 
 from pipeline.batch.agenda import Agenda
 from pipeline.batch.flow import Flow
@@ -22,6 +23,7 @@ from pipeline.batch.survey import CHUNK, Survey, standing_deliveries
 from pipeline.batch.terms import terms_of
 from pipeline.batch.uploads import Uploads
 from pipeline.domain.budget import Budget
+from pipeline.domain.durations import Durations
 from pipeline.domain.errors import RequestRefused
 from pipeline.domain.events import Noted, Observer, RunEnded, RunStarted
 from pipeline.domain.items import ItemRecord
@@ -36,10 +38,13 @@ from pipeline.domain.selection import EVERY_SET
 from pipeline.domain.views import View
 from pipeline.ports.clock import local_time
 from pipeline.ports.interfaces import Compute, Downloads, Images, Ledger, Now, Scenario, Storage
-from pipeline.stages.watch import DURATIONS_MAX, Watcher
+from pipeline.stages.watch import Watcher
 
 UNKNOWN_CEILING = 8
-"""Jobs in flight where neither the manifest nor the service names a number; 429s teach the rest."""
+"""Jobs in flight at first where neither the manifest nor the service names a number; the first 429 teaches it."""
+
+JOBS_LEARNED_FROM = 300
+"""How long so many of the newest jobs took tells when those of this run will be ready."""
 
 PUBLISH_EVERY_S = 10.0
 """How often the results manifest is published while a run goes on; first as it begins, once more at its end."""
@@ -151,7 +156,6 @@ class Batch:
                     budget=budget,
                     stop=stop,
                 )
-            await self._sweep_staging(plan)
         finally:
             with anyio.CancelScope(shield=True):
                 reckoning = await self._publishing.publish(plan)
@@ -194,7 +198,6 @@ class Batch:
         try:
             await self._bring_all(supply, uploads, scenario=scenario, downloads=downloads, budget=budget, stop=stop)
             await self._place_late(supply, stop)
-            await self._sweep_staging(supply.whole_plan)
         finally:
             if supply.plan is not None:
                 with anyio.CancelScope(shield=True):
@@ -298,7 +301,11 @@ class Batch:
             now=self._now,
             observe=self._observe,
         )
-        agenda = Agenda(open=True)
+        agenda = Agenda(
+            open=True,
+            expected_s=lambda one: watcher.expected_s(one.work.params),
+            slots=lambda: pool.slots.total_tokens,
+        )
         settling = Settling(agenda, submissions, patience=self._terms.patience)
         async with anyio.create_task_group() as background:
             background.start_soon(pool.stop_when_told, background.cancel_scope)
@@ -306,34 +313,28 @@ class Batch:
                 background.start_soon(work)
             async with anyio.create_task_group() as workers:
                 workers.start_soon(supply.feed, agenda)
-                for _ in range(self._worker_count(pool)):
-                    workers.start_soon(_work, flow, agenda)
+                await _bring_each(flow, agenda, pool, workers)
             background.cancel_scope.cancel()
         for one in agenda.uncertain:
             journal.warn(one.planned, f" stays uncertain: {submissions.why_uncertain(one.record.key)}")
 
-    async def _sweep_staging(self, plan: Plan) -> None:
-        """The folders that deliveries left empty; at the end alone, when nobody makes new ones beside them."""
-        await self._storage.remove_empty([self._terms.staging_of(one.work.key) for one in plan.to_do])
-
     async def _watcher(self, scenario: Scenario) -> Watcher:
         """It knows from earlier runs how long jobs take."""
-        earlier = await self._ledger.job_durations(self._manifest.model, at_most=DURATIONS_MAX)
-        return Watcher(scenario, now=self._now, durations_s=earlier)
-
-    def _worker_count(self, pool: Pool) -> int:
-        """Enough that the next uploads are done before a slot frees, and that downloads hold no slot."""
-        limits = self._manifest.limits
-        return int(pool.slots.total_tokens) + limits.uploads + limits.downloads
+        earlier = await self._ledger.job_durations(
+            service=self._terms.service, model=self._manifest.model, at_most=JOBS_LEARNED_FROM
+        )
+        return Watcher(scenario, now=self._now, durations=Durations((one.params, one.took_s) for one in earlier))
 
     async def _pool(self, plan: Plan | None, scenario: Scenario, stop: anyio.Event) -> Pool:
         limits = self._manifest.limits
-        in_flight = limits.in_flight
-        if in_flight == "auto":
+        in_flight: int | None = None if limits.in_flight == "auto" else limits.in_flight
+        if in_flight is None:
             in_flight = await self._ceiling(scenario, stop)
         until = None if limits.max_duration is None else anyio.current_time() + limits.max_duration
         pool = Pool(
-            in_flight=in_flight,
+            in_flight=in_flight or UNKNOWN_CEILING,
+            grows=in_flight is None,
+            uploads=limits.uploads,
             downloads=limits.downloads,
             until=until,
             stop=stop,
@@ -346,14 +347,14 @@ class Batch:
             self._observe(Noted(message=message, level="warning"))
         return pool
 
-    async def _ceiling(self, scenario: Scenario, stop: anyio.Event) -> int:
-        """As the service tells it. Who says stop is not kept waiting for it: nothing is submitted then."""
+    async def _ceiling(self, scenario: Scenario, stop: anyio.Event) -> int | None:
+        """As the service tells it, if it does. Who says stop is not kept waiting for it: nothing is submitted then."""
         limits = TeamLimits()
         async with anyio.create_task_group() as asking:
             asking.start_soon(_cancel_when_told, stop, asking.cancel_scope)
             limits = await scenario.team_limits()
             asking.cancel_scope.cancel()
-        return limits.parallel_jobs or UNKNOWN_CEILING
+        return limits.parallel_jobs
 
     def _is_in_window(self) -> bool:
         window = self._manifest.limits.window
@@ -393,9 +394,22 @@ async def _cancel_when_told(stop: anyio.Event, scope: anyio.CancelScope) -> None
     scope.cancel()
 
 
-async def _work(flow: Flow, agenda: Agenda) -> None:
-    while (planned := await agenda.take()) is not None:
-        agenda.put_back(planned, await flow.bring(planned))
+async def _bring_each(flow: Flow, agenda: Agenda, pool: Pool, workers: TaskGroup) -> None:
+    """Every item in a task of its own, so many at a time as the pool allows."""
+
+    async def bring(planned: PlannedItem, worker: object) -> None:
+        try:
+            agenda.put_back(planned, await flow.bring(planned))
+        finally:
+            pool.workers.release_on_behalf_of(worker)
+
+    while True:
+        worker = object()
+        await pool.workers.acquire_on_behalf_of(worker)
+        planned = await agenda.take()
+        if planned is None:
+            return
+        workers.start_soon(bring, planned, worker)
 
 
 def _budget(plan: Plan, max_cu: float | None) -> Budget:

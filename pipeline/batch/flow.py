@@ -17,7 +17,7 @@ from pipeline.batch.uploads import Uploads
 from pipeline.domain.budget import Budget
 from pipeline.domain.errors import FailItem, JobFailed, MeshDamaged, MvmeshError, StageTimedOut
 from pipeline.domain.events import JobProgressed, Observer
-from pipeline.domain.items import ItemRecord, OutputFile, Verdict
+from pipeline.domain.items import ItemRecord, MeshFacts, OutputFile, Verdict
 from pipeline.domain.jobs import Job, JobStatus
 from pipeline.domain.lifecycle import Event, State
 from pipeline.domain.outputs import MESH
@@ -113,8 +113,8 @@ class Flow:
     async def _step_by_step(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
         record = await self._upload(planned, record)
         record = await self._generate(planned, record)
-        record = await self._download(planned, record)
-        return await self._deliver(planned, record)
+        record, facts = await self._download(planned, record)
+        return await self._deliver(planned, record, facts)
 
     async def _take_up(self, planned: PlannedItem) -> ItemRecord:
         record = await self._ledger.open_item(_new_record(planned, self._terms))
@@ -142,11 +142,14 @@ class Flow:
         return await self._journal.move(planned, record, event, **changes)
 
     async def _upload(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
-        if record.state is not State.PLANNED or self._pool.is_closed or self._pool.is_out_of_time:
+        if record.state is not State.PLANNED:
             return record
-        began = anyio.current_time()
-        record = await self._journal.move(planned, record, Event.UPLOAD)
-        assets = await self._uploads.assets(planned.work, planned.work.pictures)
+        async with self._pool.preparing:
+            if self._pool.is_closed or self._pool.is_out_of_time:  # the turn may have been long in coming
+                return record
+            began = anyio.current_time()
+            record = await self._journal.move(planned, record, Event.UPLOAD)
+            assets = await self._uploads.assets(planned.work, planned.work.pictures)
         return await self._journal.move(
             planned,
             record,
@@ -172,7 +175,10 @@ class Flow:
         try:
             with self._pool.job():
                 job = self._submissions.told_as_ended(record.job_id) or await self._watcher.wait(
-                    record.job_id, tell=partial(self._tell_progress, planned)
+                    record.job_id,
+                    tell=partial(self._tell_progress, planned),
+                    params=record.params,
+                    submitted_at=record.submitting_at,
                 )
         except StageTimedOut as error:  # paid, perhaps: it stays submitted, and the next run looks it up first
             self._journal.warn(planned, f": {error}")
@@ -189,6 +195,7 @@ class Flow:
             asset_ids=job.asset_ids,
             charged_cu=(record.charged_cu or 0.0) + price,
             failed_jobs=0,
+            job_s=job.took_s,
             timings=timings,
         )
 
@@ -217,18 +224,19 @@ class Flow:
     def _tell_progress(self, planned: PlannedItem, job: Job) -> None:
         self._observe(JobProgressed(key=planned.work.key, aliases=planned.work.aliases, progress=job.progress))
 
-    async def _download(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
+    async def _download(self, planned: PlannedItem, record: ItemRecord) -> tuple[ItemRecord, MeshFacts | None]:
+        """With what the mesh says of itself, where this very process has fetched all files, hashed and found whole."""
         if record.state is not State.FINISHED:
-            return record
+            return record, None
         if await self._sources(planned, record):
-            return await self._journal.move(planned, record, Event.DOWNLOADED, detail="its files are here already")
+            detail = "its files are here already"
+            return await self._journal.move(planned, record, Event.DOWNLOADED, detail=detail), None
         began = anyio.current_time()
-        folder = self._terms.staging_of(record.key)
         async with self._pool.downloads:
             try:
                 files = await download(
                     record.asset_ids,
-                    folder,
+                    partial(self._terms.staged, record.key),
                     scenario=self._scenario,
                     downloads=self._downloads,
                     storage=self._storage,
@@ -238,25 +246,28 @@ class Flow:
             except ResultGone as error:
                 if self._terms.service != EMBEDDED:  # it is paid: it is asked for again, not bought again
                     raise
-                return await self._journal.move(
-                    planned, record, Event.RESULT_LOST, detail=str(error), job_id="", asset_ids=()
-                )
-        return await self._journal.move(
+                changes: Mapping[str, Any] = {"job_id": "", "asset_ids": ()}
+                return await self._journal.move(planned, record, Event.RESULT_LOST, detail=str(error), **changes), None
+        record = await self._journal.move(
             planned,
             record,
             Event.DOWNLOADED,
             outputs=tuple(_output(one) for one in files),
             timings=_timed(record, "download", began),
         )
+        return record, next(one.facts for one in files if one.role == MESH)
 
     async def _sources(self, planned: PlannedItem, record: ItemRecord) -> list[Source]:
         """The files of the result, where all of them lie whole in staging or stand at their place already: an earlier
         run ended before it delivered them, or before it could say so. Empty where one is missing. Their bytes are
         compared, for a power cut may leave files of the right size that were never written.
         """
-        staged = [_source(one, self._terms.staging_of(record.key)) for one in record.outputs]
-        found = [await self._found(planned, one) for one in staged]
+        found = [await self._found(planned, one) for one in self._staged(record)]
         return [one for one in found if one is not None] if None not in found else []
+
+    def _staged(self, record: ItemRecord) -> list[Source]:
+        """The files of the result as they lie in staging once they are downloaded."""
+        return [_source(one, self._terms.staged(record.key, one.role)) for one in record.outputs]
 
     async def _found(self, planned: PlannedItem, staged: Source) -> Source | None:
         for path in (staged.path, *self._placing.places(planned.work.aliases[-1], staged)):
@@ -264,16 +275,19 @@ class Flow:
                 return replace(staged, path=path)
         return None
 
-    async def _deliver(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
-        """Judge the downloaded mesh, put it to its place under every name, record the verdict."""
+    async def _deliver(self, planned: PlannedItem, record: ItemRecord, facts: MeshFacts | None) -> ItemRecord:
+        """Judge the downloaded mesh, put it to its place under every name, record the verdict.
+
+        With ``facts`` the files were hashed as this very process wrote them: they are not read again.
+        """
         if record.state is not State.DOWNLOADED:
             return record
         began = anyio.current_time()
-        sources = await self._sources(planned, record)
+        sources = self._staged(record) if facts else await self._sources(planned, record)
         if not sources:
             return await self._journal.move(planned, record, Event.MISSING, detail="a downloaded file is not whole")
         mesh = next(one for one in sources if one.role == MESH)
-        verdict = await self._accept(record, mesh.path)
+        verdict = await self._accept(record, mesh.path, facts)
         held = verdict.outcome == "held"
         picture = await self._preview(planned, mesh.path)
         aliases = planned.work.aliases
@@ -293,9 +307,11 @@ class Flow:
             **FORGIVEN,
         )
 
-    async def _accept(self, record: ItemRecord, mesh: Path) -> Verdict:
+    async def _accept(self, record: ItemRecord, mesh: Path, facts: MeshFacts | None) -> Verdict:
         try:
-            return await accept(mesh, params=record.params, on_low=self._terms.on_low, storage=self._storage)
+            return await accept(
+                mesh, facts=facts, params=record.params, on_low=self._terms.on_low, storage=self._storage
+            )
         except MeshDamaged:
             await self._storage.remove([mesh])  # so that the next run fetches it anew
             raise
@@ -342,19 +358,18 @@ def _timed(record: ItemRecord, stage: str, began: float) -> Mapping[str, float]:
 def _output(file: Fetched) -> OutputFile:
     return OutputFile(
         role=file.role,
-        name=file.path.name + file.suffix,
+        name=f"{file.role}.part{file.suffix}",
         size_bytes=file.size_bytes,
         sha256=file.sha256,
         media_type=file.media_type,
     )
 
 
-def _source(file: OutputFile, folder: Path) -> Source:
-    name = PurePosixPath(file.name)
+def _source(file: OutputFile, path: Path) -> Source:
     return Source(
         role=file.role,
-        path=folder / name.stem,
-        suffix=name.suffix,
+        path=path,
+        suffix=PurePosixPath(file.name).suffix,
         media_type=file.media_type,
         size_bytes=file.size_bytes,
         sha256=file.sha256,

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from pipeline.batch.terms import Terms
@@ -101,18 +102,18 @@ class Placing:
             await self._drop([old for old in move.outdated if place_of(old.alias) not in claims])
 
     async def _secure(self, move: "_Move") -> None:
-        output, staging = self._terms.shelf.output, self._terms.staging_of(move.planned.work.key)
+        output, key = self._terms.shelf.output, move.planned.work.key
         for file in move.source.files:
             if (await self._storage.sizes([output / file.name]))[0] is not None:
-                await self._storage.copy(output / file.name, staging / f"{file.role}.part")
+                await self._storage.copy(output / file.name, self._terms.staged(key, file.role))
 
     async def _place_known(self, move: "_Move") -> None:
         planned, output = move.planned, self._terms.shelf.output
         sources, preview_path = sources_of(move.source.files, output), _preview_path(move.source, output)
         if move.is_contested:
-            staging = self._terms.staging_of(planned.work.key)
-            sources = [replace(one, path=staging / f"{one.role}.part") for one in sources]
-            preview_path = staging / f"{PREVIEW}.part"
+            staged = partial(self._terms.staged, planned.work.key)
+            sources = [replace(one, path=staged(one.role)) for one in sources]
+            preview_path = staged(PREVIEW)
         preview = await self._picture(preview_path)
         held = planned.record is not None and planned.record.state is State.HELD
         for alias in planned.unplaced:

@@ -1,4 +1,6 @@
-"""The worker pool's limits: how many jobs may be in flight, until when submissions begin, and how a run is stopped."""
+"""The worker pool's limits: how many jobs may be in flight and how many items at work, until when submissions begin,
+and how a run is stopped.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +26,12 @@ FIRST_PAUSE_S = 5.0
 LONGEST_PAUSE_S = 60.0
 """Between tries while the ceiling is taken up by jobs that are not ours."""
 
+PROBES = 3
+"""Slots beyond the jobs in flight while the ceiling is not known: so many refusals, at most, teach it."""
+
+GROWS_TO = 256
+"""Jobs in flight where no refusal has come until then."""
+
 SHUT_AFTER_S = 3600.0
 """How long a ceiling may leave no room for us at all; then the rest is for a later run."""
 
@@ -32,7 +40,8 @@ class Pool:
     """Slots for jobs in flight and for downloads.
 
     A refusal for the team's ceiling (which others of the team may fill, too) makes the pool as small as what is in
-    flight; it grows again one slot at a time. Never above what it was made with, nor above the ceiling told.
+    flight; it grows again one slot at a time. Never above what it was made with, nor above the ceiling told. Where
+    nobody has told a ceiling, it grows with each job accepted, a few slots ahead, until the first refusal.
     """
 
     def __init__(
@@ -40,17 +49,27 @@ class Pool:
         *,
         in_flight: int,
         downloads: int,
+        uploads: int = 1,
+        grows: bool = False,
         until: float | None,
         stop: anyio.Event,
         in_window: Callable[[], bool] = lambda: True,
         fail_fast: bool = False,
     ) -> None:
         """Submissions begin before ``until`` (monotonic time; None: at any time), while ``in_window``, and with
-        ``fail_fast`` as long as nothing has failed.
+        ``fail_fast`` as long as nothing has failed. With ``grows``, ``in_flight`` is a guess to begin with.
         """
         self.slots = CapacityLimiter(in_flight)
         self.downloads = CapacityLimiter(downloads)
-        self._most = in_flight
+        self.preparing = CapacityLimiter(uploads)
+        """Items whose pictures are uploaded: those begun first are ready first."""
+        self._besides = uploads + downloads
+        self._is_probing = grows
+        self._most = max(in_flight, GROWS_TO) if grows else in_flight
+        self.workers = CapacityLimiter(self._workers_for(in_flight))
+        """Items at work at one time: for each that is in flight another one is ready to follow, or on its way from its
+        slot to the disk.
+        """
         self._until = until
         self._in_window = in_window
         self._fail_fast = fail_fast
@@ -100,7 +119,8 @@ class Pool:
     def job(self) -> Iterator[None]:
         """A job of ours is in flight within the block: there is room for as many as there are."""
         self._in_flight += 1
-        self.slots.total_tokens = max(self.slots.total_tokens, min(self._in_flight, self._most))
+        wanted = self._in_flight + (PROBES if self._is_probing else 0)
+        self._resize(max(self.slots.total_tokens, min(wanted, self._most)))
         try:
             yield
         finally:
@@ -111,7 +131,7 @@ class Pool:
         self._refusals, self._refused_since = 0, None
         now = anyio.current_time()
         if self.slots.total_tokens < self._most and now >= self._grows_at:
-            self.slots.total_tokens += 1
+            self._resize(self.slots.total_tokens + 1)
             if self._has_grown:
                 self._hold_s = max(self._hold_s / 2, FIRST_HOLD_S)
             self._has_grown, self._grows_at = True, now + self._hold_s
@@ -124,9 +144,9 @@ class Pool:
             wish_s: the pause that it asks for; None: no wish.
         """
         now = anyio.current_time()
-        before = self.slots.total_tokens
+        before, self._is_probing = self.slots.total_tokens, False
         self._most = max(1, min(self._most, ceiling))
-        self.slots.total_tokens = max(1, min(before, self._most, self._in_flight))
+        self._resize(max(1, min(before, self._most, self._in_flight)))
         if self._has_grown:
             self._hold_s = min(self._hold_s * 2, LONGEST_HOLD_S)
         self._has_grown, self._grows_at = False, now + self._hold_s
@@ -134,6 +154,13 @@ class Pool:
         self._refused_since = None if self._in_flight else self._refused_since or now
         self._tries_at = max(self._tries_at, now + self._pause_s(wish_s))
         return self.slots.total_tokens < before
+
+    def _resize(self, slots: float) -> None:
+        self.slots.total_tokens = slots
+        self.workers.total_tokens = max(self.workers.total_tokens, self._workers_for(slots))
+
+    def _workers_for(self, slots: float) -> float:
+        return 2 * slots + self._besides
 
     def _pause_s(self, wish_s: float | None) -> float:
         """None of our own is needed while jobs of ours are in flight: the end of one is what a slot waits for."""

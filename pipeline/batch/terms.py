@@ -20,7 +20,7 @@ class Terms:
     """The service's identity: ``scenario``, ``local`` or its base URL."""
     project: str
     staging: Path
-    """Where downloads lie until they are delivered; a folder a work item."""
+    """Where downloads lie until they are delivered."""
     shelf: Shelf
     shelf_name: str
     """The output folder as the ledger names it: as seen from the state folder, so that both may be moved together."""
@@ -29,8 +29,11 @@ class Terms:
     on_low: str
     previews: bool
 
-    def staging_of(self, key: str) -> Path:
-        return self.staging / key[:32]
+    def staged(self, key: str, role: str) -> Path:
+        """Where a file of a work item lies. One folder holds them all: to make and remove one for each item would cost
+        more than its file.
+        """
+        return self.staging / f"{key[:32]}.{role}.part"
 
 
 def terms_of(manifest: Manifest, *, service: str, began: datetime) -> Terms:

@@ -203,6 +203,8 @@ class ItemRecord:
     quoted_cu: float | None = None
     charged_cu: float | None = None
     """Over all attempts, refunds taken off."""
+    job_s: float | None = None
+    """How long the last job that ended well took at the service, by its own clock."""
     outputs: tuple[OutputFile, ...] = ()
     verdict: Verdict | None = None
     error_class: str = ""

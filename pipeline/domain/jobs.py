@@ -43,6 +43,13 @@ class Job:
     hint: str = ""
     cu_charged: float | None = None
 
+    @property
+    def took_s(self) -> float | None:
+        """From its creation to its last change, by the service's clock; None where it does not say."""
+        if self.created_at is None or self.updated_at is None:
+            return None
+        return max((self.updated_at - self.created_at).total_seconds(), 0.0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobPage:

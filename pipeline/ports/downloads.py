@@ -1,18 +1,19 @@
 """Downloads: files from signed URLs to the disk, hashed on the way, resumed after a break."""
 
 import hashlib
+import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
-import aiofiles
 import aiofiles.os
 import anyio
 
 from pipeline.domain.checksums import declared_checksums
-from pipeline.domain.errors import MeshDamaged, MvmeshError, ServiceFault, Throttled, UrlExpired
+from pipeline.domain.errors import LocalIoError, MeshDamaged, MvmeshError, ServiceFault, Throttled, UrlExpired
 from pipeline.ports.addresses import Origin
 from pipeline.ports.gate import Gate
 from pipeline.ports.http import Incoming, Timeouts, TransferSession
@@ -23,11 +24,19 @@ from pipeline.ports.storage import local_errors
 DOWNLOAD_MAX_BYTES = 4 * 1024**3
 DOWNLOAD_TIMEOUTS = Timeouts(total_s=3600.0)
 
+_WRITE_BYTES = 512 * 1024
+"""So much of a file is gathered, then written and hashed in one hop to a thread while its host sends on: a hop less for
+each piece that comes, and a smaller file has but one. With what the connection holds back by itself, a download takes
+two to three times as much memory, whatever the size of its file.
+"""
+
 _EXPIRED = frozenset({401, 403, 404, 410})
 """404 too: a fresh look-up tells whether the file is there."""
 
 _BEGUN = frozenset({200, 206, 416})
 """A body follows, or the range that was asked for does not exist: either way, what came earlier is settled."""
+
+_FOLDER_TRIES = 2
 
 _HTML = (b"<!doctype html", b"<html")
 
@@ -145,42 +154,64 @@ class Downloader:
 
     async def _receive(self, incoming: Incoming, target: Path, received: _Received) -> None:
         """Write to the end of the body. When it breaks off, what came is remembered for the next try."""
-        with local_errors("written", target):
-            await _make_folder(target.parent)
-            file = await aiofiles.open(target, "r+b" if received.size_bytes else "wb")
+        gathered: list[bytes] = []
         try:
-            if received.size_bytes:
-                with local_errors("written", target):
-                    await file.truncate(await file.seek(received.size_bytes))
-            await self._copy(incoming, file.write, target, received)
-        except MeshDamaged:
+            await self._copy(incoming, target, received, gathered)
+        except (MeshDamaged, LocalIoError):
             raise
         except BaseException:
             if received.validator:
+                await _write(target, received, gathered)
                 self._broken_off[target] = received
             raise
-        finally:
-            with anyio.CancelScope(shield=True), local_errors("written", target):
-                await file.close()
 
-    async def _copy(
-        self, incoming: Incoming, write: Callable[[bytes], Awaitable[int]], target: Path, received: _Received
-    ) -> None:
+    async def _copy(self, incoming: Incoming, target: Path, received: _Received, gathered: list[bytes]) -> None:
+        waiting_bytes = 0
         while chunk := await incoming.read():
-            if received.size_bytes == 0 and chunk.lstrip().lower().startswith(_HTML):
+            if received.size_bytes + waiting_bytes == 0 and chunk.lstrip().lower().startswith(_HTML):
                 raise MeshDamaged(f"{incoming.what}: it sent an HTML page instead of the file")
-            self._check_bound(incoming, received.size_bytes + len(chunk))
-            with local_errors("written", target):
-                await write(chunk)
-            received.add(chunk)
+            gathered.append(chunk)
+            waiting_bytes += len(chunk)
+            self._check_bound(incoming, received.size_bytes + waiting_bytes)
+            if waiting_bytes >= _WRITE_BYTES:
+                await _write(target, received, gathered)
+                waiting_bytes = 0
+        if gathered or received.size_bytes == 0:
+            await _write(target, received, gathered)
 
 
-async def _make_folder(folder: Path) -> None:
-    """Once more if somebody, just then, clears away a folder above it that was empty."""
-    try:
-        await aiofiles.os.makedirs(folder, exist_ok=True)
-    except FileNotFoundError:
-        await aiofiles.os.makedirs(folder, exist_ok=True)
+async def _write(target: Path, received: _Received, gathered: list[bytes]) -> None:
+    """Add what was gathered to the file. Not cut short: what is counted and hashed is what the file has."""
+    with anyio.CancelScope(shield=True):
+        await _append(target, received, gathered)
+    gathered.clear()
+
+
+@aiofiles.os.wrap
+def _append(target: Path, received: _Received, gathered: Sequence[bytes]) -> None:
+    with local_errors("written", target), _opened(target, received.size_bytes) as file:
+        file.writelines(gathered)
+    for chunk in gathered:
+        received.add(chunk)
+
+
+def _opened(target: Path, size_bytes: int) -> BinaryIO:
+    """The file, to be written from here on: what is not ours to resume goes."""
+    if size_bytes == 0:
+        return _new_file(target)
+    file = target.open("r+b")
+    if file.seek(0, os.SEEK_END) != size_bytes:
+        file.truncate(file.seek(size_bytes))
+    return file
+
+
+def _new_file(target: Path) -> BinaryIO:
+    """Its folder is made, too; and once more if somebody, just then, clears it away because it was empty."""
+    for _ in range(_FOLDER_TRIES):
+        with suppress(FileNotFoundError):
+            return target.open("wb")
+        target.parent.mkdir(parents=True, exist_ok=True)
+    return target.open("wb")
 
 
 def _range(earlier: _Received | None) -> Mapping[str, str]:

@@ -146,6 +146,12 @@ class Storage(Protocol):
         """Move a finished temporary file to its place; across file systems by copy, fsync and rename."""
         ...
 
+    async def publish_new(self, source: Path, target: Path) -> bool:
+        """``publish`` where nothing stands yet. False, and nothing is done: something stands there, or there is no
+        source.
+        """
+        ...
+
     async def copy(self, source: Path, target: Path) -> None: ...
 
     async def write(self, target: Path, data: bytes) -> None: ...
@@ -166,6 +172,10 @@ class Storage(Protocol):
         """The size of each file in bytes; None where there is no such file."""
         ...
 
+    async def head(self, path: Path, length: int) -> tuple[bytes, int]:
+        """A file's first bytes, up to ``length`` of them, and the size of all of it."""
+        ...
+
     async def read_part(self, path: Path, start: int, length: int) -> bytes:
         """``length`` bytes from ``start``; fewer where the file ends."""
         ...
@@ -180,10 +190,6 @@ class Storage(Protocol):
 
     async def remove(self, paths: Iterable[Path]) -> None:
         """Remove files, and the folders that become empty by it; missing ones are fine."""
-        ...
-
-    async def remove_empty(self, folders: Iterable[Path]) -> None:
-        """Remove those of the folders that hold nothing, and those above them that become empty by it."""
         ...
 
 
@@ -246,6 +252,14 @@ class Restoration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobDuration:
+    """How long a job that ended well took, and what it was made with."""
+
+    params: Mapping[str, Any]
+    took_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
     """What was last published in an output folder."""
 
@@ -290,8 +304,10 @@ class Ledger(Protocol):
         """
         ...
 
-    async def job_durations(self, model: str, *, at_most: int) -> list[float]:
-        """How many seconds some of the model's delivered jobs took."""
+    async def job_durations(self, *, service: str, model: str, at_most: int) -> list[JobDuration]:
+        """How long jobs took at this service, the newest last; of the newest ``at_most`` successes those of the model.
+        The cost does not grow with the ledger.
+        """
         ...
 
     async def uploads(

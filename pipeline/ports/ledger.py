@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from pipeline.domain.items import Alias, ItemRecord, OutputFile, Picture
 from pipeline.domain.jobs import Quote
 from pipeline.domain.lifecycle import Event, State
-from pipeline.ports.interfaces import Delivery, Now, Publication, Restoration, Stamp, UploadEntry
+from pipeline.ports.interfaces import Delivery, JobDuration, Now, Publication, Restoration, Stamp, UploadEntry
 from pipeline.ports.ledger_items import (
     REBUILD,
     RECORD_FIELDS,
@@ -111,6 +111,14 @@ CREATE TABLE publications (
     ),
 )
 
+_DURATIONS = """
+SELECT record FROM (SELECT key FROM history WHERE seq > (SELECT max(seq) FROM history) - 20000 AND event = ?
+ORDER BY seq DESC LIMIT ?) JOIN items USING (key)
+"""
+"""The newest successes first. Without an index of its own: an item has some ten moves, so that the newest 20,000 moves
+tell of far more successes than are asked for.
+"""
+
 _FILES = TypeAdapter(tuple[OutputFile, ...])
 
 
@@ -199,13 +207,17 @@ class SqliteLedger:
 
         return await self._database.read(work)
 
-    async def job_durations(self, model: str, *, at_most: int) -> list[float]:
-        query = (
-            "SELECT json_extract(record, '$.timings.generate') AS took_s FROM items WHERE state = ? "
-            "AND json_extract(record, '$.model') = ? AND took_s IS NOT NULL LIMIT ?"
-        )
-        values = (State.DELIVERED, model, at_most)
-        return await self._database.read(lambda it: [row["took_s"] for row in it.execute(query, values)])
+    async def job_durations(self, *, service: str, model: str, at_most: int) -> list[JobDuration]:
+        def work(connection: Connection) -> list[JobDuration]:
+            rows = all_rows(connection, _DURATIONS, (Event.JOB_SUCCEEDED, at_most))
+            found = [load(row) for row in reversed(rows)]
+            return [
+                JobDuration(params=one.params, took_s=one.job_s)
+                for one in found
+                if one.job_s is not None and (one.service, one.model) == (service, model)
+            ]
+
+        return await self._database.read(work)
 
     async def uploads(
         self, *, service: str, project: str, pictures: Collection[tuple[str, int]]

@@ -3,17 +3,19 @@
 Each operation is one hop to a thread and is not cut short by cancellation.
 """
 
+import asyncio
 import errno
 import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, TypeVar, TypeVarTuple
 
 import anyio
-from anyio import to_thread
+from anyio.lowlevel import checkpoint_if_cancelled
 
 from pipeline.domain.errors import LocalIoError
 
@@ -47,11 +49,14 @@ class LocalStorage:
     """The port ``Storage``."""
 
     def __init__(self) -> None:
-        self._limiter = anyio.CapacityLimiter(_PARALLEL)
+        self._threads = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="storage")
 
     async def publish(self, source: Path, target: Path) -> None:
         """Move a finished temporary file to its place, over what stood there."""
         await self._call(_publish, source, target)
+
+    async def publish_new(self, source: Path, target: Path) -> bool:
+        return await self._call(_publish_new, source, target)
 
     async def copy(self, source: Path, target: Path) -> None:
         await self._call(_copy, source, target)
@@ -67,6 +72,9 @@ class LocalStorage:
 
     async def read(self, path: Path) -> bytes:
         return await self._call(_read, path)
+
+    async def head(self, path: Path, length: int) -> tuple[bytes, int]:
+        return await self._call(_head, path, length)
 
     async def read_part(self, path: Path, start: int, length: int) -> bytes:
         return await self._call(_read_part, path, start, length)
@@ -89,11 +97,13 @@ class LocalStorage:
         """Remove files, and the folders that become empty by it; missing ones are fine."""
         await self._call(_remove, tuple(paths))
 
-    async def remove_empty(self, folders: Iterable[Path]) -> None:
-        await self._call(_remove_all_empty, tuple(folders))
-
     async def _call(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
-        return await to_thread.run_sync(function, *args, limiter=self._limiter)
+        """Half of what ``anyio.to_thread`` costs, and small files cost little else."""
+        await checkpoint_if_cancelled()
+        work = asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+        with anyio.CancelScope(shield=True):
+            await work
+        return work.result()
 
 
 @contextmanager
@@ -117,23 +127,31 @@ def _mend(error: OSError, path: Path) -> str:
 
 def _publish(source: Path, target: Path) -> None:
     with local_errors("written", target):
-        _make_folder(target.parent)
         _sync_file(source)
-        _move(source, target)
+        with _folder(target.parent):
+            _move(source, target)
+
+
+def _publish_new(source: Path, target: Path) -> bool:
+    if os.path.lexists(target) or not source.exists():
+        return False
+    _publish(source, target)
+    return True
 
 
 def _copy(source: Path, target: Path) -> None:
-    with local_errors("written", target):
-        _make_folder(target.parent)
-        with source.open("rb") as original, _new_file(target) as file:
-            shutil.copyfileobj(original, file)
+    with (
+        local_errors("written", target),
+        _folder(target.parent),
+        source.open("rb") as original,
+        _new_file(target) as file,
+    ):
+        shutil.copyfileobj(original, file)
 
 
 def _write(target: Path, data: bytes) -> None:
-    with local_errors("written", target):
-        _make_folder(target.parent)
-        with _new_file(target) as file:
-            file.write(data)
+    with local_errors("written", target), _folder(target.parent), _new_file(target) as file:
+        file.write(data)
 
 
 def _append(path: Path, data: bytes, anew: bool) -> None:  # noqa: FBT001 - handed on by position
@@ -158,6 +176,11 @@ def _stamp(path: Path) -> str | None:
 def _read(path: Path) -> bytes:
     with local_errors("read", path):
         return path.read_bytes()
+
+
+def _head(path: Path, length: int) -> tuple[bytes, int]:
+    with local_errors("read", path), path.open("rb") as file:
+        return file.read(length), os.fstat(file.fileno()).st_size
 
 
 def _read_part(path: Path, start: int, length: int) -> bytes:
@@ -185,9 +208,9 @@ def _digest(path: Path) -> str | None:
 def _retire(path: Path, into: Path) -> None:
     if not path.exists():
         return
-    with local_errors("moved away", path):
-        _make_folder(into)
+    with local_errors("moved away", path), _folder(into):
         _move(path, _reserved(into, path.name))
+        sync_folder(path.parent)
 
 
 def _reserved(folder: Path, name: str) -> Path:
@@ -210,11 +233,6 @@ def _remove(paths: tuple[Path, ...]) -> None:
                 path.unlink()
                 sync_folder(path.parent)  # what the ledger forgets next must not come back with a power cut
             _remove_empty(path.parent)
-
-
-def _remove_all_empty(folders: tuple[Path, ...]) -> None:
-    for folder in folders:
-        _remove_empty(folder)
 
 
 def _remove_empty(folder: Path) -> None:
@@ -240,7 +258,6 @@ def _move(source: Path, target: Path) -> None:
         source.unlink()
     else:
         sync_folder(target.parent)
-    sync_folder(source.parent)
 
 
 @contextmanager
@@ -264,12 +281,37 @@ def _new_file(target: Path) -> Iterator[BinaryIO]:
     sync_folder(target.parent)
 
 
+@contextmanager
+def _folder(folder: Path) -> Iterator[None]:
+    """Within the block the folder is there; at its end, the folder that it is in knows of it for good.
+
+    One sync after the other, once all is done, is one round of the file system's journal: the second finds all written.
+    """
+    is_new = _new_folder(folder)
+    yield
+    if is_new:
+        sync_folder(folder.parent)
+
+
 def _make_folder(folder: Path) -> None:
-    """The folder and what it lacks above it, each made known to the folder that it is in."""
-    missing = [one for one in (folder, *folder.parents) if not one.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    for one in reversed(missing):
-        sync_folder(one.parent)
+    with _folder(folder):
+        pass
+
+
+def _new_folder(folder: Path) -> bool:
+    """False: it is there already. What it lacks above it is made known at once, for others use that, too."""
+    try:
+        folder.mkdir()
+    except FileNotFoundError:
+        if folder == folder.parent:
+            raise
+        _make_folder(folder.parent)
+        return _new_folder(folder)
+    except OSError:  # what a disk says that may not be written to differs, even where the folder is there already
+        if not folder.is_dir():
+            raise
+        return False
+    return True
 
 
 def _sync_file(path: Path) -> None:

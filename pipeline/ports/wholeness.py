@@ -10,6 +10,9 @@ from pipeline.ports.interfaces import Storage
 
 _CHUNK_HEADER_BYTES = 8
 
+_READ_BYTES = 64 * 1024
+"""Of a mesh, at first: the JSON chunk of all but the most elaborate ones is in it."""
+
 
 async def mesh_facts(mesh: Path, storage: Storage) -> MeshFacts:
     """What a GLB says of itself.
@@ -17,18 +20,17 @@ async def mesh_facts(mesh: Path, storage: Storage) -> MeshFacts:
     Raises:
         MeshDamaged: no whole, readable GLB.
     """
-    size = (await storage.sizes([mesh]))[0] or 0
-    prefix = await storage.read_part(mesh, 0, PREFIX_BYTES)
-    length = json_length(prefix, size)
-    text = await storage.read_part(mesh, PREFIX_BYTES, length)
-    rest = await storage.read_part(mesh, PREFIX_BYTES + length, _CHUNK_HEADER_BYTES)
-    return glb_facts(text, rest, size)
+    head, size_bytes = await storage.head(mesh, _READ_BYTES)
+    json_end = PREFIX_BYTES + json_length(head, size_bytes)
+    end = json_end + _CHUNK_HEADER_BYTES
+    if end > _READ_BYTES:
+        head += await storage.read_part(mesh, _READ_BYTES, end - _READ_BYTES)
+    return glb_facts(head[PREFIX_BYTES:json_end], head[json_end:end], size_bytes)
 
 
 async def refuse_damaged_picture(picture: Path, storage: Storage) -> None:
     """Raises MeshDamaged when the file is no PNG, JPEG or WebP from its signature to its end."""
-    size = (await storage.sizes([picture]))[0] or 0
-    head = await storage.read_part(picture, 0, HEAD_BYTES)
-    tail = await storage.read_part(picture, max(size - TAIL_BYTES, 0), TAIL_BYTES)
-    if fault := picture_fault(head, tail, size):
+    head, size_bytes = await storage.head(picture, HEAD_BYTES)
+    tail = await storage.read_part(picture, max(size_bytes - TAIL_BYTES, 0), TAIL_BYTES)
+    if fault := picture_fault(head, tail, size_bytes):
         raise MeshDamaged(f"the texture {fault}")

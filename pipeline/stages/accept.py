@@ -13,11 +13,14 @@ FACE_COUNT_SLACK = 1.1
 """A mesh may have so many times the faces that were asked for."""
 
 
-async def accept(mesh: Path, *, params: Mapping[str, Any], on_low: str, storage: Storage) -> Verdict:
+async def accept(
+    mesh: Path, *, facts: MeshFacts | None, params: Mapping[str, Any], on_low: str, storage: Storage
+) -> Verdict:
     """Read the GLB's structure and compare it with the parameters.
 
     Args:
         mesh: the downloaded file.
+        facts: what it says of itself, where it has been read already: it is not read again.
         params: what was asked for.
         on_low: ``hold`` a mesh that falls short, ``warn``, or ``skip`` all but the container's integrity.
         storage: reads the file.
@@ -25,7 +28,7 @@ async def accept(mesh: Path, *, params: Mapping[str, Any], on_low: str, storage:
     Raises:
         MeshDamaged: no whole, readable GLB.
     """
-    facts = await mesh_facts(mesh, storage)
+    facts = facts or await mesh_facts(mesh, storage)
     reasons = () if on_low == "skip" else shortfalls(facts, params)
     return Verdict(outcome="held" if reasons and on_low == "hold" else "accepted", reasons=reasons, facts=facts)
 

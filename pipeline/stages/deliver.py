@@ -78,13 +78,17 @@ async def deliver(
 
 async def _place(source: Source, name: PurePosixPath, *, shelf: Shelf, keep_source: bool, storage: Storage) -> None:
     target = shelf.output / name
-    if await storage.digest(target) == source.sha256:
+    if not keep_source and await storage.publish_new(source.path, target):
+        return
+    there_bytes, source_bytes = await storage.sizes([target, source.path])
+    if there_bytes == source.size_bytes and await storage.digest(target) == source.sha256:
         if not keep_source and source.path != target:
             await storage.remove([source.path])
         return
-    if (await storage.sizes([source.path]))[0] is None:
+    if source_bytes is None:
         raise SourceGone(f"{source.path} is gone before it was delivered as {name}")
-    await retire([name], shelf=shelf, storage=storage)
+    if there_bytes is not None:
+        await storage.retire(target, shelf.replaced / name.parent)
     await (storage.copy if keep_source else storage.publish)(source.path, target)
 
 

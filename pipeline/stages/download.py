@@ -1,6 +1,6 @@
 """Download: what a job made comes to the disk, whole or not at all. The retry of a download lives here."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import anyio
 
 from pipeline.domain.errors import MeshDamaged, MvmeshError, ServiceFault, StageTimedOut, TryAgain
 from pipeline.domain.expiry import is_nearly_over
+from pipeline.domain.items import MeshFacts
 from pipeline.domain.jobs import Asset
 from pipeline.domain.media import is_text
 from pipeline.domain.outputs import MESH, WantedAsset, has_mesh, wanted
@@ -39,6 +40,8 @@ class Fetched:
     media_type: str
     size_bytes: int
     sha256: str
+    facts: MeshFacts | None
+    """What the mesh says of itself."""
 
 
 class ResultGone(MeshDamaged):
@@ -47,7 +50,7 @@ class ResultGone(MeshDamaged):
 
 async def download(
     asset_ids: Sequence[str],
-    folder: Path,
+    place: Callable[[str], Path],
     *,
     scenario: Scenario,
     downloads: Downloads,
@@ -55,11 +58,11 @@ async def download(
     now: Now,
     is_new: bool,
 ) -> list[Fetched]:
-    """The mesh and the textures of a job, below ``folder`` under temporary names, each of them whole.
+    """The mesh and the textures of a job under temporary names, each of them whole.
 
     Args:
         asset_ids: what the job made.
-        folder: a folder of this item alone. A try that broke off is resumed by the next one; a new run begins anew.
+        place: where a file goes, by its role. A try that broke off is resumed by the next one; a new run begins anew.
         scenario: tells where the files are, with fresh signed URLs.
         downloads: fetches them.
         storage: reads what was fetched, and removes what is damaged.
@@ -72,7 +75,7 @@ async def download(
         StageTimedOut: all tries failed, or took too long.
     """
     assets = await _listed(asset_ids, scenario, patience_s=LISTING_S if is_new else SECOND_LOOKS_S)
-    fetching = _Fetching(folder, scenario=scenario, downloads=downloads, storage=storage, now=now)
+    fetching = _Fetching(place, scenario=scenario, downloads=downloads, storage=storage, now=now)
     return [await fetching.fetch(one) for one in wanted(assets)]
 
 
@@ -97,24 +100,32 @@ async def _listed(asset_ids: Sequence[str], scenario: Scenario, *, patience_s: f
 
 
 class _Fetching:
-    """Fetches files into one folder, with as many tries as the bounds allow."""
+    """Fetches files to their places, with as many tries as the bounds allow."""
 
-    def __init__(self, folder: Path, *, scenario: Scenario, downloads: Downloads, storage: Storage, now: Now) -> None:
-        self._folder = folder
+    def __init__(
+        self,
+        place: Callable[[str], Path],
+        *,
+        scenario: Scenario,
+        downloads: Downloads,
+        storage: Storage,
+        now: Now,
+    ) -> None:
+        self._place = place
         self._scenario = scenario
         self._downloads = downloads
         self._storage = storage
         self._now = now
 
     async def fetch(self, one: WantedAsset) -> Fetched:
-        target, asset, last = self._folder / f"{one.role}.part", one.asset, None
+        target, asset, last = self._place(one.role), one.asset, None
         with anyio.move_on_after(TOTAL_S):
             for tried in range(ATTEMPTS):
                 try:
                     if last is not None:
                         await anyio.sleep(_pause_s(last, tried))
                     asset = await self._signed(asset, again=last is not None)
-                    return _fetched(one, target, await self._whole(one.role, asset, target))
+                    return _fetched(one, target, *await self._whole(one.role, asset, target))
                 except (TryAgain, MeshDamaged) as error:
                     last = error
         given_up = MeshDamaged if isinstance(last, MeshDamaged) else StageTimedOut
@@ -134,24 +145,24 @@ class _Fetching:
             raise ServiceFault(f"the service does not tell of asset {asset.asset_id} just now")
         return listed[0]
 
-    async def _whole(self, role: str, asset: Asset, target: Path) -> Downloaded:
+    async def _whole(self, role: str, asset: Asset, target: Path) -> tuple[Downloaded, MeshFacts | None]:
         """One try. A damaged file is removed, so that nothing of it is ever resumed."""
         try:
             got = await self._downloads.fetch(asset.url, target, expected_bytes=asset.size_bytes)
-            await self._check(role, asset, got, target)
+            return got, await self._check(role, asset, got, target)
         except MeshDamaged:
             await self._storage.remove([target])
             raise
-        return got
 
-    async def _check(self, role: str, asset: Asset, got: Downloaded, target: Path) -> None:
+    async def _check(self, role: str, asset: Asset, got: Downloaded, target: Path) -> MeshFacts | None:
         is_picture = asset.media_type.startswith("image/")
         if (role == MESH or is_picture) and is_text(got.media_type):
             raise MeshDamaged(f"the host sent {got.media_type} in place of the {role}")
         if role == MESH:
-            await mesh_facts(target, self._storage)
-        elif is_picture:
+            return await mesh_facts(target, self._storage)
+        if is_picture:
             await refuse_damaged_picture(target, self._storage)
+        return None
 
 
 def _pause_s(error: MvmeshError, tried: int) -> float:
@@ -160,7 +171,7 @@ def _pause_s(error: MvmeshError, tried: int) -> float:
     return min(wish_s, LONGEST_WISH_S) + full_jitter_s(tried - 1, first_s=FIRST_PAUSE_S, longest_s=LONGEST_PAUSE_S)
 
 
-def _fetched(one: WantedAsset, path: Path, got: Downloaded) -> Fetched:
+def _fetched(one: WantedAsset, path: Path, got: Downloaded, facts: MeshFacts | None) -> Fetched:
     return Fetched(
         role=one.role,
         path=path,
@@ -168,4 +179,5 @@ def _fetched(one: WantedAsset, path: Path, got: Downloaded) -> Fetched:
         media_type=one.asset.media_type or got.media_type,
         size_bytes=got.size_bytes,
         sha256=got.sha256,
+        facts=facts,
     )

@@ -5,11 +5,14 @@ from contextlib import ExitStack, contextmanager
 
 import anyio
 import pytest
-from simulated_ports import SimulatedService, virtual_time
+from simulated_ports import SimulatedDownloads, SimulatedService, virtual_time
 from simulated_run import SimulatedRuns
+from simulation.clock import BEGIN
 
-from pipeline.batch.pool import FIRST_HOLD_S, SHUT_AFTER_S, Pool
+from pipeline.batch.batch import UNKNOWN_CEILING
+from pipeline.batch.pool import FIRST_HOLD_S, GROWS_TO, PROBES, SHUT_AFTER_S, Pool
 from pipeline.domain.errors import CeilingReached
+from pipeline.domain.jobs import TeamLimits
 
 pytestmark = pytest.mark.anyio
 
@@ -150,3 +153,80 @@ async def test_jobs_of_ours_that_take_hours_do_not_shut_the_pool(tmp_path):
     service = Crowded(lambda _: 1, job_s=7_000)
     outcome, _ = await run_of(tmp_path, service, sets=3, in_flight=3)
     assert outcome.delivered == 3
+
+
+class Untold(SimulatedService):
+    """A ceiling that the service does not tell until it is reached."""
+
+    def __init__(self, ceiling, **more):
+        super().__init__(**more)
+        self.ceiling = ceiling
+        self.refused_at = []
+
+    async def team_limits(self):
+        return TeamLimits()
+
+    async def generate(self, *, model, inputs):
+        try:
+            return await super().generate(model=model, inputs=inputs)
+        except CeilingReached:
+            self.refused_at.append(anyio.current_time())
+            raise
+
+
+@pytest.mark.parametrize("ceiling", [1, 5, 8, 20, 50])
+async def test_a_ceiling_that_nobody_tells_is_found_with_a_handful_of_refusals_and_then_filled(tmp_path, ceiling):
+    service = Untold(ceiling, job_s=120)
+    outcome, _ = await run_of(tmp_path, service, sets=4 * ceiling + 60, in_flight="auto")
+    assert outcome.delivered == len(service.submitted) == 4 * ceiling + 60
+    assert service.in_flight_at_most == ceiling
+    assert 1 <= len(service.refused_at) <= PROBES + max(UNKNOWN_CEILING - ceiling, 0), "those that were on their way"
+    assert max(service.refused_at) - min(service.refused_at) < 5, "none is repeated"
+
+
+async def test_a_service_that_never_refuses_gets_as_many_as_are_sane(tmp_path):
+    service = Untold(None, job_s=600)
+    outcome, _ = await run_of(tmp_path, service, sets=GROWS_TO + 50, in_flight="auto")
+    assert outcome.delivered == GROWS_TO + 50
+    assert service.in_flight_at_most == GROWS_TO
+
+
+async def test_what_a_person_or_the_service_has_said_is_never_exceeded(tmp_path):
+    said = Untold(None, job_s=60)
+    await run_of(tmp_path / "said", said, sets=40, in_flight=6)
+    told = SimulatedService(job_s=60)
+    told.ceiling = 6
+    await run_of(tmp_path / "told", told, sets=40, in_flight="auto")
+    assert said.in_flight_at_most == told.in_flight_at_most == 6
+
+
+async def test_slow_downloads_keep_no_slot_empty(tmp_path):
+    """All jobs in flight end at one time, and each mesh takes long to come: the next jobs begin all the same."""
+
+    class Slow(SimulatedDownloads):
+        async def fetch(self, url, target, *, expected_bytes):
+            await anyio.sleep(59)
+            return await super().fetch(url, target, expected_bytes=expected_bytes)
+
+    service = SimulatedService(job_s=300)
+    runs = SimulatedRuns(tmp_path, service=service)
+    runs.downloads = Slow(service, runs.storage)
+    runs.sections = {"limits": {"in_flight": 16, "uploads": 2, "downloads": 2}}
+    for at in range(48):
+        runs.add(f"set {at:03}")
+    await runs.run()
+    began = sorted((job.created_at - BEGIN).total_seconds() for job, _ in service._jobs.values())
+    assert began[31] - began[16] < 10, "one wave after the other"
+    assert began[47] < 2 * 300 * 1.1 + 60
+
+
+async def test_sets_get_ready_one_after_the_other_not_all_at_the_end(tmp_path):
+    """The first job begins when the pictures of the first sets are there, however many are at work."""
+    service = SimulatedService(job_s=60)
+    runs = SimulatedRuns(tmp_path, service=service)
+    runs.sections = {"limits": {"in_flight": 30, "uploads": 2}}
+    for at in range(60):
+        runs.add(f"set {at:03}", **{view: f"{view} {at}" for view in ("front", "back", "left", "right")})
+    await runs.run()
+    first = min(job.created_at for job, _ in service._jobs.values())
+    assert (first - BEGIN).total_seconds() < 20

@@ -126,7 +126,7 @@ async def test_delivered_meshes_come_back_with_all_that_their_rows_tell(runs):
     records = {one.key: one for one in await runs.ledger.items()}
     found = await rebuilt(runs)
     assert set(states(found).values()) == {State.DELIVERED}
-    not_told = {"submitting_at": None, "updated_at": None, "timings": {}}
+    not_told = {"submitting_at": None, "updated_at": None, "timings": {}, "job_s": None}
     for one in found.records:
         was = records[one.key]
         facts = replace(was.verdict.facts, bounds=None)

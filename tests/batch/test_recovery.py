@@ -188,6 +188,25 @@ async def test_a_downloaded_mesh_that_a_power_cut_left_damaged_is_fetched_again(
     assert len(runs.downloads.fetched) == 2
 
 
+async def test_a_mesh_is_read_again_by_another_process_alone(runs, monkeypatch):
+    """What a process has just hashed as it came is delivered as it is; after a crash it is looked at."""
+    read, digest = [], runs.storage.digest
+
+    async def watched(path):
+        if path.suffix in {".part", ".glb"}:
+            read.append(path)
+        return await digest(path)
+
+    monkeypatch.setattr(runs.storage, "digest", watched)
+    with pytest.raises(BaseException) as raised:
+        await runs.run(dies_after=5)
+    assert died(raised.value)
+    assert read == []
+    outcome, _ = await runs.run()
+    assert outcome.delivered == 1
+    assert read != []
+
+
 async def test_a_downloaded_mesh_that_is_whole_is_not_fetched_again(runs):
     with pytest.raises(BaseException) as raised:
         await runs.run(dies_after=5)

@@ -1,9 +1,10 @@
 """What one would write with the official client: a worker for every job in flight, a look every three seconds.
 
-    python tests/bench/sdk_script.py threads|gather BASE_URL FACE_COUNT AT_ONCE OUT_FOLDER SET_FOLDER ...
+    python tests/bench/sdk_script.py threads|gather|aiohttp BASE_URL FACE_COUNT AT_ONCE OUT_FOLDER SET_FOLDER ...
 
-With ``threads`` it is the client with a pool of threads, with ``gather`` the asynchronous one with a semaphore. No ledger, no
-second try beyond the client's own: what ``mvmesh run`` is measured against. MVMESH_TEST_HURRY says how many times as fast
+With ``threads`` it is the client with a pool of threads, with ``gather`` the asynchronous one with a semaphore, with
+``aiohttp`` the same over its other transport. No ledger, no second try beyond the client's own: what ``mvmesh run`` is
+measured against. MVMESH_TEST_HURRY says how many times as fast
 time passes (``hurried_clock.py``); the client's timeouts are its own.
 """
 
@@ -19,7 +20,7 @@ from time import sleep  # noqa: TID251 - scripts wait so
 from typing import Any
 
 import httpx
-from scenario_sdk import AsyncScenario, Scenario
+from scenario_sdk import AsyncScenario, DefaultAioHttpClient, Scenario
 
 from pipeline.domain.views import recognise
 
@@ -41,6 +42,7 @@ class Order:
     at_once: int
     out: Path
     folders: tuple[Path, ...]
+    poll_s: float = POLL_S
 
 
 def view_images(folder: Path) -> dict[str, Path]:
@@ -57,7 +59,7 @@ def make(client: Scenario, web: httpx.Client, order: Order, folder: Path) -> Non
         inputs[field] = client.assets.upload(name=path.name, image=base64_of(path), hide=True).asset.id
     job = client.generate.run_model(MODEL, body=inputs).job
     while job.status not in FINAL:
-        time.sleep(POLL_S)  # noqa: TID251 - as such scripts do
+        time.sleep(order.poll_s)  # noqa: TID251 - as such scripts do
         job = client.jobs.retrieve(job.job_id).job
     mesh = client.assets.retrieve(job.metadata.asset_ids[0]).asset
     (order.out / f"{folder.name}.glb").write_bytes(web.get(mesh.url).raise_for_status().content)
@@ -70,7 +72,7 @@ async def make_async(client: AsyncScenario, web: httpx.AsyncClient, order: Order
         inputs[field] = uploaded.asset.id
     job = (await client.generate.run_model(MODEL, body=inputs)).job
     while job.status not in FINAL:
-        await asyncio.sleep(POLL_S)
+        await asyncio.sleep(order.poll_s)
         job = (await client.jobs.retrieve(job.job_id)).job
     mesh = (await client.assets.retrieve(job.metadata.asset_ids[0])).asset
     answer = (await web.get(mesh.url)).raise_for_status()
@@ -96,14 +98,26 @@ def with_threads(order: Order) -> None:
 
 
 async def with_gather(order: Order) -> None:
-    turns = asyncio.Semaphore(order.at_once)
     async with AsyncScenario(**order.access) as client, httpx.AsyncClient(follow_redirects=True, timeout=60) as web:
+        await _gathered(client, web, order)
 
-        async def in_turn(folder: Path) -> None:
-            async with turns:
-                await make_async(client, web, order, folder)
 
-        made = await asyncio.gather(*map(in_turn, order.folders), return_exceptions=True)  # noqa: TID251 - as they do
+async def with_aiohttp(order: Order) -> None:
+    async with (
+        AsyncScenario(**order.access, http_client=DefaultAioHttpClient()) as client,
+        DefaultAioHttpClient(timeout=60) as web,
+    ):
+        await _gathered(client, web, order)
+
+
+async def _gathered(client: AsyncScenario, web: httpx.AsyncClient, order: Order) -> None:
+    turns = asyncio.Semaphore(order.at_once)
+
+    async def in_turn(folder: Path) -> None:
+        async with turns:
+            await make_async(client, web, order, folder)
+
+    made = await asyncio.gather(*map(in_turn, order.folders), return_exceptions=True)  # noqa: TID251 - as they do
     for folder, error in zip(order.folders, made, strict=True):
         if error is not None:
             tell_of(folder, error)
@@ -122,7 +136,7 @@ def main(way: str, base_url: str, face_count: str, at_once: str, out: str, *fold
         with_threads(order)
     else:
         HurriedClock(times=HURRY).rule_event_loops()
-        asyncio.run(with_gather(order))
+        asyncio.run(with_aiohttp(order) if way == "aiohttp" else with_gather(order))
 
 
 if __name__ == "__main__":

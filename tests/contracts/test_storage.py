@@ -45,6 +45,8 @@ async def test_what_is_written_can_be_read_and_nothing_else_is_left(files, tmp_p
     await files.storage.write(target, b"two")
     assert await files.storage.read(target) == b"two"
     assert await files.storage.read_part(target, 1, 10) == b"wo"
+    assert await files.storage.head(target, 2) == (b"tw", 3)
+    assert await files.storage.head(target, 10) == (b"two", 3)
     assert files.names(tmp_path) == ["a b/Ünïcode 视图/x.bin"]
 
 
@@ -54,6 +56,17 @@ async def test_publishing_moves_a_file_over_the_old_one(files, tmp_path):
     files.put(target, b"old")
     await files.storage.publish(source, target)
     assert (files.get(target), files.names(tmp_path)) == (b"new", ["out/deep/mesh.glb"])
+
+
+async def test_publishing_what_is_new_replaces_nothing(files, tmp_path):
+    source, target = tmp_path / "in" / "mesh.part", tmp_path / "out" / "mesh.glb"
+    assert not await files.storage.publish_new(source, target)
+    files.put(source, b"mesh")
+    assert await files.storage.publish_new(source, target)
+    assert (files.get(target), files.names(tmp_path)) == (b"mesh", ["out/mesh.glb"])
+    files.put(source, b"other")
+    assert not await files.storage.publish_new(source, target)
+    assert (files.get(source), files.get(target)) == (b"other", b"mesh")
 
 
 async def test_a_copy_leaves_the_source(files, tmp_path):
@@ -87,7 +100,6 @@ async def test_removing_takes_files_and_minds_no_missing_ones(files, tmp_path):
     await files.storage.remove([tmp_path / "set" / "mesh.glb"])
     assert files.names(tmp_path) == ["set/albedo.png"]
     await files.storage.remove([tmp_path / "set" / "mesh.glb", tmp_path / "set" / "albedo.png" / "below a file"])
-    await files.storage.remove_empty([tmp_path / "set", tmp_path / "never"])
     assert files.names(tmp_path) == ["set/albedo.png"]
 
 

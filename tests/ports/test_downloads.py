@@ -314,7 +314,7 @@ async def test_a_packed_bomb_ends_at_the_bound(talking, read_request, tmp_path):
     async with talking(host) as url, connect(url, max_bytes=1_000_000) as downloads:
         with pytest.raises(MeshDamaged, match="larger than 1,000,000"):
             await downloads.fetch(f"{url}/x", tmp_path / "x", expected_bytes=None)
-    assert (tmp_path / "x").stat().st_size <= 1_000_000
+    assert sum(one.stat().st_size for one in tmp_path.iterdir()) <= 1_000_000
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "nonsense"])
@@ -514,3 +514,55 @@ async def test_bytes_that_the_disk_refuses_when_the_file_is_closed_are_no_succes
     async with connect(host.url) as downloader:
         with pytest.raises(LocalIoError, match="No space left"):
             await downloader.fetch(host.file, Path("/dev/full"), expected_bytes=size)
+
+
+class Dripping:
+    """Sends a body in small pieces, which come one by one, and breaks off after so many bytes, once."""
+
+    def __init__(self, body, *, cut_after):
+        self.body, self.cut_after, self.starts = body, cut_after, []
+        self.app = web.Application()
+        self.app.add_routes([web.get("/x", self._serve)])
+
+    async def _serve(self, request):
+        start = int(request.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        self.starts.append(start)
+        headers = {"ETag": '"v"', "Content-Length": str(len(self.body) - start)}
+        if start:
+            headers["Content-Range"] = f"bytes {start}-{len(self.body) - 1}/{len(self.body)}"
+        response = web.StreamResponse(status=206 if start else 200, headers=headers)
+        await response.prepare(request)
+        end, self.cut_after = self.cut_after, len(self.body)
+        for at in range(start, end, 10_000):
+            await response.write(self.body[at : min(at + 10_000, end)])
+        if end < len(self.body):
+            request.transport.close()
+        return response
+
+
+@pytest.mark.parametrize("cut_after", [1, 25_000, 520_000, 524_288, 1_048_576, 2_500_000])
+async def test_wherever_a_body_breaks_off_its_rest_follows_what_was_written(serving, tmp_path, cut_after):
+    """Pieces are gathered before they are written; the break may come when some are and some are not."""
+    host, target = Dripping(MESH, cut_after=cut_after), tmp_path / "x"
+    async with serving(host.app) as url, connect(url) as downloads:
+        with pytest.raises(ConnectionLost):
+            await downloads.fetch(f"{url}/x", target, expected_bytes=len(MESH))
+        there = target.read_bytes()
+        got = await downloads.fetch(f"{url}/x", target, expected_bytes=len(MESH))
+    assert len(there) <= cut_after
+    assert MESH.startswith(there)
+    assert host.starts == [0, len(there)]
+    assert target.read_bytes() == MESH
+    assert got.sha256 == SHA256
+
+
+async def test_a_file_that_has_more_than_was_counted_is_cut_to_it(host, tmp_path):
+    target = tmp_path / "x"
+    async with connect(host.url) as downloads:
+        host.cut_after = 2_000_000
+        with pytest.raises(ConnectionLost):
+            await downloads.fetch(host.file, target, expected_bytes=len(MESH))
+        with target.open("ab") as file:
+            file.write(b"junk" * 1000)
+        await downloads.fetch(host.file, target, expected_bytes=len(MESH))
+    assert target.read_bytes() == MESH

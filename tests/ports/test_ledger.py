@@ -39,16 +39,13 @@ async def ledger(tmp_path):
 
 
 def record(key="k", state=State.PLANNED, model="m", **changes):
-    return ItemRecord(
-        key=key,
-        state=state,
-        service="scenario",
-        project="p",
-        model=model,
-        params={"faceCount": 50_000, "enablePbr": True},
-        pictures={View.FRONT: "f" * 64, View.LEFT_FRONT: "l" * 64},
-        **changes,
-    )
+    usual = {
+        "service": "scenario",
+        "project": "p",
+        "params": {"faceCount": 50_000, "enablePbr": True},
+        "pictures": {View.FRONT: "f" * 64, View.LEFT_FRONT: "l" * 64},
+    }
+    return ItemRecord(key=key, state=state, model=model, **{**usual, **changes})
 
 
 async def moved(ledger, *events, key="k", **changes):
@@ -141,15 +138,27 @@ async def test_a_known_job_comes_with_what_was_sent_for_it(ledger):
     assert await ledger.known_jobs(["job_1"]) == {"job_1": {}}, "that was another submission's"
 
 
-async def test_durations_are_those_of_delivered_jobs_of_the_model(ledger):
-    for key, model, took_s in (("a", "m", 30.0), ("b", "m", 50.0), ("c", "other", 70.0)):
-        await ledger.open_item(record(key=key, model=model))
-        await moved(ledger, Event.UPLOAD, Event.UPLOADED, Event.INTEND, key=key)
-        await ledger.advance(key, Event.ACCEPTED_BY_SERVICE, job_id=f"job_{key}")
-        await ledger.advance(key, Event.JOB_SUCCEEDED, timings={"generate": took_s})
-        await moved(ledger, Event.DOWNLOADED, Event.ACCEPT, key=key)
-    assert sorted(await ledger.job_durations("m", at_most=10)) == [30, 50]
-    assert len(await ledger.job_durations("m", at_most=1)) == 1
+async def succeeded(ledger, key, took_s, **changes):
+    await ledger.open_item(record(key=key, **changes))
+    await moved(ledger, Event.UPLOAD, Event.UPLOADED, Event.INTEND, key=key)
+    await ledger.advance(key, Event.ACCEPTED_BY_SERVICE, job_id=f"job_{key}")
+    await ledger.advance(key, Event.JOB_SUCCEEDED, job_s=took_s)
+
+
+async def test_durations_are_those_of_the_newest_successes_of_the_model_at_the_service(ledger):
+    for at in range(10):
+        await succeeded(ledger, f"old {at}", float(at), model="m", params={"faceCount": at})
+    await succeeded(ledger, "elsewhere", 60.0, model="m", service="local")
+    await succeeded(ledger, "other", 70.0, model="other")
+    await succeeded(ledger, "untold", None, model="m")
+    asked = {"service": record().service, "model": "m"}
+    assert [one.took_s for one in await ledger.job_durations(**asked, at_most=5)] == [8, 9]
+    assert [one.params for one in await ledger.job_durations(**asked, at_most=5)] == [
+        {"faceCount": 8},
+        {"faceCount": 9},
+    ]
+    assert len(await ledger.job_durations(**asked, at_most=100)) == 10
+    assert await ledger.job_durations(service="nobody", model="m", at_most=5) == []
 
 
 async def test_items_by_keys_and_all(ledger):

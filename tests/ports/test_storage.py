@@ -233,6 +233,26 @@ def test_what_the_disk_did_not_take_is_never_a_success(tmp_path, what, told, vis
     assert not [one for one in names(tmp_path) if one.endswith(".part")]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="folders are not synced there")
+async def test_bytes_are_on_the_disk_before_their_name_and_all_names_before_it_is_told(storage, tmp_path, monkeypatch):
+    source, target = tmp_path / "mesh.part", tmp_path / "out" / "set" / "mesh.glb"
+    source.write_bytes(b"mesh")
+    mesh, synced, fsync = source.stat().st_ino, [], os.fsync
+
+    def watched(handle):
+        fsync(handle)
+        synced.append((os.fstat(handle).st_ino, target.exists()))
+
+    monkeypatch.setattr(os, "fsync", watched)
+    await storage.publish(source, target)
+    folders = [one.stat().st_ino for one in (tmp_path, target.parent, target.parent.parent)]
+    assert synced == [(mesh, False), (folders[0], False), (folders[1], True), (folders[2], True)]
+    source.write_bytes(b"more")
+    synced.clear()
+    await storage.publish(source, target.with_name("more.glb"))
+    assert [inode for inode, _ in synced] == [target.with_name("more.glb").stat().st_ino, folders[1]]
+
+
 async def test_a_circle_of_links_is_told_with_its_mend(storage, tmp_path):
     (tmp_path / "circle").symlink_to("circle")
     with pytest.raises(LocalIoError, match="cannot be read") as caught:

@@ -1,5 +1,4 @@
 """A disk in memory that loses at a power cut what was not synced, and the port that a process has on it."""
-# ruff: noqa: ARG002 - folders are but the beginnings of names here
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
@@ -153,6 +152,13 @@ class DiskStorage:
         self._there(source, f"{target}: cannot be written").synced = True
         self._move(source, target)
 
+    async def publish_new(self, source: Path, target: Path) -> bool:
+        there, given = await self.sizes([target, source])
+        if there is not None or given is None:
+            return False
+        await self.publish(source, target)
+        return True
+
     async def copy(self, source: Path, target: Path) -> None:
         await checkpoint()
         self._process.check()
@@ -180,6 +186,10 @@ class DiskStorage:
         await checkpoint()
         self._process.check()
         return self._there(path, f"{path}: cannot be read").data
+
+    async def head(self, path: Path, length: int) -> tuple[bytes, int]:
+        data = await self.read(path)
+        return data[:length], len(data)
 
     async def read_part(self, path: Path, start: int, length: int) -> bytes:
         return (await self.read(path))[start : start + length]
@@ -215,10 +225,6 @@ class DiskStorage:
                 self._disk.unlink(path)
                 self._process.step("disk", "disk: it is gone")
                 self._disk.sync_folder(path.parent)
-
-    async def remove_empty(self, folders: Iterable[Path]) -> None:
-        await checkpoint()
-        self._process.check()
 
     def _new_file(self, target: Path, data: bytes) -> None:
         """As the real one: what could not be written leaves nothing behind, unless the process dies of it."""

@@ -30,7 +30,7 @@ def anyio_backend():
 async def judged(data, *, params=GEOMETRY, on_low="warn"):
     storage = SimulatedStorage()
     storage.put(MESH, data)
-    return await accept(MESH, params=params, on_low=on_low, storage=storage)
+    return await accept(MESH, facts=None, params=params, on_low=on_low, storage=storage)
 
 
 def facts(**changes):
@@ -65,7 +65,13 @@ async def test_what_is_no_whole_mesh_is_never_accepted(data):
 
 async def test_a_file_that_is_gone_is_damage_too():
     with pytest.raises(Exception, match="cannot be read"):
-        await accept(MESH, params=GEOMETRY, on_low="skip", storage=SimulatedStorage())
+        await accept(MESH, facts=None, params=GEOMETRY, on_low="skip", storage=SimulatedStorage())
+
+
+async def test_a_mesh_that_was_read_is_not_read_again():
+    nowhere = SimulatedStorage()
+    verdict = await accept(MESH, facts=facts(), params=TEXTURED, on_low="hold", storage=nowhere)
+    assert (verdict.outcome, verdict.facts) == ("accepted", facts())
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ class World:
         self.downloads._service = service
         return await download(
             asset_ids,
-            FOLDER,
+            lambda role: FOLDER / f"{role}.part",
             scenario=service,
             downloads=self.downloads,
             storage=self.storage,
