@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.cli.tally import STAGES, Line, Tally
-from pipeline.cli.terminal import is_terminal, printable, tell, wants_no_colour
+from pipeline.cli.terminal import is_terminal, log, printable, wants_no_colour
 from pipeline.domain.events import Noted, RunEvent
 from pipeline.domain.lifecycle import State
 from pipeline.ports.clock import utc_now
@@ -49,7 +49,7 @@ def progress(title: str) -> Iterator[Display]:
         with display.drawn():
             yield display
     else:
-        yield PlainDisplay(tell, utc_now)
+        yield PlainDisplay(log, utc_now)
 
 
 class PlainDisplay:
@@ -62,7 +62,7 @@ class PlainDisplay:
 
     def __call__(self, event: RunEvent, /) -> None:
         if line := self._tally.take(event):
-            self._write(f"{self._now():%Y-%m-%dT%H:%M:%SZ} {_plain(line)}")
+            self._write(f"{self._now().isoformat(timespec='seconds').removesuffix('+00:00')}Z {_plain(line)}")
 
     def paused(self) -> AbstractContextManager[None]:
         return nullcontext()

@@ -44,6 +44,12 @@ def tell(text: str = "") -> None:
     click.echo(text, err=True, color=_colour_choice())
 
 
+def log(line: str) -> None:
+    """A plain line beside the result, on stderr: one of thousands, where ``tell`` would look for colours in each."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
 def folded(text: str, *, indent: int, stream: TextIO) -> str:
     """A text that begins at column ``indent``, broken between words where the stream is a terminal."""
     if not is_terminal(stream):
