@@ -222,13 +222,13 @@ class SqliteLedger:
     async def uploads(
         self, *, service: str, project: str, pictures: Collection[tuple[str, int]]
     ) -> Mapping[tuple[str, int], str]:
-        query = "SELECT asset_id FROM uploads WHERE service = ? AND project = ? AND sha256 = ? AND copy = ?"
-
-        def work(connection: Connection) -> dict[tuple[str, int], str]:
-            found = ((one, all_rows(connection, query, (service, project, *one))) for one in pictures)
-            return {one: str(rows[0]["asset_id"]) for one, rows in found if rows}
-
-        return await self._database.glance(work)
+        query = (
+            "SELECT sha256, copy, asset_id FROM uploads WHERE service = ? AND project = ? "
+            "AND sha256 IN (SELECT value FROM json_each(?))"
+        )
+        asked = (service, project, json.dumps([sha256 for sha256, _ in pictures]))
+        rows = await self._database.glance(lambda connection: all_rows(connection, query, asked))
+        return {(row[0], row[1]): row[2] for row in rows if (row[0], row[1]) in pictures}
 
     async def record_uploads(
         self, *, service: str, project: str, entries: Sequence[UploadEntry]
