@@ -36,6 +36,7 @@ from pipeline.ports.lock import state_lock
 from pipeline.ports.storage import LocalStorage
 
 if TYPE_CHECKING:
+    from pipeline.ports.scenario import ScenarioClient
     from pipeline.report.html import ReportPage
 
 SCENARIO_URL = "https://api.cloud.scenario.com/v1"
@@ -238,23 +239,17 @@ async def connected(manifest: Manifest, observe: Observer) -> AsyncIterator[Conn
             base_url, credentials = await stack.enter_async_context(_embedded(embedded_data(manifest)))
         else:
             base_url, credentials = _remote(manifest)
-        await _look_for(base_url, credentials)
-        client = ScenarioClient.connect(base_url, credentials, project=manifest.project, tries=Tries(tell=tell))
-        yield Connection(
-            scenario=await stack.enter_async_context(client),
-            downloads=await stack.enter_async_context(Downloader.connect(base_url)),
+        client = await stack.enter_async_context(
+            ScenarioClient.connect(base_url, credentials, project=manifest.project, tries=Tries(tell=tell))
         )
+        await _look_for(client, base_url)
+        yield Connection(scenario=client, downloads=await stack.enter_async_context(Downloader.connect(base_url)))
 
 
-async def _look_for(base_url: str, credentials: Credentials) -> None:
+async def _look_for(client: "ScenarioClient", base_url: str) -> None:
     """Whether there is a service at all: nobody waits a quarter of an hour, as one does for one that has been there."""
-    from pipeline.ports.retrying import Tries  # noqa: PLC0415 - see ``connected``
-    from pipeline.ports.scenario import ScenarioClient  # noqa: PLC0415
-
     try:
-        attempts = 2 if is_loopback(urlsplit(base_url).hostname or "") else 8
-        async with ScenarioClient.connect(base_url, credentials, tries=Tries(attempts=attempts)) as client:
-            await client.team_limits()
+        await client.look_for(attempts=2 if is_loopback(urlsplit(base_url).hostname or "") else 8)
     except ServiceUnreachable as error:
         if isinstance(error.__cause__, NeverSent):
             raise ServiceUnreachable(
