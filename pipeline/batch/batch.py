@@ -177,10 +177,11 @@ class Batch:
         downloads: Downloads,
         stop: anyio.Event,
     ) -> tuple[Outcome, Plan]:
-        """As ``carry_out``, while the survey goes on: what is ``first`` is begun at once, the rest as it is found.
+        """As ``carry_out``, while the survey goes on: what is ``first`` is begun at once, the rest as it is found. Also
+        the plan: the whole one, unless the run was stopped before all sets were known.
 
         Raises:
-            AbortRun: as ``carry_out``; the results are published if all sets are known by then.
+            AbortRun: as ``carry_out``.
             UsageError: the manifest's folders are not as it says, or the model does not take their parameters. What was
                 begun stays recorded.
         """
@@ -194,17 +195,15 @@ class Batch:
             place_known=partial(self._place_known, stop=stop),
             observe=self._observe,
         )
-        reckoning = None
         try:
             await self._bring_all(supply, uploads, scenario=scenario, downloads=downloads, budget=budget, stop=stop)
-            await self._place_late(supply, stop)
-        finally:
             if supply.plan is not None:
-                with anyio.CancelScope(shield=True):
-                    reckoning = await self._publishing.publish(supply.plan)
-        assert reckoning is not None  # the supply has come to its end
-        outcome = reckoning.outcome(interrupted=stop.is_set(), charged_cu=budget.spent_cu)
-        return self._end(outcome), supply.whole_plan
+                await self._place_late(supply, supply.plan, stop)
+        finally:
+            with anyio.CancelScope(shield=True):
+                plan = supply.plan or looking.plan
+                reckoning = await self._publishing.publish(plan, is_whole=supply.plan is not None)
+        return self._end(reckoning.outcome(interrupted=stop.is_set(), charged_cu=budget.spent_cu)), plan
 
     def _end(self, outcome: Outcome) -> Outcome:
         self._observe(
@@ -248,10 +247,9 @@ class Batch:
             standing = await standing_deliveries(self._terms, keys, ledger=self._ledger, storage=self._storage)
             await self._placing().place_known(plan, standing, is_stopping=stop.is_set)
 
-    async def _place_late(self, supply: "GrowingSupply", stop: anyio.Event) -> None:
+    async def _place_late(self, supply: GrowingSupply, plan: Plan, stop: anyio.Event) -> None:
         """Sets with equal pictures that were found after their mesh was begun get it, too."""
         records = {one.key: one for one in await self._ledger.items(list(supply.late_names))}
-        plan = supply.whole_plan
         late = [
             replace(one, action=Action.PLACE, record=records[one.work.key], unplaced=supply.late_names[one.work.key])
             if one.work.key in records and records[one.work.key].state in {State.DELIVERED, State.HELD}
@@ -378,13 +376,12 @@ class Batch:
         return Pricing(self._terms, schema, ledger=self._ledger)
 
     async def _publish_now_and_then(self, supply: Supply, journal: Journal) -> None:
-        """Not before all sets are known: rows that a run before this one has published must not vanish."""
         published, pause_s = -1, PUBLISH_EVERY_S
         while True:
-            if supply.plan is not None and journal.moves != published:
+            if journal.moves != published:
                 published, began = journal.moves, anyio.current_time()
                 with anyio.CancelScope(shield=True):
-                    await self._publishing.publish(supply.plan)
+                    await self._publishing.publish(supply.plan or supply.so_far, is_whole=supply.plan is not None)
                 pause_s = max(PUBLISH_EVERY_S, (anyio.current_time() - began) / PUBLISHING_SHARE)
             await anyio.sleep(pause_s)
 

@@ -5,13 +5,14 @@ what plan they speak of, and whether anything was committed since.
 """
 
 import hashlib
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Container, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from itertools import islice
 from typing import Protocol
 
 from pipeline.batch.outcome import Reckoning
+from pipeline.batch.remains import published_rows
 from pipeline.batch.terms import Terms
 from pipeline.domain.items import Alias, ItemRecord
 from pipeline.domain.lifecycle import State
@@ -54,15 +55,17 @@ class Publishing:
         for some in _some_at_a_time(listed.names):
             yield await self._rows_of(some, listed)
 
-    async def publish(self, plan: Plan) -> Reckoning:
-        """Write the results manifest and the report, each atomically; how the rows stand."""
+    async def publish(self, plan: Plan, *, is_whole: bool = True) -> Reckoning:
+        """Write the results manifest and the report, each atomically; how the rows of the plan stand.
+
+        While the plan is not whole, the rows stay that earlier runs have published of other names.
+        """
         reckoning, report = Reckoning(plan), self._new_report() if self._new_report else None
         commits = await self._ledger.commits()
 
         async def counted() -> AsyncGenerator[list[ResultRow]]:
-            async with aclosing(self.rows(plan)) as found:
+            async with aclosing(self._rows_to_publish(plan, reckoning, is_whole=is_whole)) as found:
                 async for some in found:
-                    reckoning.add(some)
                     if report is not None:
                         report.add(some)
                     yield some
@@ -72,9 +75,33 @@ class Publishing:
         if report is not None:
             await self._storage.write(output / REPORT, report.html().encode())
         await self._ledger.record_publication(
-            self._terms.shelf_name, plan=self._digest(plan), files=await self._stamps(), commits=commits
+            self._terms.shelf_name,
+            plan=self._digest(plan) if is_whole else "",
+            files=await self._stamps(),
+            commits=commits,
         )
         return reckoning
+
+    async def _rows_to_publish(
+        self, plan: Plan, reckoning: Reckoning, *, is_whole: bool
+    ) -> AsyncGenerator[list[ResultRow]]:
+        """The plan's rows, and in their order the earlier ones among them."""
+        ours = frozenset[Alias]() if is_whole else frozenset(alias for alias, _ in self._list(plan).names)
+        published = published_rows(self._terms.shelf.output, storage=self._storage)
+        async with aclosing(published), aclosing(self.rows(plan)) as found:
+            earlier = None if is_whole else await _next_other(published, ours)
+            async for some in found:
+                reckoning.add(some)
+                rows = []
+                for row in some:
+                    while earlier is not None and earlier.alias < row.alias:
+                        rows.append(earlier)
+                        earlier = await _next_other(published, ours)
+                    rows.append(row)
+                yield rows
+            while earlier is not None:
+                yield [earlier]
+                earlier = await _next_other(published, ours)
 
     async def standing(self, plan: Plan) -> Reckoning | None:
         """How the rows stand, where what is published is still true; None: it is to be made anew."""
@@ -120,6 +147,14 @@ class Publishing:
             )
             for alias, one in names
         ]
+
+
+async def _next_other(published: AsyncGenerator[ResultRow | None], ours: Container[Alias]) -> ResultRow | None:
+    """The next row that is of none of our names; None: there are no more."""
+    async for row in published:
+        if row is not None and row.alias not in ours:
+            return row
+    return None
 
 
 _Named = tuple[Alias, PlannedItem | RefusedSet]

@@ -19,6 +19,11 @@ class Supply(Protocol):
         """What there is; None as long as that is not wholly known."""
         ...
 
+    @property
+    def so_far(self) -> Plan:
+        """What is known of it."""
+        ...
+
     async def feed(self, agenda: Agenda) -> None:
         """Put all items on the agenda, and say that no more will come."""
         ...
@@ -29,6 +34,7 @@ class KnownSupply:
 
     def __init__(self, plan: Plan) -> None:
         self.plan: Plan | None = plan
+        self.so_far = plan
         self._items = _by_turn(plan)
 
     async def feed(self, agenda: Agenda) -> None:
@@ -67,9 +73,8 @@ class GrowingSupply:
         """By content key of the items on the agenda: under how many names they went there."""
 
     @property
-    def whole_plan(self) -> Plan:
-        assert self.plan is not None  # the feed has come to its end
-        return self.plan
+    def so_far(self) -> Plan:
+        return self._looking.plan
 
     async def feed(self, agenda: Agenda) -> None:
         found, looking = self._first, self._looking

@@ -14,7 +14,7 @@ from pipeline.domain.model import schema_known_of
 from pipeline.domain.outputs import PREVIEW
 from pipeline.domain.planning import TO_DO, Action, Plan, PlannedItem, Variant, WorkList, decide
 from pipeline.ports.interfaces import Delivery, Images, Ledger, Storage
-from pipeline.stages.discover import discovered
+from pipeline.stages.discover import discovered, refuse_problems
 from pipeline.stages.preflight import preflight_all
 
 CHUNK = 256
@@ -73,7 +73,13 @@ class Survey:
     async def head(self) -> list[PlannedItem]:
         """Go on until the first items are found that are ``free``, and one chunk further: a small library is whole by
         then, and known before anything is made.
+
+        Raises:
+            UsageError: the manifest's folders are not as it says. Where several entries might claim the same sets, all
+                of that is found out here; with one entry, names that some file systems take for one may come later.
         """
+        if len(self._manifest.sets) > 1:
+            await refuse_problems(self._manifest)
         first: list[PlannedItem] = []
         while not self.is_whole and not first:
             first = await self.free(await self.go_on())

@@ -359,7 +359,8 @@ async def _carry_out_early(
         outcome, plan = await batch.carry_out_early(
             looking, first, scenario=service.scenario, downloads=service.downloads, stop=stop
         )
-    await _clear_embedded(manifest, batch, plan)
+    if looking.is_whole:
+        await _clear_embedded(manifest, batch, plan)
     return outcome, plan
 
 

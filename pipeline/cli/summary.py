@@ -50,6 +50,8 @@ def say_run(outcome: Outcome, rows: Iterable[Mapping[str, Any]], output: Path) -
 
 def published(output: Path, *, outside: Collection[Alias]) -> Iterator[dict[str, Any]]:
     """The rows of the results manifest that a run was about, one by one."""
+    if not (output / "results.jsonl").exists():
+        return
     with (output / "results.jsonl").open(encoding="utf-8", newline="\n") as lines:
         for line in lines:
             row = json.loads(line)

@@ -48,6 +48,11 @@ def note_leaving(path: Path) -> None:
         file.truncate()
 
 
+def forget_leaving(path: Path) -> None:
+    with suppress(OSError), count_file(path).open("r+b") as file:
+        file.truncate(_COUNT_DIGITS + 1)
+
+
 def is_as_left(path: Path) -> bool:
     """With a log beside it, it was not closed in peace (or is in use)."""
     try:

@@ -366,8 +366,8 @@ class Ledger(Protocol):
         """How many there were."""
         ...
 
-    async def check(self) -> None:
-        """Read all of it, unless it is as a run left it that had read all of it, or made it.
+    async def check(self, *, thoroughly: bool = False) -> None:
+        """Read all of it; unless ``thoroughly``, not if it is as a run left it that had read all of it, or made it.
 
         Raises:
             DatabaseDamaged: it cannot be read whole (``pipeline.ports.sqlite``).

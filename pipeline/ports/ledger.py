@@ -336,23 +336,23 @@ class SqliteLedger:
         )
 
     async def record_publication(self, output: str, *, plan: str, files: Sequence[str | None], commits: int) -> None:
-        await self._execute(
-            "INSERT OR REPLACE INTO publications VALUES (?, ?, ?, ?)",
-            (output, plan, json.dumps(list(files)), commits + 1),
-        )
+        values = (output, plan, json.dumps(list(files)), commits + 1)
+        statement = "INSERT OR REPLACE INTO publications VALUES (?, ?, ?, ?)"
+        await self._database.write_alone(lambda connection: connection.execute(statement, values) and None)
 
     async def commits(self) -> int:
         row = await self._first("PRAGMA user_version", ())
         assert row is not None  # a pragma answers
         return int(row[0])
 
-    async def check(self) -> None:
-        if self._database.is_as_it_was_left:
+    async def check(self, *, thoroughly: bool = False) -> None:
+        if self._database.is_as_it_was_left and not thoroughly:
             return
         await self._database.check()
         try:
             await self._database.read(_read_all)
         except ValueError as error:
+            self._database.found_damaged()
             raise DatabaseDamaged(
                 f"{self._database.path} is damaged: a row in it cannot be read", mend=REBUILD
             ) from error

@@ -33,7 +33,7 @@ async def damage(path: Path, *, now: Now) -> str:
     try:
         ledger = await SqliteLedger.open(path, now=now)
         try:
-            await ledger.check()
+            await ledger.check(thoroughly=True)
         finally:
             await ledger.close()
     except DatabaseDamaged as error:

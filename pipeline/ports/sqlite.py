@@ -23,7 +23,7 @@ from anyio import CancelScope, to_thread
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from pipeline.domain.errors import LocalIoError
-from pipeline.ports.commit_count import CountFile, count_file, is_as_left, note_leaving, told_count
+from pipeline.ports.commit_count import CountFile, count_file, forget_leaving, is_as_left, note_leaving, told_count
 from pipeline.ports.gathering import Asked, Gathering
 from pipeline.ports.storage import sync_folder
 
@@ -112,6 +112,14 @@ class Database:
         result: T = await self._writes.ask(work)
         return result
 
+    async def write_alone(self, work: Callable[[Connection], T]) -> T:
+        """As ``write``, in a commit that nothing else shares."""
+        request: Asked[Callable[[Connection], T], T] = Asked(work)
+        await self._commit_together([request])
+        if request.error is not None:
+            raise request.error
+        return request.result  # type: ignore[return-value]  # done without error: T
+
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run ``work``, which changes nothing, on what is committed; in a thread, for it may take long."""
         async with self._readings:
@@ -132,7 +140,13 @@ class Database:
         """
         complaint = await self.read(_first_complaint)
         if complaint:
+            self.found_damaged()
             raise DatabaseDamaged(f"{self.path} is damaged ({complaint})", mend=self._mend)
+
+    def found_damaged(self) -> None:
+        """It is looked at wholly before it is trusted again, however it looks from outside."""
+        self._is_whole = False
+        forget_leaving(self.path)
 
     def found_whole(self) -> None:
         """All of it was read: it need not be again, if it is closed in peace and nobody else touches it."""
@@ -191,7 +205,7 @@ class Database:
             if not self._connection.in_transaction:  # the disk is full: SQLite has rolled back everything
                 raise
             self._connection.execute("ROLLBACK TO one")
-            request.error = _translate(error, self.path, self._mend) if isinstance(error, sqlite3.Error) else error
+            request.error = self._ours(error)
         self._connection.execute("RELEASE one")
 
     def _roll_back(self) -> None:
@@ -200,14 +214,21 @@ class Database:
 
     def _abandon(self, batch: Sequence[_Request], error: Exception) -> None:
         for request in batch:
-            request.error = _translate(error, self.path, self._mend) if isinstance(error, sqlite3.Error) else error
+            request.error = self._ours(error)
         self._roll_back()
 
     def _translated(self, work: Callable[[Connection], T], connection: Connection) -> T:
         try:
             return work(connection)
-        except sqlite3.Error as error:
-            raise _translate(error, self.path, self._mend) from error
+        except (sqlite3.Error, DatabaseDamaged) as error:
+            raise self._ours(error) from error
+
+    def _ours(self, error: Exception) -> Exception:
+        """A foreign error made ours; what tells of damage is remembered."""
+        ours = _translate(error, self.path, self._mend) if isinstance(error, sqlite3.Error) else error
+        if isinstance(ours, DatabaseDamaged):
+            self.found_damaged()
+        return ours
 
 
 def _open_all(path: Path, migrations: tuple[Migration, ...], mend: str) -> tuple[Connection, Connection, Connection]:

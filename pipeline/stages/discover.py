@@ -67,11 +67,21 @@ async def discovered(manifest: Manifest, *, chunk: int = SETS_A_CHUNK) -> AsyncG
     """``discover`` while the folders are walked: up to ``chunk`` sets at a time, none of which is kept here.
 
     Raises:
-        UsageError: as ``discover``, in the end; before the first set if a path matches no folder.
+        UsageError: as ``discover``: before the first set if a path matches no folder, else before a set that clashes
+            with an earlier one, or at the end of an entry that brings none.
     """
     sets = _walked(manifest)
     while some := await to_thread.run_sync(_next, sets, chunk):
         yield some
+
+
+async def refuse_problems(manifest: Manifest) -> None:
+    """Look at all folders for what is wrong with them, before anything is begun.
+
+    Raises:
+        UsageError: as ``discover``.
+    """
+    await to_thread.run_sync(_refuse_problems, manifest)
 
 
 def _next(sets: Iterator[ImageSet], count: int) -> list[ImageSet]:
@@ -91,22 +101,23 @@ class _Seen:
 
 
 def _walked(manifest: Manifest) -> Iterator[ImageSet]:
-    """The sets one by one. That something is wrong is seen on the way, what it is by looking at all of it again."""
+    """The sets one by one, until something is wrong: what that is, is found by looking at all of them again."""
     walks = [(entry, _begun(entry, listings)) for entry, listings in _walks(manifest)]
     if not all(listings for _, listings in walks):
         _refuse_problems(manifest)
-    ids, folders, is_wrong = _Seen(), _Seen(), False
+    ids, folders = _Seen(), _Seen()
     for entry, listings in walks:
         count = 0
         for listing in listings:
-            is_wrong |= len(walks) > 1 and folders.again(os.path.normcase(listing.path))
+            if len(walks) > 1 and folders.again(os.path.normcase(listing.path)):
+                _refuse_problems(manifest)
             for one in _sets_of(entry, listing):
                 count += 1
-                is_wrong |= ids.again(identity(one.set_id))
+                if ids.again(identity(one.set_id)):
+                    _refuse_problems(manifest)
                 yield one
-        is_wrong |= count == 0 or (count > 1 and bool(entry.said.id))
-    if is_wrong:
-        _refuse_problems(manifest)
+        if count == 0:
+            _refuse_problems(manifest)
 
 
 def _begun(entry: _Entry, listings: Iterator[Listing]) -> Iterable[Listing]:

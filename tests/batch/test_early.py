@@ -1,5 +1,7 @@
 """A run that begins with the first sets of a library while the others are still being looked at."""
 
+import json
+
 import anyio
 import pytest
 from simulated_ports import virtual_time
@@ -21,6 +23,14 @@ def anyio_backend():
 @pytest.fixture
 def runs(tmp_path):
     return SimulatedRuns(tmp_path)
+
+
+def published(runs):
+    lines = runs.storage.get(runs.output / "results.jsonl").decode().splitlines()
+    rows = {row["set"]: row["state"] for row in map(json.loads, lines)}
+    assert list(rows) == sorted(rows)
+    assert len(rows) == len(lines)
+    return rows
 
 
 async def test_the_first_set_is_submitted_before_the_last_one_is_looked_at(runs, monkeypatch):
@@ -88,7 +98,6 @@ async def test_what_is_wrong_with_the_last_folders_leaves_what_was_begun_recorde
     for name in ("a", "b", "c", "D"):
         runs.add(name)
     await runs.run()
-    published = runs.storage.get(runs.output / "results.jsonl")
     for name in ("a0", "a1"):
         runs.add(name)
     (runs.folder / "sets" / "d").mkdir()
@@ -96,7 +105,7 @@ async def test_what_is_wrong_with_the_last_folders_leaves_what_was_begun_recorde
     with pytest.raises(ExceptionGroup) as caught:
         await runs.run_early()
     assert caught.group_contains(UsageError)
-    assert runs.storage.get(runs.output / "results.jsonl") == published
+    assert set(published(runs)) >= {"a", "b", "c", "D", "a0", "a1"}  # nothing is forgotten, nothing is hidden
     begun = {one.state for one in await runs.ledger.items()} - {State.DELIVERED}
     assert begun
     (runs.folder / "sets" / "d" / "front.png").unlink()
@@ -104,6 +113,77 @@ async def test_what_is_wrong_with_the_last_folders_leaves_what_was_begun_recorde
     outcome, _ = await runs.run()
     assert outcome.delivered == 6
     assert len(runs.service.submitted) == 6
+
+
+async def probed_slowly(images, paths):
+    await anyio.sleep(30)
+    return [await images.probe(path) for path in paths]
+
+
+async def test_a_run_that_is_stopped_while_it_still_looks_ends_well_and_goes_on_the_next_time(runs, monkeypatch):
+    for at in range(12):
+        runs.add(f"set {at:02}")
+    monkeypatch.setattr("simulated_ports.SimulatedImages.probe_all", probed_slowly)
+    stop = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(later, 170, stop.set)
+        outcome, rows = await runs.run_early(stop=stop)
+    assert outcome.interrupted
+    assert 0 < outcome.delivered < len(rows) < 12
+    assert outcome.unfinished == len(rows) - outcome.delivered
+    assert published(runs) == {row.set: row.state for row in rows}
+    outcome, _ = await runs.run()
+    assert (outcome.delivered, outcome.interrupted) == (12, False)
+    assert len(runs.service.submitted) == 12
+
+
+async def later(after_s, happen):
+    await anyio.sleep(after_s)
+    happen()
+
+
+async def test_rows_of_sets_that_are_not_looked_at_yet_stay_published(runs, monkeypatch):
+    for name in ("b", "d", "z"):
+        runs.add(name)
+    await runs.run()
+    for name in ("a", "c", "e", "f"):
+        runs.add(name)
+    monkeypatch.setattr("simulated_ports.SimulatedImages.probe_all", probed_slowly)
+    with pytest.raises(BaseExceptionGroup):
+        await runs.run_early(dies_after=6)
+    rows = published(runs)
+    assert {name: rows[name] for name in ("b", "d", "z")} == dict.fromkeys("bdz", "delivered")
+    assert "a" in rows
+    assert "f" not in rows
+
+
+async def test_sets_that_would_share_an_id_are_told_before_anything_is_sent(runs):
+    """One of them would drive the other's mesh away."""
+    runs.sections = {"sets": [{"path": "sets/*"}, {"path": "more/*"}]}
+    for at in range(6):
+        runs.add(f"set {at}")
+    twin = runs.folder / "more" / "set 5" / "front.png"
+    twin.parent.mkdir(parents=True)
+    twin.write_text("another")
+    with pytest.raises(UsageError) as refused:
+        await runs.run_early()
+    assert "set 5" in refused.value.problems[0]
+    assert runs.service.uploads == []
+
+
+async def test_a_name_that_some_file_systems_take_for_another_is_never_begun(runs):
+    for name in ("A", "b", "c", "d", "e"):
+        runs.add(name)
+    runs.add("a", front="another")  # comes last: names are sorted
+    runs.sections = {"sets": [{"path": "sets/[A-Z]*"}, {"path": "sets/[a-z]*"}]}
+    with pytest.raises(UsageError) as refused:
+        await runs.run_early()
+    assert "apart" in refused.value.problems[0]
+    runs.sections = {}
+    with pytest.raises((UsageError, ExceptionGroup)):
+        await runs.run_early()
+    assert not any("another" in name for name in runs.service.uploads)
+    assert sum(one.state is State.DELIVERED for one in await runs.ledger.items()) == len(runs.meshes)
 
 
 @pytest.mark.parametrize("moves", [0, 3, 9, 14, 20, 27])

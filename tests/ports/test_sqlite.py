@@ -518,3 +518,47 @@ async def test_a_user_that_was_killed_has_not_left_it_in_peace(tmp_path):
     async with opened(path) as database:
         assert not database.is_as_it_was_left
         assert await database.read(texts) == ["a", "b"]
+
+
+async def test_what_is_found_damaged_is_not_trusted_the_next_time(tmp_path):
+    """However it looks from outside: a failing disk changes no time."""
+    path = tmp_path / "x.sqlite3"
+    await left_whole(path)
+    async with opened(path) as database:
+        assert database.is_as_it_was_left
+
+        def stumble_over_a_page(connection):
+            error = sqlite3.DatabaseError("database disk image is malformed")
+            error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise error
+
+        with pytest.raises(DatabaseDamaged):
+            await database.glance(stumble_over_a_page)
+    async with opened(path) as database:
+        assert not database.is_as_it_was_left
+
+
+async def test_what_is_written_alone_shares_its_commit_with_nothing(database):
+    def count(connection):
+        return connection.execute("PRAGMA user_version").fetchone()[0]
+
+    seen = {}
+
+    async def write(text, how):
+        def work(connection):
+            insert(text)(connection)
+            return count(connection)
+
+        seen[text] = await how(work)
+
+    async with anyio.create_task_group() as tasks:
+        for at in range(6):
+            tasks.start_soon(write, f"together {at}", database.write)
+        tasks.start_soon(write, "alone", database.write_alone)
+        for at in range(6, 12):
+            tasks.start_soon(write, f"together {at}", database.write)
+    assert list(seen.values()).count(seen["alone"]) == 1
+    assert len(await database.read(texts)) == 13
+    with pytest.raises(LocalIoError):
+        await database.write_alone(insert("alone"))
+    assert len(await database.read(texts)) == 13

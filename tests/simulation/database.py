@@ -52,6 +52,12 @@ class MortalDatabase:
         await checkpoint()  # as in the real one, a commit may have happened although its caller is cancelled
         return result
 
+    async def write_alone(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await self.write(work)
+
+    def found_damaged(self) -> None:
+        """No memory is damaged."""
+
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         await checkpoint()
         self._process.check()
