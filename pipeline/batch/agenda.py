@@ -14,8 +14,6 @@ from pipeline.domain.planning import Action, PlannedItem
 TAIL = 3
 """The end of a batch begins when no more than so many items a slot are left: the longest of them are taken first."""
 
-_PAID = frozenset({Action.RESUME, Action.FETCH})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Uncertain:
@@ -28,9 +26,10 @@ class Uncertain:
 class Agenda:
     """Workers take items from it until none can come any more.
 
-    What is paid already is taken first. An item whose submission was lost is put aside as uncertain; once it is settled
-    it is taken again, before others. Else the order is that of the plan, until its end: there the longest come first,
-    so that no slot is left alone with a long one.
+    What is at the service already is taken first. Files that are only to be fetched again come beside what is to be
+    made, a few at a time, so that neither downloads nor slots stand idle. An item whose submission was lost is put
+    aside as uncertain; once it is settled it is taken again, before others. Else the order is that of the plan, until
+    its end: there the longest come first, so that no slot is left alone with a long one.
     """
 
     def __init__(
@@ -40,14 +39,19 @@ class Agenda:
         open: bool = False,  # noqa: A002 - as of a door
         expected_s: Callable[[PlannedItem], float] = lambda _: 0.0,
         slots: Callable[[], float] = lambda: 0.0,
+        fetches: float = math.inf,
     ) -> None:
         """With ``open``, further items are added until ``no_more`` is called. ``expected_s``: how long the job
-        of an item takes, as far as is known by now. ``slots``: how many jobs are in flight at one time.
+        of an item takes, as far as is known by now. ``slots``: how many jobs are in flight at one time. ``fetches``:
+        how many items whose files are only to be fetched again are at work at one time, while others could be.
         """
         self._more = open
         self._expected_s = expected_s
         self._slots = slots
         self._first: deque[PlannedItem] = deque()
+        self._fetched: deque[PlannedItem] = deque()
+        self._fetches = fetches
+        self._fetching = 0
         self._todo: deque[PlannedItem] = deque()
         self._sorts_at = math.inf
         self._at_work = 0
@@ -58,8 +62,9 @@ class Agenda:
 
     def add(self, planned: Iterable[PlannedItem]) -> None:
         """More to do."""
+        queues = {Action.RESUME: self._first, Action.FETCH: self._fetched}
         for one in planned:
-            (self._first if one.action in _PAID else self._todo).append(one)
+            queues.get(one.action, self._todo).append(one)
         self._tell()
 
     def no_more(self) -> None:
@@ -70,7 +75,11 @@ class Agenda:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is left, and nothing will come, but what is uncertain."""
-        return not (self._first or self._todo or self._at_work or self._more)
+        return not (self._has_any or self._at_work or self._more)
+
+    @property
+    def _has_any(self) -> bool:
+        return bool(self._first or self._fetched or self._todo)
 
     @property
     def uncertain(self) -> list[Uncertain]:
@@ -78,13 +87,16 @@ class Agenda:
 
     async def take(self) -> PlannedItem | None:
         """The next item; None: there is nothing more to do in this run."""
-        while not (self._first or self._todo):
+        while not self._has_any:
             if self.is_idle and (self._is_closed or not self._uncertain):
                 return None
             await self._changed.wait()
         self._at_work += 1
         if self._first:
             return self._first.popleft()
+        if self._fetched and (self._fetching < self._fetches or not self._todo):
+            self._fetching += 1
+            return self._fetched.popleft()
         self._sort_the_end()
         return self._todo.popleft()
 
@@ -98,6 +110,7 @@ class Agenda:
     def put_back(self, planned: PlannedItem, record: ItemRecord) -> None:
         """A worker has taken the item as far as it goes for now."""
         self._at_work -= 1
+        self._fetching -= planned.action is Action.FETCH
         if record.state is State.UNCERTAIN:
             self._uncertain[record.key] = Uncertain(planned=planned, record=record)
         self._tell()

@@ -85,8 +85,7 @@ class Batch:
         self._terms = terms_of(manifest, service=service, began=now())
         self._publishing = Publishing(
             self._terms,
-            backend=manifest.backend,
-            model=manifest.model,
+            manifest,
             ledger=ledger,
             storage=storage,
             new_report=new_report,
@@ -186,10 +185,12 @@ class Batch:
                 begun stays recorded.
         """
         budget, uploads = _budget(Plan(items=()), None), self._uploads(scenario)
+        pricing = self._pricing(await self._live_schema(scenario))
+        pricing.check_choices(self._manifest)
         supply = GrowingSupply(
             looking,
             first,
-            pricing=self._pricing(await self._live_schema(scenario)),
+            pricing=pricing,
             scenario=scenario,
             uploads=uploads,
             place_known=partial(self._place_known, stop=stop),
@@ -303,6 +304,7 @@ class Batch:
             open=True,
             expected_s=lambda one: watcher.expected_s(one.work.params),
             slots=lambda: pool.slots.total_tokens,
+            fetches=2 * self._manifest.limits.downloads,
         )
         settling = Settling(agenda, submissions, patience=self._terms.patience)
         async with anyio.create_task_group() as background:

@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pipeline.batch.survey import variants_of
 from pipeline.batch.terms import EMBEDDED, Terms
 from pipeline.batch.uploads import Uploads
 from pipeline.domain.errors import AssetGone, FailItem, UsageError
 from pipeline.domain.items import WorkItem
 from pipeline.domain.jobs import Quote
-from pipeline.domain.model import ModelSchema
+from pipeline.domain.manifest import Manifest
+from pipeline.domain.model import ModelSchema, schema_known_of
 from pipeline.domain.planning import Plan, PlannedItem
 from pipeline.domain.views import View
 from pipeline.ports.interfaces import Ledger, Scenario
@@ -52,6 +54,24 @@ class Pricing:
                 self._asked.add(choice)
                 await self._ask_one_of(candidates, scenario, uploads)
 
+    def check_choices(self, manifest: Manifest) -> None:
+        """All parameters that the manifest can lead to, before any of its sets is looked at.
+
+        Raises:
+            UsageError: the model does not take some of them.
+        """
+        self._refuse(
+            f"{manifest.where('sets', at, 'path')}{f', variant {variant.name}' if variant.name else ''}: {problem}"
+            for at, entry in enumerate(manifest.sets)
+            for variant in variants_of(manifest)
+            for problem in self._problems({**manifest.defaults, **entry.params, **variant.params})
+        )
+
+    def _problems(self, params: Mapping[str, Any]) -> Sequence[str]:
+        """None where nobody knows what the model takes."""
+        known = schema_known_of(self._schema.model_id)
+        return self._schema.problems(known.complete(params)) if self._schema.parameters else ()
+
     async def _ask_one_of(self, candidates: Sequence[PlannedItem], scenario: Scenario, uploads: Uploads) -> None:
         """Another item will do where one cannot be quoted (it fails by itself, later); else the price stays unknown."""
         for planned in candidates[:CANDIDATES]:
@@ -92,16 +112,17 @@ class Pricing:
         return known[1]
 
     def _check(self, found: Mapping[str, Sequence[PlannedItem]]) -> None:
-        if not self._schema.parameters:  # nobody knows what the model takes
-            return
         taken: set[int] = set()
         problems: list[str] = []
         for planned in (one for some in found.values() for one in some):
             if id(planned.work.params) not in taken:
-                said = self._schema.problems(planned.work.params)
+                said = self._problems(planned.work.params)
                 problems += [f"{planned.work.aliases[0].label}: {problem}" for problem in said]
                 taken |= set() if said else {id(planned.work.params)}
-        if problems:
+        self._refuse(problems)
+
+    def _refuse(self, said: Iterable[str]) -> None:
+        if problems := list(said):
             more = len(problems) - PROBLEMS_SHOWN
             raise UsageError(
                 "the service's model does not take these parameters",

@@ -1,4 +1,5 @@
-"""Publishing: the results manifest and the report, made of the ledger's rows, some hundred rows at a time.
+"""Publishing: the results manifest and the report, made of the ledger's rows, some hundred rows at a time; while not
+all sets are known, also of the rows that earlier runs have published.
 
 What was published is not made again while nothing has changed: the ledger remembers the state of the published files,
 what plan they speak of, and whether anything was committed since.
@@ -8,6 +9,7 @@ import hashlib
 from collections.abc import AsyncGenerator, Callable, Container, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from importlib.metadata import version
 from itertools import islice
 from typing import Protocol
 
@@ -16,6 +18,7 @@ from pipeline.batch.remains import published_rows
 from pipeline.batch.terms import Terms
 from pipeline.domain.items import Alias, ItemRecord
 from pipeline.domain.lifecycle import State
+from pipeline.domain.manifest import Manifest
 from pipeline.domain.planning import Action, Plan, PlannedItem, RefusedSet
 from pipeline.domain.results import ResultRow, refused_rows, row_of
 from pipeline.ports.interfaces import Ledger, Storage
@@ -39,11 +42,12 @@ class Publishing:
     """The results of one manifest, as its ledger has them."""
 
     def __init__(
-        self, terms: Terms, *, backend: str, model: str, ledger: Ledger, storage: Storage, new_report: NewReport | None
+        self, terms: Terms, manifest: Manifest, *, ledger: Ledger, storage: Storage, new_report: NewReport | None
     ) -> None:
         self._terms = terms
-        self._backend = backend
-        self._model = model
+        self._name = manifest.name
+        self._backend = manifest.backend
+        self._model = manifest.model
         self._ledger = ledger
         self._storage = storage
         self._new_report = new_report
@@ -85,22 +89,31 @@ class Publishing:
     async def _rows_to_publish(
         self, plan: Plan, reckoning: Reckoning, *, is_whole: bool
     ) -> AsyncGenerator[list[ResultRow]]:
-        """The plan's rows, and in their order the earlier ones among them."""
+        """The plan's rows, and in their order the earlier ones among them; some at a time."""
+        some: list[ResultRow] = []
+        async with aclosing(self._merged(plan, reckoning, is_whole=is_whole)) as rows:
+            async for row in rows:
+                some.append(row)
+                if len(some) >= ROWS_AT_ONCE:
+                    yield some
+                    some = []
+        if some:
+            yield some
+
+    async def _merged(self, plan: Plan, reckoning: Reckoning, *, is_whole: bool) -> AsyncGenerator[ResultRow]:
         ours = frozenset[Alias]() if is_whole else frozenset(alias for alias, _ in self._list(plan).names)
         published = published_rows(self._terms.shelf.output, storage=self._storage)
         async with aclosing(published), aclosing(self.rows(plan)) as found:
             earlier = None if is_whole else await _next_other(published, ours)
             async for some in found:
                 reckoning.add(some)
-                rows = []
                 for row in some:
                     while earlier is not None and earlier.alias < row.alias:
-                        rows.append(earlier)
+                        yield earlier
                         earlier = await _next_other(published, ours)
-                    rows.append(row)
-                yield rows
+                    yield row
             while earlier is not None:
-                yield [earlier]
+                yield earlier
                 earlier = await _next_other(published, ours)
 
     async def standing(self, plan: Plan) -> Reckoning | None:
@@ -126,8 +139,7 @@ class Publishing:
         return self._listed
 
     def _digest(self, plan: Plan) -> str:
-        columns = ",".join(ResultRow.model_fields)
-        return self._list(plan).digest(f"{columns} {self._backend} {self._model}")
+        return self._list(plan).digest(f"{version('mvmesh')} {self._name!r} {self._backend} {self._model}")
 
     async def _rows_of(self, names: Sequence["_Named"], listed: "_Listed") -> list[ResultRow]:
         keys = list(dict.fromkeys(one.work.key for _, one in names if isinstance(one, PlannedItem)))

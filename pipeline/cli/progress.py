@@ -59,12 +59,14 @@ def progress(title: str) -> Iterator[Display]:
 def _written_soon(stream: TextIO) -> Iterator[Callable[[str], None]]:
     """Lines that come within a moment are written together, by a thread: each by itself would hold up the run."""
     lines: SimpleQueue[str | None] = SimpleQueue()
+    ends = threading.Event()
 
     def write() -> None:
         while (line := lines.get()) is not None:
-            time.sleep(_GATHERED_S)  # noqa: TID251 - a thread of its own
-            stream.write(line + "".join(_waiting(lines)))
-            stream.flush()
+            ends.wait(_GATHERED_S)
+            with suppress(OSError, ValueError):  # nobody listens any more
+                stream.write(line + "".join(_waiting(lines)))
+                stream.flush()
 
     writer = threading.Thread(target=write, name="log", daemon=True)
     writer.start()
@@ -72,6 +74,7 @@ def _written_soon(stream: TextIO) -> Iterator[Callable[[str], None]]:
         yield lambda line: lines.put(f"{line}\n")
     finally:
         lines.put(None)
+        ends.set()
         writer.join()
 
 

@@ -79,7 +79,8 @@ class Gathering(Generic[A, R]):
     async def _round(self, leader: Asked[A, R]) -> None:
         await cancel_shielded_checkpoint()  # who is woken by the same event as the leader comes along
         batch = [leader, *(one for one in self._waiting if not one.leads)][: self._most]
-        self._waiting = [one for one in self._waiting if one not in batch]
+        taken = set(map(id, batch))
+        self._waiting = [one for one in self._waiting if id(one) not in taken]
         leader.leads = False
         try:
             await self._serve(batch)

@@ -112,8 +112,8 @@ CREATE TABLE publications (
 )
 
 _DURATIONS = """
-SELECT record FROM (SELECT key FROM history WHERE seq > (SELECT max(seq) FROM history) - 20000 AND event = ?
-ORDER BY seq DESC LIMIT ?) JOIN items USING (key)
+SELECT record FROM (SELECT key, seq FROM history WHERE seq > (SELECT max(seq) FROM history) - 20000 AND event = ?
+ORDER BY seq DESC LIMIT ?) JOIN items USING (key) ORDER BY seq DESC
 """
 """The newest successes first. Without an index of its own: an item has some ten moves, so that the newest 20,000 moves
 tell of far more successes than are asked for.

@@ -8,8 +8,6 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-import anyio
-
 from pipeline.domain.errors import (
     MvmeshError,
     NeverSent,
@@ -53,7 +51,7 @@ LOOK_UPS = 2
 """Requests for assets at one time: while both are on their way, what is asked for is gathered."""
 
 SHARED_TRIES = 3
-"""How often a request for several callers' assets is tried before each asks for its own."""
+"""How often a request for several callers' assets is tried before each asks for his own."""
 
 _LookUp = Asked[tuple[str, ...], Mapping[str, Asset]]
 
@@ -166,23 +164,20 @@ class ScenarioClient:
 
     async def assets(self, asset_ids: Sequence[str]) -> list[Asset]:
         """In the order of asking; any number, in requests of 200 at most. Whoever asks while others are answered shares
-        the next request with all who do.
+        the next request with all who do; where that fails, each asks for himself: one that is at fault harms no other.
         """
         wanted = tuple(dict.fromkeys(asset_ids))
-        found = await self._look_ups.ask(wanted)
+        try:
+            found = await self._look_ups.ask(wanted)
+        except (RequestRefused, ServiceUnreachable):
+            found = await self._found(wanted, self._calls.tries)
         return [found[asset_id] for asset_id in wanted if asset_id in found]
 
     async def _look_up(self, asked: Sequence[_LookUp]) -> None:
+        """One round: short, for the next ones wait for it."""
+        tries = replace(self._calls.tries, attempts=SHARED_TRIES)
         try:
-            tries = self._calls.tries if len(asked) == 1 else replace(self._calls.tries, attempts=SHARED_TRIES)
             found = await self._found(dict.fromkeys(chain.from_iterable(one.what for one in asked)), tries)
-        except (RequestRefused, ServiceUnreachable) as error:
-            if len(asked) == 1:
-                asked[0].fail(error)
-                return
-            async with anyio.create_task_group() as singly:  # one of them may be at fault: it harms no other
-                for one in asked:
-                    singly.start_soon(self._look_up, [one])
         except MvmeshError as error:
             for one in asked:
                 one.fail(error)

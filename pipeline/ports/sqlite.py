@@ -210,7 +210,8 @@ class Database:
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+            with suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
 
     def _abandon(self, batch: Sequence[_Request], error: Exception) -> None:
         for request in batch:

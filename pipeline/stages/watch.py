@@ -13,14 +13,17 @@ import anyio
 
 from pipeline.domain.change_feed import ChangeFeed, reaches
 from pipeline.domain.durations import Durations, InFlight, Outlook, kind_of
-from pipeline.domain.errors import RequestRefused, StageTimedOut
-from pipeline.domain.jobs import Job, JobStatus
+from pipeline.domain.errors import RequestRefused, ServiceUnreachable, StageTimedOut
+from pipeline.domain.jobs import Job, JobPage, JobStatus
 from pipeline.domain.pace import Pace
 from pipeline.domain.trust import LEAST_DOUBT, Trust
 from pipeline.ports.interfaces import Now, Scenario
 
 LOOK_UP_S = 60.0
-"""How long a single look-up may take, its repetitions included: all others wait for it."""
+"""How long one request may take, its repetitions included: all others wait for it."""
+
+UNREACHABLE_S = 900.0
+"""After so long without any answer the service counts as unreachable."""
 
 _LOOKED_UP_FIRST = (
     "run again later: it is looked up, not submitted anew. Where it is gone for good, `mvmesh retry --anew NAME` has "
@@ -69,6 +72,7 @@ class Watcher:
         self._planned_at = math.inf
         self._asked_at = self._looked_at = self._looked_up_at = -math.inf
         self._deep_at = -math.inf
+        self._unheard_since: float | None = None
 
     async def wait(
         self,
@@ -242,11 +246,10 @@ class Watcher:
         deep_pages = 0
         for _ in range(self._pace.pages):
             await self._may_ask()
-            try:
-                listed = await self._scenario.jobs(updated_after=since, page=page)
-            except RequestRefused:
-                if page is not None:  # it has lost its place in the list; what is not read is looked up by itself
-                    break
+            listed = await self._page(since, page)
+            if listed is None and page is not None:  # it has lost its place in the list: what is not read is looked up
+                break
+            if listed is None:
                 self._trust.refused(anyio.current_time())
                 return
             for job in listed.jobs:
@@ -262,6 +265,26 @@ class Watcher:
         if deep:
             self._deep_at = began_at + self._pace.deep_every_s
 
+    async def _page(self, since: datetime, page: str | None) -> JobPage | None:
+        """None: the service refuses it, or does not bring itself to an answer."""
+        try:
+            with anyio.move_on_after(LOOK_UP_S) as asking:
+                listed = await self._scenario.jobs(updated_after=since, page=page)
+        except RequestRefused:
+            listed = None
+        self._heard(is_answer=not asking.cancelled_caught)
+        return None if asking.cancelled_caught else listed
+
+    def _heard(self, *, is_answer: bool) -> None:
+        """Raises ServiceUnreachable once nothing was answered for too long, neither the feed nor a look-up."""
+        now = anyio.current_time()
+        self._unheard_since = None if is_answer else self._unheard_since or now - LOOK_UP_S
+        if self._unheard_since is not None and now - self._unheard_since >= UNREACHABLE_S:
+            raise ServiceUnreachable(
+                f"the service has not answered for {UNREACHABLE_S / 60:.0f} min, neither its job list nor for one job",
+                mend="run again later: what is done stays done",
+            )
+
     async def _look_up(self, job_id: str) -> None:
         """One job by itself. One that is overdue is given up only after a look-up that does not call it final."""
         await self._may_ask()
@@ -270,7 +293,7 @@ class Watcher:
         if watched is None:
             return
         try:
-            with anyio.move_on_after(LOOK_UP_S):
+            with anyio.move_on_after(LOOK_UP_S) as asking:
                 job = await self._scenario.job(job_id)
                 if self._was_kept_back(watched, job):
                     self._trust.kept_back()
@@ -278,8 +301,10 @@ class Watcher:
                     self._trust.was_right()
                 self._hear(job)
         except RequestRefused:
+            self._heard(is_answer=True)
             self._miss(watched)
             return
+        self._heard(is_answer=not asking.cancelled_caught)
         watched.told = max(watched.told, asked_at)
         if not watched.ended.is_set() and asked_at >= watched.begun + self._deadline_s():
             watched.is_stuck = True

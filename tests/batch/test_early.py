@@ -1,6 +1,7 @@
 """A run that begins with the first sets of a library while the others are still being looked at."""
 
 import json
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -11,6 +12,7 @@ from simulation.clock import without_threads
 from pipeline.domain.errors import UsageError
 from pipeline.domain.events import RunGrew, RunStarted
 from pipeline.domain.lifecycle import State
+from pipeline.domain.model import PUBLISHED_SCHEMA
 
 pytestmark = pytest.mark.anyio
 
@@ -215,3 +217,54 @@ async def test_the_first_set_that_is_refused_does_not_hold_up_the_others(runs, m
 async def test_what_needs_all_sets_to_be_known_waits_for_them(runs, sections, may):
     runs.sections = sections
     assert runs.batch().can_begin_early() is may
+
+
+async def test_parameters_that_the_live_model_does_not_take_are_told_before_anything_is_paid(runs):
+    """Wherever in the manifest they stand."""
+    for at in range(4):
+        runs.add(f"set {at}")
+    hero = runs.folder / "hero" / "front.png"
+    hero.parent.mkdir()
+    hero.write_text("hero")
+    runs.sections = {"sets": [{"path": "sets/*"}, {"path": "hero", "params": {"faceCount": 90_000}}]}
+    allowed = replace(PUBLISHED_SCHEMA.parameters["faceCount"], max=80_000, default=50_000)
+    narrow = replace(PUBLISHED_SCHEMA, parameters={**PUBLISHED_SCHEMA.parameters, "faceCount": allowed})
+
+    async def model_schema(model):
+        return narrow
+
+    runs.sections["defaults"] = {"faceCount": 60_000}
+    runs.service.model_schema = model_schema
+    with pytest.raises(UsageError) as refused:
+        await runs.run_early()
+    assert "sets[1]" in refused.value.problems[0]
+    assert "90" in refused.value.problems[0]
+    assert runs.service.submitted == []
+
+
+async def test_new_sets_do_not_wait_for_lost_files_to_be_fetched(runs, monkeypatch):
+    runs.sections = {"limits": {"in_flight": 4, "downloads": 4}}
+    for at in range(60):
+        runs.add(f"s {at:02}")
+    await runs.run()
+    await runs.storage.remove([runs.output / "meshes" / name for name in runs.meshes])
+    for at in range(8):
+        runs.add(f"z {at}")
+    fetch, began = type(runs.downloads).fetch, anyio.current_time()
+    last_submission = []
+
+    async def slowly(downloads, *args, **options):
+        await anyio.sleep(60)
+        return await fetch(downloads, *args, **options)
+
+    generate = runs.service.generate
+
+    async def noted(**options):
+        last_submission.append(anyio.current_time() - began)
+        return await generate(**options)
+
+    runs.service.generate = noted
+    monkeypatch.setattr(type(runs.downloads), "fetch", slowly)
+    outcome, _ = await runs.run()
+    assert outcome.delivered == 68
+    assert last_submission[-1] < (anyio.current_time() - began) / 4

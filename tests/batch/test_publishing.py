@@ -1,6 +1,7 @@
 """The results manifest is made some rows at a time, and not again while nothing has changed."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from simulated_ports import virtual_time
@@ -139,3 +140,34 @@ async def test_rows_of_the_published_file_are_those_of_the_ledger(runs):
     _, rows = await runs.run()
     lines = runs.storage.get(runs.output / "results.jsonl").decode().splitlines()
     assert [json.loads(line)["key"] for line in lines] == [row.key for row in rows]
+
+
+async def test_earlier_rows_are_kept_some_at_a_time_while_not_all_sets_are_known(runs, monkeypatch):
+    monkeypatch.setattr(publishing, "ROWS_AT_ONCE", 3)
+    for at in range(10):
+        runs.add(f"m {at}")
+        runs.add(f"z {at}")
+    _, rows = await runs.run()
+    plan = await runs.plan()
+    part = replace(plan, items=tuple(one for one in plan.items if one.work.aliases[0].set_id == "m 5"))
+    pieces = []
+    append = type(runs.storage).append
+
+    async def noted(storage, path, data, *, anew):
+        pieces.append(data.count(b"\n"))
+        await append(storage, path, data, anew=anew)
+
+    monkeypatch.setattr(type(runs.storage), "append", noted)
+    await runs.batch()._publishing.publish(part, is_whole=False)
+    is_whole(runs, rows)
+    assert max(pieces) <= 3 + 1  # the table has a head
+    assert len(pieces) == 2 * -(-len(rows) // 3)
+    assert not (await runs.ledger.publication("..")).plan  # it speaks of no whole plan
+
+
+async def test_another_name_of_the_batch_draws_the_report_anew(runs, monkeypatch):
+    await runs.run()
+    runs.sections = {"name": "another"}
+    names = written(runs, monkeypatch)
+    await runs.run()
+    assert sorted(names) == sorted(RESULTS)

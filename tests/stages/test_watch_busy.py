@@ -9,6 +9,8 @@ from busy_service import BusyService, keep_busy, lognormal_s
 from simulated_ports import virtual_now, virtual_time
 
 from pipeline.domain.durations import Durations
+from pipeline.domain.errors import ServiceFault, ServiceUnreachable
+from pipeline.ports.retrying import Tries, persist
 from pipeline.stages.watch import Watcher
 
 pytestmark = pytest.mark.anyio
@@ -136,3 +138,40 @@ async def test_failures_are_noticed_as_successes_are():
     found = await measured(service, mean_s=5, jobs=320, slots=32)
     assert found.mean_lag_s < 0.3
     assert service.look_ups == [] or len(service.look_ups) < 20
+
+
+class FailingList(BusyService):
+    """Its list answers 500, again and again; ``is_dead``: so does all else."""
+
+    is_dead = False
+
+    async def jobs(self, **_):
+        await self._fail("GET /jobs")
+
+    async def job(self, job_id):
+        if self.is_dead:
+            await self._fail("GET /jobs/{id}")
+        return await super().job(job_id)
+
+    async def _fail(self, what):
+        async def attempt():
+            await anyio.sleep(0.1)
+            raise ServiceFault(f"{what}: HTTP 500")
+
+        await persist(what, attempt, Tries())
+
+
+async def test_a_list_that_fails_again_and_again_is_done_without():
+    found = await measured(FailingList(), mean_s=180, jobs=64, slots=32)
+    assert found.mean_lag_s < 60
+    assert found.ratio < 1.4
+
+
+async def test_a_service_that_answers_nothing_any_more_ends_the_run_after_a_quarter_of_an_hour():
+    service = FailingList()
+    service.is_dead = True
+    with pytest.raises(ExceptionGroup) as ended:
+        async with watching(service, [5.0] * 20) as watcher:
+            await watcher.wait(service.submit(5.0), tell=lambda _: None)
+    assert ended.group_contains(ServiceUnreachable, match="15 min")
+    assert 900 <= anyio.current_time() < 1200
