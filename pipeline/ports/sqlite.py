@@ -32,8 +32,8 @@ Connection = sqlite3.Connection
 Row = sqlite3.Row
 
 _LITTLE_ROOM_BYTES = 1 << 20
-_CACHE_KIB = 16 * 1024
-"""Of pages in memory: the inner pages of the indexes of a hundred thousand items, and some more."""
+_CACHE_KIB = 8 * 1024
+"""Of pages in memory, for each connection: the inner pages of the indexes of a hundred thousand items, and some more."""
 
 
 _LOG_PAGES = 4096
