@@ -40,7 +40,7 @@ from pipeline.ports.clock import local_time
 from pipeline.ports.interfaces import Compute, Downloads, Images, Ledger, Now, Scenario, Storage
 from pipeline.stages.watch import Watcher
 
-UNKNOWN_CEILING = 8
+UNKNOWN_CEILING = 4
 """Jobs in flight at first where neither the manifest nor the service names a number; the first 429 teaches it."""
 
 JOBS_LEARNED_FROM = 300

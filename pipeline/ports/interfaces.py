@@ -84,7 +84,7 @@ class Scenario(Protocol):
         ...
 
     async def assets(self, asset_ids: Sequence[str]) -> list[Asset]:
-        """Up to 200 assets with fresh signed URLs; those the service does not know are left out."""
+        """These assets, any number, with fresh signed URLs; those the service does not know are left out."""
         ...
 
     async def model_schema(self, model: str) -> ModelSchema: ...
@@ -161,8 +161,8 @@ class Storage(Protocol):
         ...
 
     async def stamps(self, paths: Sequence[Path]) -> list[str | None]:
-        """What tells a file's state from any other, without reading it: its size and the time of its last change; None
-        where there is no such file.
+        """What tells a file's state from any other, without reading it: its size, inode and the time of its last change;
+        None where there is no such file.
         """
         ...
 

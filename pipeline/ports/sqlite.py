@@ -33,7 +33,7 @@ Row = sqlite3.Row
 
 _LITTLE_ROOM_BYTES = 1 << 20
 _CACHE_KIB = 8 * 1024
-"""Of pages in memory, for each connection: the inner pages of the indexes of a hundred thousand items, and some more."""
+"""Of pages in memory, for each connection: the inner pages of a hundred thousand items' indexes, and some more."""
 
 
 _LOG_PAGES = 4096
