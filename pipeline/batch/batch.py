@@ -200,11 +200,19 @@ class Batch:
             await self._bring_all(supply, uploads, scenario=scenario, downloads=downloads, budget=budget, stop=stop)
             if supply.plan is not None:
                 await self._place_late(supply, supply.plan, stop)
-        finally:
-            with anyio.CancelScope(shield=True):
-                plan = supply.plan or looking.plan
-                reckoning = await self._publishing.publish(plan, is_whole=supply.plan is not None)
-        return self._end(reckoning.outcome(interrupted=stop.is_set(), charged_cu=budget.spent_cu)), plan
+        except BaseException:
+            outcome, _ = await self._published_early(supply, budget, stop)
+            self._observe(Noted(message=f"begun before it ended: {_told(outcome)}", level="warning"))
+            raise
+        outcome, plan = await self._published_early(supply, budget, stop)
+        return self._end(outcome), plan
+
+    async def _published_early(self, supply: Supply, budget: Budget, stop: anyio.Event) -> tuple[Outcome, Plan]:
+        with anyio.CancelScope(shield=True):
+            plan, is_whole = supply.plan or supply.so_far, supply.plan is not None
+            reckoning = await self._publishing.publish(plan, is_whole=is_whole)
+        outcome = reckoning.outcome(interrupted=stop.is_set(), charged_cu=budget.spent_cu)
+        return replace(outcome, is_whole=is_whole), plan
 
     def _end(self, outcome: Outcome) -> Outcome:
         self._observe(
@@ -409,6 +417,14 @@ async def _bring_each(flow: Flow, agenda: Agenda, pool: Pool, workers: TaskGroup
         if planned is None:
             return
         workers.start_soon(bring, planned, worker)
+
+
+def _told(outcome: Outcome) -> str:
+    under_way = outcome.unfinished + outcome.uncertain
+    return (
+        f"{outcome.delivered:,} delivered, {under_way:,} to go on with, {outcome.charged_cu:g} CU charged; "
+        "all of it is recorded, and the next run goes on from there"
+    )
 
 
 def _budget(plan: Plan, max_cu: float | None) -> Budget:

@@ -28,6 +28,8 @@ class Outcome:
     out_of_time: int = 0
     unfinished: int = 0
     """On their way: the run was stopped, or a job is not final yet."""
+    is_whole: bool = True
+    """False: the run ended before all sets were looked at; counted are those that were found by then."""
     interrupted: bool = False
     charged_cu: float = 0.0
     """In this run."""

@@ -4,7 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
 import click
@@ -55,19 +55,28 @@ _AT_ONCE = 500
 def command(manifest: Path, *, as_json: bool) -> ExitCode:
     """Tell where the batch of MANIFEST stands, from its ledger. Works while a run is going, and changes nothing."""
     loaded = read_manifest(manifest)
-    found, labels = anyio.run(_read, loaded)
+    found, labels, is_whole = anyio.run(_read, loaded)
     ledger = loaded.state_folder / LEDGER_FILE
     if as_json:
-        say_json(_document(found, labels, ledger))
+        say_json({**_document(found, labels, ledger), "complete": is_whole})
     else:
         _show(found, labels, ledger, manifest)
+        if not is_whole:
+            say("not all sets have been looked at yet: these are those found so far")
     return ExitCode.OK
 
 
-async def _read(manifest: Manifest) -> tuple[Standing, Labels]:
+class _Status(NamedTuple):
+    found: Standing
+    labels: Labels
+    is_whole: bool
+    """Whether the last run, or the one that is going, had looked at all sets when it last said how they stand."""
+
+
+async def _read(manifest: Manifest) -> "_Status":
     await told_to_be_paid(manifest)
     if not (manifest.state_folder / LEDGER_FILE).exists():
-        return standing([]), {}
+        return _Status(standing([]), {}, is_whole=True)
     async with opened_ledger(manifest) as ledger:
         published, count = await published_items(manifest), StandingCount()
         keys, known = list(dict.fromkeys(row.key for row in published if row.key)) or await ledger.keys(), set[str]()
@@ -76,7 +85,9 @@ async def _read(manifest: Manifest) -> tuple[Standing, Labels]:
             known.update(one.key for one in records)
             count.add(records)
         count.add_others(Counter(row.state for row in published if row.key not in known))
-        return count.standing(), labels_from(await ledger.deliveries(shelf_name(manifest)), published)
+        publication = await ledger.publication(shelf_name(manifest))
+        labels = labels_from(await ledger.deliveries(shelf_name(manifest)), published)
+        return _Status(count.standing(), labels, is_whole=publication is None or publication.plan != "")
 
 
 def _document(found: Standing, labels: Labels, ledger: Path) -> dict[str, Any]:

@@ -36,6 +36,7 @@ def say_run(outcome: Outcome, rows: Iterable[Mapping[str, Any]], output: Path) -
         "outcome": {
             **{name: getattr(outcome, name) for name, _ in _COUNTS},
             "interrupted": outcome.interrupted,
+            "complete": outcome.is_whole,
             "charged_cu": outcome.charged_cu,
         },
         "output": str(output),
@@ -74,7 +75,8 @@ def _counted(outcome: Outcome) -> str:
         for name, colour in _COUNTS
         if getattr(outcome, name)
     ]
-    return ("interrupted: " if outcome.interrupted else "") + (", ".join(said) or "nothing to do")
+    found = "" if outcome.is_whole else " of the sets found so far"
+    return ("interrupted: " if outcome.interrupted else "") + (", ".join(said) or "nothing to do") + found
 
 
 def _show_wanting(outcome: Outcome) -> None:

@@ -143,7 +143,7 @@ def _start_line(event: RunStarted | RunGrew) -> Line:
     price = "price not known" if event.quoted_cu is None else f"{event.quoted_cu:g} CU quoted"
     word = "start" if isinstance(event, RunStarted) else "found"
     so_far = "" if event.is_whole else " so far"
-    detail = f"{event.total} to do{so_far}, {event.already_done} done before, {price}"
+    detail = f"{event.total:,} to do{so_far}, {event.already_done:,} done before, {price}"
     return Line(label="", word=word, detail=detail)
 
 

@@ -161,8 +161,8 @@ class Storage(Protocol):
         ...
 
     async def stamps(self, paths: Sequence[Path]) -> list[str | None]:
-        """What tells a file's state from any other, without reading it: its size, inode and the time of its last change;
-        None where there is no such file.
+        """What tells a file's state from any other, without reading it: size, inode and time of the last change; None
+        where there is no such file.
         """
         ...
 

@@ -107,6 +107,7 @@ async def test_what_is_wrong_with_the_last_folders_leaves_what_was_begun_recorde
     with pytest.raises(ExceptionGroup) as caught:
         await runs.run_early()
     assert caught.group_contains(UsageError)
+    assert any("to go on with" in one for one in runs.warnings)
     assert set(published(runs)) >= {"a", "b", "c", "D", "a0", "a1"}  # nothing is forgotten, nothing is hidden
     begun = {one.state for one in await runs.ledger.items()} - {State.DELIVERED}
     assert begun
@@ -131,6 +132,7 @@ async def test_a_run_that_is_stopped_while_it_still_looks_ends_well_and_goes_on_
         tasks.start_soon(later, 170, stop.set)
         outcome, rows = await runs.run_early(stop=stop)
     assert outcome.interrupted
+    assert not outcome.is_whole
     assert 0 < outcome.delivered < len(rows) < 12
     assert outcome.unfinished == len(rows) - outcome.delivered
     assert published(runs) == {row.set: row.state for row in rows}
