@@ -1,9 +1,10 @@
 """A run as a whole: plan, price, carry out, tell."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -27,7 +28,6 @@ from pipeline.domain.durations import Durations
 from pipeline.domain.errors import RequestRefused
 from pipeline.domain.events import Noted, Observer, RunEnded, RunStarted
 from pipeline.domain.items import ItemRecord
-from pipeline.domain.jobs import TeamLimits
 from pipeline.domain.lifecycle import State
 from pipeline.domain.manifest import Manifest
 from pipeline.domain.model import ModelSchema, schema_known_of
@@ -39,6 +39,8 @@ from pipeline.domain.views import View
 from pipeline.ports.clock import local_time
 from pipeline.ports.interfaces import Compute, Downloads, Images, Ledger, Now, Scenario, Storage
 from pipeline.stages.watch import Watcher
+
+T = TypeVar("T")
 
 UNKNOWN_CEILING = 4
 """Jobs in flight at first where neither the manifest nor the service names a number; the first 429 teaches it."""
@@ -185,7 +187,8 @@ class Batch:
                 begun stays recorded.
         """
         budget, uploads = _budget(Plan(items=()), None), self._uploads(scenario)
-        pricing = self._pricing(await self._live_schema(scenario))
+        schema = await _unless_told(stop, partial(self._live_schema, scenario))
+        pricing = self._pricing(schema or schema_known_of(self._manifest.model))
         pricing.check_choices(self._manifest)
         supply = GrowingSupply(
             looking,
@@ -357,12 +360,8 @@ class Batch:
 
     async def _ceiling(self, scenario: Scenario, stop: anyio.Event) -> int | None:
         """As the service tells it, if it does. Who says stop is not kept waiting for it: nothing is submitted then."""
-        limits = TeamLimits()
-        async with anyio.create_task_group() as asking:
-            asking.start_soon(_cancel_when_told, stop, asking.cancel_scope)
-            limits = await scenario.team_limits()
-            asking.cancel_scope.cancel()
-        return limits.parallel_jobs
+        limits = await _unless_told(stop, scenario.team_limits)
+        return limits.parallel_jobs if limits else None
 
     def _is_in_window(self) -> bool:
         window = self._manifest.limits.window
@@ -394,6 +393,16 @@ class Batch:
                     await self._publishing.publish(supply.plan or supply.so_far, is_whole=supply.plan is not None)
                 pause_s = max(PUBLISH_EVERY_S, (anyio.current_time() - began) / PUBLISHING_SHARE)
             await anyio.sleep(pause_s)
+
+
+async def _unless_told(stop: anyio.Event, ask: Callable[[], Awaitable[T]]) -> T | None:
+    """What is asked for; None if the word to stop comes first."""
+    answer = None
+    async with anyio.create_task_group() as asking:
+        asking.start_soon(_cancel_when_told, stop, asking.cancel_scope)
+        answer = await ask()
+        asking.cancel_scope.cancel()
+    return answer
 
 
 async def _cancel_when_told(stop: anyio.Event, scope: anyio.CancelScope) -> None:

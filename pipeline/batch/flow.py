@@ -147,6 +147,8 @@ class Flow:
         async with self._pool.preparing:
             if self._pool.is_closed or self._pool.is_out_of_time:  # the turn may have been long in coming
                 return record
+            if deferred := await self._submissions.over_budget(planned, record):
+                return deferred
             began = anyio.current_time()
             record = await self._journal.move(planned, record, Event.UPLOAD)
             assets = await self._uploads.assets(planned.work, planned.work.pictures)

@@ -7,9 +7,9 @@ what plan they speak of, and whether anything was committed since.
 
 import hashlib
 from collections.abc import AsyncGenerator, Callable, Container, Iterable, Iterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from typing import Protocol
 
@@ -139,7 +139,7 @@ class Publishing:
         return self._listed
 
     def _digest(self, plan: Plan) -> str:
-        return self._list(plan).digest(f"{version('mvmesh')} {self._name!r} {self._backend} {self._model}")
+        return self._list(plan).digest(f"{_version()} {self._name!r} {self._backend} {self._model}")
 
     async def _rows_of(self, names: Sequence["_Named"], listed: "_Listed") -> list[ResultRow]:
         keys = list(dict.fromkeys(one.work.key for _, one in names if isinstance(one, PlannedItem)))
@@ -159,6 +159,12 @@ class Publishing:
             )
             for alias, one in names
         ]
+
+
+def _version() -> str:
+    with suppress(PackageNotFoundError):  # it may be run from a folder
+        return version("mvmesh")
+    return ""
 
 
 async def _next_other(published: AsyncGenerator[ResultRow | None], ours: Container[Alias]) -> ResultRow | None:

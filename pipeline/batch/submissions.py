@@ -132,6 +132,13 @@ class Submissions:
             unknown = Settled(why=f"the service does not show its list: {error}")
             return dict.fromkeys((one.key for one in lost), unknown)
 
+    async def over_budget(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord | None:
+        """The item deferred, if the budget has no room for it now: its pictures need not be sent. None: it has."""
+        price = _price(planned, record)
+        if self._budget.has_room(record.key, price):
+            return None
+        return await self._defer(planned, record, OVER_BUDGET, _passes(price))
+
     async def submit(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
         """The item submitted, deferred or uncertain; planned again when the service lacks one of its pictures; as it
         was when nothing more is to be submitted, or when the ceiling has no room: give the slot back, then try again.
@@ -172,7 +179,7 @@ class Submissions:
             raise StageTimedOut(f"the answers to {lost} submissions of it were lost in this run", mend="run again")
         price = _price(planned, record)
         if not self._budget.reserve(record.key, price):
-            return await self._defer(planned, record, OVER_BUDGET, f"{_cu(price)} more would pass the budget")
+            return await self._defer(planned, record, OVER_BUDGET, _passes(price))
         return None
 
     async def _submit_once(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
@@ -279,5 +286,5 @@ def _price(planned: PlannedItem, record: ItemRecord) -> float | None:
     return record.quoted_cu if planned.cu is None else planned.cu
 
 
-def _cu(price: float | None) -> str:
-    return "a job of unknown price" if price is None else f"{price:g} CU"
+def _passes(price: float | None) -> str:
+    return f"{'a job of unknown price' if price is None else f'{price:g} CU'} more would pass the budget"

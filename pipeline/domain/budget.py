@@ -14,13 +14,16 @@ class Budget:
 
     def reserve(self, key: str, cu: float | None) -> bool:
         """Set ``cu`` aside for one submission; False when the budget has no room for it, or its price is not known."""
-        if self.max_cu is None:
+        has_room = self.has_room(key, cu)
+        if has_room:
             self._reserved[key] = cu or 0.0
+        return has_room
+
+    def has_room(self, key: str, cu: float | None) -> bool:
+        """Whether ``cu`` could be set aside now."""
+        if self.max_cu is None:
             return True
-        if cu is None or self.committed_cu - self._reserved.get(key, 0.0) + cu > self.max_cu:
-            return False
-        self._reserved[key] = cu
-        return True
+        return cu is not None and self.committed_cu - self._reserved.get(key, 0.0) + cu <= self.max_cu
 
     def owe(self, key: str, cu: float | None) -> None:
         """Count what an earlier run has submitted, room or not: it leaves less room for new submissions."""

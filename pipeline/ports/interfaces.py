@@ -4,7 +4,7 @@ Every method may be repeated safely, but for ``Scenario.generate``. Foreign exce
 ``pipeline.domain.errors``.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -178,6 +178,10 @@ class Storage(Protocol):
 
     async def read_part(self, path: Path, start: int, length: int) -> bytes:
         """``length`` bytes from ``start``; fewer where the file ends."""
+        ...
+
+    def pieces(self, path: Path, length: int) -> AsyncGenerator[bytes]:
+        """All of a file, ``length`` bytes at a time. What takes its place meanwhile is not seen."""
         ...
 
     async def digest(self, path: Path) -> str | None:

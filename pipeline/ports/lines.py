@@ -1,6 +1,7 @@
 """Files of lines, read a piece at a time: a results manifest may have a hundred thousand."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 
 from pipeline.ports.interfaces import Storage
@@ -17,11 +18,11 @@ async def lines_of(path: Path, *, storage: Storage) -> AsyncGenerator[bytes]:
     """
     if (await storage.sizes([path]))[0] is None:
         return
-    at, rest = 0, b""
-    while piece := await storage.read_part(path, at, _PIECE_BYTES):
-        at += len(piece)
-        *whole, rest = (rest + piece).split(b"\n")
-        for line in whole:
-            yield line
+    rest = b""
+    async with aclosing(storage.pieces(path, _PIECE_BYTES)) as pieces:
+        async for piece in pieces:
+            *whole, rest = (rest + piece).split(b"\n")
+            for line in whole:
+                yield line
     if rest:
         yield rest

@@ -8,7 +8,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -81,6 +81,19 @@ class LocalStorage:
 
     async def sizes(self, paths: Sequence[Path]) -> list[int | None]:
         return await self._call(_sizes, paths)
+
+    async def pieces(self, path: Path, length: int) -> AsyncGenerator[bytes]:
+        with local_errors("read", path):
+            file = await self._call(path.open, "rb")
+        try:
+            while True:
+                with local_errors("read", path):
+                    piece = await self._call(file.read, length)
+                if not piece:
+                    return
+                yield piece
+        finally:
+            file.close()
 
     async def digest(self, path: Path) -> str | None:
         """SHA-256 of a file's bytes; None when there is no such file."""

@@ -3,11 +3,13 @@ import hashlib
 import os
 import subprocess
 import sys
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
 from pipeline.domain.errors import LocalIoError
+from pipeline.ports.lines import lines_of
 from pipeline.ports.storage import LocalStorage, local_errors
 
 pytestmark = pytest.mark.anyio
@@ -259,3 +261,17 @@ async def test_a_circle_of_links_is_told_with_its_mend(storage, tmp_path):
         await storage.digest(tmp_path / "circle")
     assert "circle" in caught.value.mend
     assert await storage.sizes([tmp_path / "circle"]) == [None]
+
+
+async def test_a_file_that_is_replaced_while_it_is_read_is_read_to_its_end(tmp_path, monkeypatch):
+    """Results are published while others read them."""
+    monkeypatch.setattr("pipeline.ports.lines._PIECE_BYTES", 7)
+    storage, path = LocalStorage(), tmp_path / "results.jsonl"
+    await storage.write(path, b"old\n" * 100)
+    read = []
+    async with aclosing(lines_of(path, storage=storage)) as lines:
+        async for line in lines:
+            if len(read) == 1:
+                await storage.write(path, b"newer and longer\n" * 100)
+            read.append(line)
+    assert read == [b"old"] * 100

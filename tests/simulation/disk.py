@@ -1,7 +1,7 @@
 """A disk in memory that loses at a power cut what was not synced, and the port that a process has on it."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -193,6 +193,12 @@ class DiskStorage:
 
     async def read_part(self, path: Path, start: int, length: int) -> bytes:
         return (await self.read(path))[start : start + length]
+
+    async def pieces(self, path: Path, length: int) -> AsyncGenerator[bytes]:
+        data = await self.read(path)
+        for at in range(0, len(data), length):
+            await checkpoint()
+            yield data[at : at + length]
 
     async def sizes(self, paths: Sequence[Path]) -> list[int | None]:
         await checkpoint()

@@ -10,6 +10,9 @@ from pipeline.domain.errors import PictureRefused
 from pipeline.domain.items import Picture
 from simulation.process import Process
 
+TAKES_S = 7.0
+"""How long pictures are looked at: a run may be told to stop, or die, meanwhile."""
+
 BROKEN = b"broken"
 """How a file begins that is no picture."""
 
@@ -32,6 +35,7 @@ class TextPictures:
         )
 
     async def probe_all(self, paths: Sequence[Path]) -> list[Picture | PictureRefused]:
+        await self._process.sleep(TAKES_S)
         return [await self._outcome(path) for path in paths]
 
     async def _outcome(self, path: Path) -> Picture | PictureRefused:
