@@ -272,8 +272,7 @@ class Flow:
         return [_source(one, self._terms.staged(record.key, one.role)) for one in record.outputs]
 
     async def _found(self, planned: PlannedItem, staged: Source) -> Source | None:
-        places = (place for alias in reversed(planned.work.aliases) for place in self._placing.places(alias, staged))
-        for path in (staged.path, *places):
+        for path in (staged.path, *self._placing.places(planned.work.aliases[-1], staged)):
             if await self._storage.digest(path) == staged.sha256:
                 return replace(staged, path=path)
         return None

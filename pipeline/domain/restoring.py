@@ -76,9 +76,21 @@ def restored(found: Evidence, *, service: str, project: str, doubt: Doubt | None
     job = chosen_job(found.jobs)
     if job is not None:
         return _with_job(base, found, job)
+    if _tells_of_another(found) and (told := _as_told(base, found, doubt)):
+        return told
     if found.jobs:
         return _failed(base, found.jobs)
     return None if found.record is not None else _as_told(base, found, doubt)
+
+
+def _tells_of_another(found: Evidence) -> bool:
+    """Whether the row tells of a later submission than those that failed, which the service does not list (yet)."""
+    row = found.row
+    if row is None or found.record is not None:  # a ledger that is sound knows better than a row
+        return False
+    if row.state in {State.SUBMITTING, State.UNCERTAIN}:
+        return row.attempts > len(found.jobs)
+    return bool(row.job_id) and row.job_id not in {one.job_id for one in found.jobs}
 
 
 def _is_settled(record: ItemRecord) -> bool:

@@ -200,3 +200,25 @@ def test_the_number_of_failures_in_a_row_is_kept() -> None:
     alone = restored(replace(found, jobs=tuple(failures)), service="s", project="", doubt=None)
     assert alone is not None
     assert (alone.state, alone.failed_jobs) == (State.FAILED, 2)
+
+
+@pytest.mark.parametrize(
+    ("state", "job_id", "attempts", "doubt", "after"),
+    [
+        (State.SUBMITTED, "job_9", 2, DOUBT, State.SUBMITTED),
+        (State.FINISHED, "job_9", 2, None, State.SUBMITTED),
+        (State.SUBMITTED, "job_0", 1, DOUBT, State.FAILED),
+        (State.UNCERTAIN, "", 2, DOUBT, State.UNCERTAIN),
+        (State.UNCERTAIN, "", 2, None, State.FAILED),
+        (State.SUBMITTING, "", 1, DOUBT, State.FAILED),
+    ],
+)
+def test_failures_that_are_listed_say_nothing_of_a_later_submission_that_the_results_tell_of(
+    state: State, job_id: str, attempts: int, doubt: Doubt | None, after: State
+) -> None:
+    """A list that lags shows the first job, which failed, and not yet the second one, which is paid."""
+    told = ResultRow(set="chair", key=KEY, state=state, job_id=job_id, attempts=attempts)
+    evidence = Evidence(key=KEY, work=work(), row=told, jobs=(job(status=JobStatus.FAILURE, cu=0.0),))
+    found = restored(evidence, service="scenario", project="", doubt=doubt)
+    assert found is not None
+    assert (found.state, found.job_id) == (after, job_id if after is State.SUBMITTED else found.job_id)
