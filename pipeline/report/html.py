@@ -21,7 +21,7 @@ _FOOTER = 'Also as <a href="results.jsonl">results.jsonl</a> and <a href="result
 ROWS_SHOWN = 2_000
 """A browser shows so many at ease. Of more rows, those that a person should look at come first."""
 
-_SETTLED = frozenset({State.DELIVERED, State.DROPPED})
+_WANTING = frozenset({State.FAILED, State.REFUSED, State.HELD, State.UNCERTAIN})
 
 
 class ReportPage:
@@ -46,7 +46,7 @@ class ReportPage:
             is_within = len(self._first) < self._rows_shown
             if is_within:
                 self._first.append(_row(row))
-            if row.state in _SETTLED:
+            if row.state not in _WANTING:
                 continue
             self._wanting_beyond += not is_within
             if len(self._wanting) < self._rows_shown:

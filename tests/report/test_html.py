@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.domain.lifecycle import State
 from pipeline.domain.results import ResultError, ResultFile, ResultMesh, ResultRow
-from pipeline.report.html import report_html
+from pipeline.report.html import ReportPage, report_html
 
 DIGEST = "0" * 64
 EVIL = "<script>alert(1)</script>\"'&\x1b[2J\u202e"
@@ -145,3 +145,15 @@ def test_the_same_results_make_the_same_page() -> None:
 
 def test_no_results_make_a_page_too() -> None:
     assert "0 results" in Page(report_html([], title="x")).text
+
+
+def test_of_more_rows_than_are_shown_those_come_first_that_a_person_should_look_at() -> None:
+    page = ReportPage("x", rows_shown=3)
+    waiting = [ResultRow(set=f"a {at}", state=State.PLANNED) for at in range(5)]
+    page.add(waiting)
+    page.add([ResultRow(set="z", state=State.REFUSED)])
+    html = page.html()
+    assert html.index("<strong>z<") < html.index("<strong>a 0<")
+    assert "<strong>a 1<" in html
+    assert "<strong>a 2<" not in html
+    assert "3 of 6 results are shown, those first that a person should look at" in html
