@@ -58,6 +58,8 @@ class Rebuilt:
     """By content key: the names under which a mesh is, or was, asked for."""
     spare: tuple[Spare, ...]
     strangers: tuple[Stranger, ...]
+    others: int
+    """Jobs of the model that are somebody else's by the names of their pictures, if the service keeps names."""
     to_make: int
     """Work items of the manifest of which nothing was found: the next run submits them."""
     unread_rows: int
@@ -150,11 +152,13 @@ class Rebuilding:
         if unsettled and not is_believed:
             raise self._too_early(unsettled, last_change)
         await self._restore(records, found, uploads)
+        strangers = tuple(_strangers(found, orders))
         return Rebuilt(
             records=tuple(records),
             labels=_labels(works.values(), found.rows),
             spare=tuple(_spares(evidence, records)),
-            strangers=tuple(_strangers(found, orders)),
+            strangers=strangers,
+            others=sum(_is_unknown(job, found) for job in found.listed.jobs) - len(strangers),
             to_make=to_make,
             unread_rows=found.unread_rows,
             jobs=len(found.listed.jobs),
@@ -333,9 +337,11 @@ def _spares(evidence: Iterable[Evidence], records: Iterable[ItemRecord]) -> Iter
             yield Spare(key=one.key, job_id=job.job_id, taken=job_id)
 
 
+def _is_unknown(job: Job, found: _Remains) -> bool:
+    return job.job_id not in found.keys and job.job_id not in found.known_jobs
+
+
 def _strangers(found: _Remains, orders: Orders) -> Iterable[Stranger]:
     for job in found.listed.jobs:
-        if job.job_id in found.keys or job.job_id in found.known_jobs:
-            continue
-        if why := orders.why_not(job, found.names):
+        if _is_unknown(job, found) and (why := orders.why_not(job, found.names)):
             yield Stranger(job_id=job.job_id, created_at=job.created_at, why=why)

@@ -161,6 +161,7 @@ def _rebuilt_document(found: Rebuilt, kept: Sequence[Path]) -> dict[str, Any]:
             }
             for one in found.strangers
         ],
+        "other_jobs": found.others,
         "unread_rows": found.unread_rows,
         "jobs": found.jobs,
         "list_is_whole": found.is_whole,
@@ -191,7 +192,17 @@ def _remarks(found: Rebuilt) -> list[str]:
     strangers = [f"{one.job_id} fits no set: {one.why}" for one in found.strangers]
     rows = [f"{found.unread_rows} lines of results.jsonl could not be read"] if found.unread_rows else []
     cut = [] if found.is_whole else [f"the service lists more than {found.jobs:,} jobs: older ones were not seen"]
-    return [*cut, *rows, *spare, *strangers]
+    return [*cut, *rows, *_others(found), *spare, *strangers]
+
+
+def _others(found: Rebuilt) -> list[str]:
+    """A service that gives pictures other names than we gave them makes all jobs look like somebody else's."""
+    if not (found.others and found.to_make):
+        return []
+    jobs = "1 job is" if found.others == 1 else f"{found.others:,} jobs are"
+    return [
+        f"{jobs} somebody else's, by the names of the pictures; if they are yours, what is to be made is paid again"
+    ]
 
 
 def _what_remains(found: Rebuilt) -> str:
