@@ -200,9 +200,7 @@ def _others(found: Rebuilt) -> list[str]:
     if not (found.others and found.to_make):
         return []
     jobs = "1 job is" if found.others == 1 else f"{found.others:,} jobs are"
-    return [
-        f"{jobs} somebody else's, by the names of the pictures; if they are yours, what is to be made is paid again"
-    ]
+    return [f"{jobs} somebody else's, by the names of the pictures; if they are yours, all that is made is paid again"]
 
 
 def _what_remains(found: Rebuilt) -> str:
