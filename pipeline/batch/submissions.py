@@ -29,7 +29,7 @@ from pipeline.domain.errors import (
 from pipeline.domain.events import Noted, Observer
 from pipeline.domain.items import ItemRecord
 from pipeline.domain.jobs import Job, JobStatus
-from pipeline.domain.lifecycle import Event, JobTaken, State
+from pipeline.domain.lifecycle import Event, State
 from pipeline.domain.planning import PlannedItem
 from pipeline.ports.gate import full_jitter_s
 from pipeline.ports.interfaces import Ledger, Now, Scenario
@@ -202,15 +202,9 @@ class Submissions:
             except SubmissionUncertain as error:
                 return await self._lost_now(planned, record, str(error))
             self._pool.accepted()
-            try:
-                accepted = await self._journal.move(
-                    planned, record, Event.ACCEPTED_BY_SERVICE, job_id=job.job_id, **FORGIVEN
-                )
-            except JobTaken as error:  # it may have made another one
-                return await self._lost_now(planned, record, f"the answer cannot be: {error}")
             if job.status is JobStatus.SUCCESS and job.asset_ids:
                 self._ended[job.job_id] = job
-            return accepted
+            return await self._journal.move(planned, record, Event.ACCEPTED_BY_SERVICE, job_id=job.job_id, **FORGIVEN)
         why = "the run was stopped before the answer" if self._pool.is_stopping else "no answer came in time"
         return await self._lost_now(planned, record, why)
 

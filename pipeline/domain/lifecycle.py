@@ -57,10 +57,6 @@ class IllegalTransition(AssertionError):
     """A bug of ours: the flow asked for a change that the life cycle does not know."""
 
 
-class JobTaken(IllegalTransition):
-    """A service gives an item a job that is another's."""
-
-
 def advance(state: State, event: Event) -> State:
     """The state after ``event``.
 

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.domain.items import ItemRecord
-from pipeline.domain.lifecycle import Event, IllegalTransition, JobTaken, State, advance
+from pipeline.domain.lifecycle import Event, IllegalTransition, State, advance
 from pipeline.ports.sqlite import Connection, DatabaseDamaged, Row
 
 REBUILD = (
@@ -56,8 +56,7 @@ def move(connection: Connection, made: Move, known: Latest | None) -> Latest:
     in the row, the row need not be read.
 
     Raises:
-        IllegalTransition: the life cycle does not know the move.
-        JobTaken: another item has the job.
+        IllegalTransition: the life cycle does not know the move, or another item has the job.
     """
     before, latest = _moved_on(connection, made, known) or _moved(connection, made)
     after = latest.record
@@ -93,7 +92,7 @@ def _moved(connection: Connection, made: Move) -> tuple[ItemRecord, Latest]:
 def _check_is_free(connection: Connection, job_id: str, key: str) -> None:
     with closing(connection.execute("SELECT key FROM jobs WHERE job_id = ? AND key != ?", (job_id, key))) as rows:
         if rows.fetchone() is not None:
-            raise JobTaken(f"job {job_id} belongs to another work item already")
+            raise IllegalTransition(f"job {job_id} belongs to another work item already")
 
 
 def replace_item(connection: Connection, record: ItemRecord, detail: str) -> None:
