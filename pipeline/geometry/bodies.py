@@ -3,15 +3,14 @@
 Where silhouettes of thin or pierced parts cross, a hull holds small bodies that no picture asks for.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.domain.views import CAMERAS, View
-from pipeline.geometry.rasterising import project, rasterise
+from pipeline.geometry.cameras import Projections
+from pipeline.geometry.rasterising import rasterise
 
 _REAL = 0.05
 """A body of this part of the largest one's volume is never a phantom."""
@@ -24,7 +23,7 @@ _EXPOSED_PX = 3
 
 
 def without_phantoms(
-    vertices: NDArray[np.floating[Any]], faces: NDArray[np.int32], views: Sequence[View]
+    vertices: NDArray[np.floating[Any]], faces: NDArray[np.int32], projections: Projections
 ) -> NDArray[np.int32]:
     """The faces of the bodies without which a silhouette would not stay covered, and of all large ones.
 
@@ -37,10 +36,11 @@ def without_phantoms(
     sizes = np.bincount(labels, minlength=count)
     order = np.argsort(-volumes, kind="stable")
     real = volumes >= _REAL * volumes.max()
-    covered = _masks(vertices, faces[real[labels]], views)
+    shown = projections.resized(_SIZE)
+    covered = _masks(vertices, faces[real[labels]], shown)
     kept = real.copy()
     for body in order[~real[order] & (sizes[order] >= _LEAST_FACES)]:
-        masks = _masks(vertices, faces[labels == body], views)
+        masks = _masks(vertices, faces[labels == body], shown)
         if any(_exposed(mask, all_) for mask, all_ in zip(masks, covered, strict=True)):
             kept[body] = True
             covered = [mask | all_ for mask, all_ in zip(masks, covered, strict=True)]
@@ -59,13 +59,15 @@ def _exposed(mask: NDArray[np.bool_], covered: NDArray[np.bool_]) -> bool:
 
 
 def _masks(
-    vertices: NDArray[np.floating[Any]], faces: NDArray[np.int32], views: Sequence[View]
+    vertices: NDArray[np.floating[Any]], faces: NDArray[np.int32], projections: Projections
 ) -> list[NDArray[np.bool_]]:
     """Where each view shows these faces."""
     if faces.size < len(vertices):
         used, corners = np.unique(faces, return_inverse=True)
         vertices, faces = vertices[used], corners.reshape(-1, 3).astype(np.int32)
-    return [rasterise(project(vertices, CAMERAS[view], _SIZE, _SIZE), faces, _SIZE, _SIZE).face >= 0 for view in views]
+    size = projections.size
+    points = [projections.points(at, vertices) for at in range(len(projections.views))]
+    return [rasterise(shown, faces, size, size).face >= 0 for shown in points]
 
 
 def _volumes(

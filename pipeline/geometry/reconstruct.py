@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.domain.views import ORTHOGRAPHIC_WIDTH, View
+from pipeline.domain.views import View
 from pipeline.geometry.contradictions import contradiction
 from pipeline.geometry.mesh import Mesh
 from pipeline.geometry.silhouettes import ReconstructionError, Silhouette, completed, pure_colours, silhouette
@@ -69,7 +69,7 @@ def reconstruct(
         raise ReconstructionError(contradiction(hull))
     progress(0.65)
     if options.textured:
-        mesh, base_color = textured(vertices, faces, _colours(hull, silhouettes))
+        mesh, base_color = textured(vertices, faces, hull.projections, _colours(hull, silhouettes))
     else:
         mesh, base_color = bare(vertices, faces), None
     progress(1)
@@ -90,12 +90,10 @@ def _silhouettes(pictures: Mapping[View, NDArray[np.uint8]]) -> dict[View, Silho
     return completed({view: silhouette(view, pictures[view], size) for view in View if view in pictures})
 
 
-def _colours(hull: Hull, silhouettes: Mapping[View, Silhouette]) -> dict[View, NDArray[np.uint8]]:
-    pixel = ORTHOGRAPHIC_WIDTH / hull.distances.shape[1]
-    return {
-        view: pure_colours(silhouettes[view], distance / pixel)
-        for view, distance in zip(hull.views, hull.distances, strict=True)
-    }
+def _colours(hull: Hull, silhouettes: Mapping[View, Silhouette]) -> NDArray[np.uint8]:
+    """(N, S, S, 3) the object's colours in the order of the hull's views, carried on over its outlines."""
+    shown = zip(hull.projections.views, hull.distances, hull.projections.cameras.pixels, strict=True)
+    return np.stack([pure_colours(silhouettes[view], distance / pixel) for view, distance, pixel in shown])
 
 
 def _matt() -> NDArray[np.uint8]:

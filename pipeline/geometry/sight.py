@@ -4,15 +4,15 @@ The colour of a point is the mean of the views that see it nearly as squarely as
 point alone, not on the picture that is being painted: where two views meet on the surface they meet in one colour.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.domain.views import CAMERAS, ORTHOGRAPHIC_WIDTH, View
-from pipeline.geometry.rasterising import Fragments, project, rasterise
+from pipeline.domain.views import View
+from pipeline.geometry.cameras import Cameras, Projections
+from pipeline.geometry.rasterising import Fragments, rasterise
 
 GRAZING = 0.12
 """Views that see a surface under a smaller cosine than this show nothing usable of it."""
@@ -52,46 +52,44 @@ class Sight:
     """N views of one surface, on squares of S pixels."""
 
     surface: Surface
-    views: tuple[View, ...]
+    projections: Projections
     colours: NDArray[np.uint8]
     """(N, S, S, 3) sRGB."""
     depths: NDArray[np.float32]
     """(N, S, S) of the nearest surface, larger is nearer, -inf where there is none."""
     shown: NDArray[np.float32]
     """(N, F) how much of each face is not hidden, 0..1; not measured, and 1, for faces of a few pixels."""
-    frames: NDArray[np.float64]
-    """(N, 3, 3) right, up and backward of each view."""
     trust: NDArray[np.float64]
     """(N,) how much each view's word weighs."""
 
 
-def look(surface: Surface, pictures: Mapping[View, NDArray[np.uint8]]) -> Sight:
-    """Find what each of the (S, S, 3) pictures shows of a surface."""
-    views, colours = tuple(pictures), np.stack(list(pictures.values()))
+def look(surface: Surface, projections: Projections, colours: NDArray[np.uint8]) -> Sight:
+    """Find what each of the (N, S, S, 3) pictures shows of a surface."""
+    views = projections.views
     depths = np.empty(colours.shape[:3], np.float32)
     shown = np.empty((len(views), len(surface.faces)), np.float32)
-    for at, view in enumerate(views):
-        fragments = _fragments(surface, view, colours.shape[1])
+    for at in range(len(views)):
+        points = projections.points(at, surface.vertices)
+        fragments = rasterise(points, surface.faces, projections.size, projections.size)
         depths[at] = fragments.depth
-        shown[at] = _shown(fragments.face, surface.faces, points_of(surface, view, colours.shape[1]))
+        shown[at] = _shown(fragments.face, surface.faces, points)
     return Sight(
         surface=surface,
-        views=views,
+        projections=projections,
         colours=colours,
         depths=depths,
         shown=shown,
-        frames=np.array([[CAMERAS[view].right, CAMERAS[view].up, CAMERAS[view].backward] for view in views]),
         trust=np.array([_PREFERENCE[view] for view in views]),
     )
 
 
-def points_of(surface: Surface, view: View, size: int) -> NDArray[np.float64]:
-    """(V, 3) where a view's picture of S x S pixels shows the vertices."""
-    return project(surface.vertices, CAMERAS[view], size, size)
+def points_of(sight: Sight, at: int) -> NDArray[np.float64]:
+    """(V, 3) where the picture of view number ``at`` shows the vertices."""
+    return sight.projections.points(at, sight.surface.vertices)
 
 
-def _fragments(surface: Surface, view: View, size: int) -> Fragments:
-    return rasterise(points_of(surface, view, size), surface.faces, size, size)
+def _fragments(sight: Sight, at: int) -> Fragments:
+    return rasterise(points_of(sight, at), sight.surface.faces, sight.projections.size, sight.projections.size)
 
 
 def _shown(face: NDArray[np.int32], faces: NDArray[np.int32], points: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -107,7 +105,7 @@ def squareness(sight: Sight) -> NDArray[np.float32]:
     """(N, V) the cosine under which each view sees each vertex, times the view's trust; 0 where it doesn't."""
     surface = sight.surface
     return _squareness(
-        sight.frames,
+        sight.projections.cameras,
         sight.trust,
         sight.depths,
         surface.vertices.astype(np.float64),
@@ -117,15 +115,15 @@ def squareness(sight: Sight) -> NDArray[np.float32]:
 
 def agreed_colours(sight: Sight, seen: NDArray[np.float32]) -> NDArray[np.float32]:
     """(V, 3) the colour of each vertex, given its squareness; black where no view sees it."""
-    return _vertex_colours(sight.frames, sight.colours, sight.surface.vertices.astype(np.float64), seen)
+    return _vertex_colours(sight.projections.cameras, sight.colours, sight.surface.vertices.astype(np.float64), seen)
 
 
 def repaint(sight: Sight, at: int) -> NDArray[np.uint8]:
     """The (S, S, 3) picture of the view number ``at`` with the agreed colour wherever it shows the surface."""
     surface = sight.surface
-    fragments = _fragments(surface, sight.views[at], sight.colours.shape[1])
+    fragments = _fragments(sight, at)
     return _repaint(
-        sight.frames,
+        sight.projections.cameras,
         sight.trust,
         sight.depths,
         sight.colours,
@@ -139,23 +137,33 @@ def repaint(sight: Sight, at: int) -> NDArray[np.uint8]:
 
 
 @njit(cache=True, nogil=True)
+def _pixel(matrix: NDArray[np.float64], at: tuple[float, float, float]) -> tuple[float, float, float]:
+    """Pixel x, pixel y and weight of a point."""
+    weight = matrix[2, 0] * at[0] + matrix[2, 1] * at[1] + matrix[2, 2] * at[2] + matrix[2, 3]
+    column = (matrix[0, 0] * at[0] + matrix[0, 1] * at[1] + matrix[0, 2] * at[2] + matrix[0, 3]) / weight
+    row = (matrix[1, 0] * at[0] + matrix[1, 1] * at[1] + matrix[1, 2] * at[2] + matrix[1, 3]) / weight
+    return column, row, weight
+
+
+@njit(cache=True, nogil=True)
 def _seen(
-    frame: NDArray[np.float64],
+    cameras: Cameras,
+    view: int,
     depth: NDArray[np.float32],
     at: tuple[float, float, float],
     normal: tuple[float, float, float],
 ) -> float:
     """The cosine under which a view sees a point of the surface; fades to 0 where something nearer covers it."""
-    cosine = normal[0] * frame[2, 0] + normal[1] * frame[2, 1] + normal[2] * frame[2, 2]
+    backward, perspective = cameras.frames[view, 2], cameras.perspectives[view]
+    x, y, z = backward[0] - perspective * at[0], backward[1] - perspective * at[1], backward[2] - perspective * at[2]
+    cosine = (normal[0] * x + normal[1] * y + normal[2] * z) / np.sqrt(x * x + y * y + z * z)
     if cosine < GRAZING:
         return 0.0
     size = depth.shape[0]
-    scale = size / ORTHOGRAPHIC_WIDTH
-    column = size / 2 + scale * (at[0] * frame[0, 0] + at[1] * frame[0, 1] + at[2] * frame[0, 2])
-    row = size / 2 - scale * (at[0] * frame[1, 0] + at[1] * frame[1, 1] + at[2] * frame[1, 2])
-    near = at[0] * frame[2, 0] + at[1] * frame[2, 1] + at[2] * frame[2, 2]
+    column, row, weight = _pixel(cameras.matrices[view], at)
+    near = at[0] * backward[0] + at[1] * backward[1] + at[2] * backward[2]
     slope = np.sqrt(max(1 - cosine * cosine, 0.0)) / cosine
-    near += (1 + 2 * _TAP_PX * slope) / scale
+    near += (1 + 2 * _TAP_PX * slope) * cameras.pixels[view] * weight
     clear = 0
     for tap in range(4):
         i = min(max(int(column + (_TAP_PX if tap & 1 else -_TAP_PX)), 0), size - 1)
@@ -166,24 +174,24 @@ def _seen(
 
 @njit(cache=True, nogil=True)
 def _squareness(
-    frames: NDArray[np.float64],
+    cameras: Cameras,
     trust: NDArray[np.float64],
     depths: NDArray[np.float32],
     vertices: NDArray[np.float64],
     normals: NDArray[np.float64],
 ) -> NDArray[np.float32]:
-    seen = np.empty((len(frames), len(vertices)), np.float32)
-    for view in range(len(frames)):
+    seen = np.empty((len(cameras.frames), len(vertices)), np.float32)
+    for view in range(len(cameras.frames)):
         for v in range(len(vertices)):
             at = (vertices[v, 0], vertices[v, 1], vertices[v, 2])
             normal = (normals[v, 0], normals[v, 1], normals[v, 2])
-            seen[view, v] = trust[view] * _seen(frames[view], depths[view], at, normal)
+            seen[view, v] = trust[view] * _seen(cameras, view, depths[view], at, normal)
     return seen
 
 
 @njit(cache=True, nogil=True)
 def _mix(
-    frames: NDArray[np.float64],
+    cameras: Cameras,
     colours: NDArray[np.uint8],
     at: tuple[float, float, float],
     seen: NDArray[np.float32],
@@ -191,14 +199,13 @@ def _mix(
 ) -> bool:
     """Put the mean colour of the views at a point into ``mixed``; False, and nothing done, when no view sees it."""
     best = np.float32(0)
-    for view in range(len(frames)):
+    for view in range(len(cameras.frames)):
         best = max(best, seen[view])
     if best <= 0:
         return False
     size, total = colours.shape[1], 0.0
-    scale = size / ORTHOGRAPHIC_WIDTH
     mixed[0] = mixed[1] = mixed[2] = 0
-    for view in range(len(frames)):
+    for view in range(len(cameras.frames)):
         share = seen[view] / best
         share *= share
         share *= share
@@ -206,10 +213,8 @@ def _mix(
         share *= share
         if share < 0.01:
             continue
-        frame = frames[view]
-        column = size / 2 - 0.5 + scale * (at[0] * frame[0, 0] + at[1] * frame[0, 1] + at[2] * frame[0, 2])
-        row = size / 2 - 0.5 - scale * (at[0] * frame[1, 0] + at[1] * frame[1, 1] + at[2] * frame[1, 2])
-        column, row = min(max(column, 0.0), size - 1.001), min(max(row, 0.0), size - 1.001)
+        column, row, _ = _pixel(cameras.matrices[view], at)
+        column, row = min(max(column - 0.5, 0.0), size - 1.001), min(max(row - 0.5, 0.0), size - 1.001)
         i, j = int(column), int(row)
         x, y = column - i, row - j
         total += share
@@ -224,18 +229,18 @@ def _mix(
 
 @njit(cache=True, nogil=True)
 def _vertex_colours(
-    frames: NDArray[np.float64], colours: NDArray[np.uint8], vertices: NDArray[np.float64], seen: NDArray[np.float32]
+    cameras: Cameras, colours: NDArray[np.uint8], vertices: NDArray[np.float64], seen: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    mixed, own = np.zeros((len(vertices), 3), np.float32), np.empty(len(frames), np.float32)
+    mixed, own = np.zeros((len(vertices), 3), np.float32), np.empty(len(cameras.frames), np.float32)
     for v in range(len(vertices)):
         own[:] = seen[:, v]
-        _mix(frames, colours, (vertices[v, 0], vertices[v, 1], vertices[v, 2]), own, mixed[v])
+        _mix(cameras, colours, (vertices[v, 0], vertices[v, 1], vertices[v, 2]), own, mixed[v])
     return mixed
 
 
 @njit(cache=True, nogil=True)
 def _repaint(
-    frames: NDArray[np.float64],
+    cameras: Cameras,
     trust: NDArray[np.float64],
     depths: NDArray[np.float32],
     colours: NDArray[np.uint8],
@@ -248,16 +253,17 @@ def _repaint(
 ) -> NDArray[np.uint8]:
     painted: NDArray[np.uint8] = colours[view].copy()
     size = len(painted)
-    pixel = ORTHOGRAPHIC_WIDTH / size
-    right, up, backward = frames[view, 0], frames[view, 1], frames[view, 2]
-    seen, mixed = np.empty(len(frames), np.float32), np.empty(3, np.float32)
+    right, up, backward = cameras.frames[view]
+    middle_x, middle_y = cameras.matrices[view, 0, 3], cameras.matrices[view, 1, 3]
+    seen, mixed = np.empty(len(cameras.frames), np.float32), np.empty(3, np.float32)
     for row in range(size):
-        upward = (size / 2 - row - 0.5) * pixel
         for column in range(size):
             f = face[row, column]
             if f < 0:
                 continue
-            across, near = (column + 0.5 - size / 2) * pixel, depth[row, column]
+            near = depth[row, column]
+            pixel = cameras.pixels[view] * (1 - cameras.perspectives[view] * near)
+            across, upward = (column + 0.5 - middle_x) * pixel, (middle_y - row - 0.5) * pixel
             x = across * right[0] + upward * up[0] + near * backward[0]
             y = across * right[1] + upward * up[1] + near * backward[1]
             z = across * right[2] + upward * up[2] + near * backward[2]
@@ -268,9 +274,9 @@ def _repaint(
             nz = s * normals[a, 2] + t * normals[b, 2] + u * normals[c, 2]
             length = max(np.sqrt(nx * nx + ny * ny + nz * nz), 1e-9)
             normal = (nx / length, ny / length, nz / length)
-            for other in range(len(frames)):
-                seen[other] = trust[other] * _seen(frames[other], depths[other], (x, y, z), normal)
-            if _mix(frames, colours, (x, y, z), seen, mixed):
+            for other in range(len(cameras.frames)):
+                seen[other] = trust[other] * _seen(cameras, other, depths[other], (x, y, z), normal)
+            if _mix(cameras, colours, (x, y, z), seen, mixed):
                 for channel in range(3):
                     painted[row, column, channel] = np.uint8(mixed[channel] + 0.5)
     return painted

@@ -31,7 +31,7 @@ def surface(hull: Hull, face_count: int) -> tuple[NDArray[np.float32], NDArray[n
     vertices, faces = _fine_enough(hull, face_count)
     if not len(faces):
         return vertices.astype(np.float32), faces
-    faces = without_phantoms(vertices, faces, hull.views)
+    faces = without_phantoms(vertices, faces, hull.projections)
     for _ in range(_ROUNDS):
         vertices = _moved(_moved(vertices, faces, _SHRINK), faces, _SWELL)
     vertices, faces = decimate(vertices, faces, face_count)

@@ -4,15 +4,15 @@ Every view becomes a tile of the atlas at the resolution of its picture, so that
 Faces that no view sees get small triangles of their own, painted with colours that spread from their seen surroundings.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.domain.views import View
 from pipeline.geometry.atlas import Atlas, packed
+from pipeline.geometry.cameras import Cameras, Projections
 from pipeline.geometry.mesh import Mesh
 from pipeline.geometry.normals import vertex_normals
 from pipeline.geometry.resampling import resampled
@@ -48,17 +48,16 @@ def bare(vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> Mesh:
 
 
 def textured(
-    vertices: NDArray[np.float32], faces: NDArray[np.int32], pictures: Mapping[View, NDArray[np.uint8]]
+    vertices: NDArray[np.float32], faces: NDArray[np.int32], projections: Projections, colours: NDArray[np.uint8]
 ) -> tuple[Mesh, NDArray[np.uint8]]:
-    """Give a surface the colours of (S, S, 3) sRGB pictures on which no background is left.
+    """Give a surface the colours of N (N, S, S, 3) sRGB pictures on which no background is left.
 
     Returns the mesh, its vertices split where tiles meet, and its (H, W, 3) sRGB texture; H and W are powers of two.
     """
     surface = Surface(vertices=vertices, faces=faces, normals=vertex_normals(vertices, faces))
-    sight = look(surface, pictures)
+    sight = look(surface, projections, colours)
     seen = squareness(sight)
-    towards = sight.frames[:, 2] * sight.trust[:, None]
-    chosen = _choose(towards, vertices.astype(np.float64), faces, seen, sight.shown)
+    chosen = _choose(projections.cameras, sight.trust, vertices.astype(np.float64), faces, seen, sight.shown)
     tiles = [_view_tile(sight, at, np.flatnonzero(chosen == at)) for at in np.unique(chosen[chosen >= 0])]
     if (chosen < 0).any():
         tiles.append(_invented_tile(agreed_colours(sight, seen), seen.max(axis=0) > 0, faces, chosen < 0))
@@ -67,7 +66,8 @@ def textured(
 
 @njit(cache=True, nogil=True)
 def _choose(
-    backwards: NDArray[np.float64],
+    cameras: Cameras,
+    trust: NDArray[np.float64],
     vertices: NDArray[np.float64],
     faces: NDArray[np.int32],
     seen: NDArray[np.float32],
@@ -82,9 +82,11 @@ def _choose(
         nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
         length = np.sqrt(nx * nx + ny * ny + nz * nz)
         best = 0.0
-        for view in range(len(backwards)):
-            to = backwards[view]
-            facing = (nx * to[0] + ny * to[1] + nz * to[2]) / max(length, 1e-30)
+        for view in range(len(trust)):
+            to, near = cameras.frames[view, 2], cameras.perspectives[view]
+            x, y, z = to[0] - near * a[0], to[1] - near * a[1], to[2] - near * a[2]
+            distance = np.sqrt(x * x + y * y + z * z)
+            facing = trust[view] * (nx * x + ny * y + nz * z) / max(length * distance, 1e-30)
             least = min(seen[view, i], seen[view, j], seen[view, k])
             if shown[view, f] < _LEAST_SHOWN or facing < GRAZING or least <= 0:
                 continue
@@ -96,8 +98,8 @@ def _choose(
 
 def _view_tile(sight: Sight, at: int, chosen: NDArray[np.intp]) -> _Tile:
     """The part of a view's picture that its faces lie on."""
-    size = sight.colours.shape[1]
-    points = points_of(sight.surface, sight.views[at], size)[sight.surface.faces[chosen], :2]
+    size = sight.projections.size
+    points = points_of(sight, at)[sight.surface.faces[chosen], :2]
     low = np.maximum(np.floor(points.min(axis=(0, 1))).astype(int) - _PADDING_PX, 0)
     high = np.minimum(np.ceil(points.max(axis=(0, 1))).astype(int) + _PADDING_PX, size)
     texels = repaint(sight, at)[low[1] : high[1], low[0] : high[0]]

@@ -5,13 +5,14 @@ across pixels, so that its zero level has no staircase.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.domain.views import CAMERAS, ORTHOGRAPHIC_WIDTH, View
+from pipeline.domain.views import ORTHOGRAPHIC_WIDTH, View
+from pipeline.geometry.cameras import Cameras, Framing, Projections, projections
 from pipeline.geometry.distances import signed_distance
 from pipeline.geometry.inflation import Inflation, inflated
 from pipeline.geometry.isosurface import BLOCK
@@ -29,14 +30,11 @@ _COARSE = 48
 class Hull:
     """The silhouettes of N views on squares of S pixels, ready to be asked about points in space."""
 
-    views: tuple[View, ...]
+    projections: Projections
     distances: NDArray[np.float32]
-    """(N, S, S) world units, negative inside the silhouette."""
-    right: NDArray[np.float64]
-    """(N, 3) where the pictures' right is; with ``up`` the frames of the views."""
-    up: NDArray[np.float64]
-    inflation: Inflation | None
-    """In the frame of the front view, where no view bounds the depth."""
+    """(N, S, S) world units as at the origin, negative inside the silhouette."""
+    inflation: Inflation | None = None
+    """In the frame that pictures share, where no view bounds the depth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,21 +60,30 @@ class Blocks:
     """The field at its middle."""
 
 
-def visual_hull(coverages: Mapping[View, NDArray[np.float32]]) -> Hull:
-    """The hull of (S, S) coverages, one S for all; the depth is guessed by inflation where no view bounds it."""
-    views = tuple(coverages)
+def visual_hull(coverages: Mapping[View, NDArray[np.float32]], framings: Mapping[View, Framing] | None = None) -> Hull:
+    """The hull of (S, S) coverages, one S for all; the depth is guessed by inflation where no view bounds it.
+
+    Without ``framings`` the pictures are orthographic and share one frame.
+    """
     size = next(iter(coverages.values())).shape[0]
-    pixel = ORTHOGRAPHIC_WIDTH / size
-    distances = np.stack([signed_distance(coverages[view]) * np.float32(pixel) for view in views])
-    bounded = set(views) - {View.FRONT, View.BACK}
-    both = [plane if view is View.FRONT else plane[:, ::-1] for view, plane in zip(views, distances, strict=True)]
-    return Hull(
-        views=views,
-        distances=distances,
-        right=np.array([CAMERAS[view].right for view in views]),
-        up=np.array([CAMERAS[view].up for view in views]),
-        inflation=None if bounded else inflated(np.maximum.reduce(both), pixel),
+    shown = projections({view: (framings or {}).get(view, Framing()) for view in coverages}, size)
+    scaled = zip(coverages.values(), shown.cameras.pixels, strict=True)
+    hull = Hull(
+        projections=shown,
+        distances=np.stack([signed_distance(coverage) * np.float32(pixel) for coverage, pixel in scaled]),
     )
+    if coverages.keys() - {View.FRONT, View.BACK}:
+        return hull
+    return replace(hull, inflation=inflated(_middle_plane(hull), ORTHOGRAPHIC_WIDTH / size))
+
+
+def _middle_plane(hull: Hull) -> NDArray[np.float32]:
+    """(S, S) the field where z is 0, as the front's picture of the shared frame would show it."""
+    size = hull.projections.size
+    pixel = ORTHOGRAPHIC_WIDTH / size
+    start = (pixel - ORTHOGRAPHIC_WIDTH) / 2
+    plane: NDArray[np.float32] = _values(hull, Grid(origin=(start, start, 0), spacing=pixel, shape=(1, size, size)))[0]
+    return plane[::-1]
 
 
 def grid_around(hull: Hull, spacing: float) -> Grid | None:
@@ -144,7 +151,7 @@ def _slice(
     _, height, width = grid.shape
     inflation = hull.inflation or _UNBOUNDED
     depth = inflation.depth_squared, inflation.deepest, inflation.steepness
-    return _sample(hull.distances, hull.right, hull.up, *depth, lattice, k, height, width, *care)
+    return _sample(hull.distances, hull.projections.cameras, *depth, lattice, k, height, width, *care)
 
 
 @njit(cache=True, nogil=True)
@@ -162,8 +169,7 @@ def _between(plane: NDArray[np.float32], column: float, row: float) -> float:
 @njit(cache=True, nogil=True)
 def _sample(
     distances: NDArray[np.float32],
-    right: NDArray[np.float64],
-    up: NDArray[np.float64],
+    cameras: Cameras,
     depth_squared: NDArray[np.float32],
     deepest: float,
     steepness: float,
@@ -177,7 +183,7 @@ def _sample(
 ) -> NDArray[np.float32]:
     values = np.empty((height, width), np.float32)
     size = distances.shape[1]
-    scale, middle = size / ORTHOGRAPHIC_WIDTH, size / 2 - 0.5
+    scale, middle = size / ORTHOGRAPHIC_WIDTH, size / 2 - 0.5  # of the shared frame
     z = lattice[2] + k * lattice[3]
     for block in range(care.size):
         top, left = block // care.shape[1] * BLOCK, block % care.shape[1] * BLOCK
@@ -195,9 +201,11 @@ def _sample(
                 for view in range(distances.shape[0]):
                     if value > enough:
                         break
-                    across = x * right[view, 0] + y * right[view, 1] + z * right[view, 2]
-                    upward = x * up[view, 0] + y * up[view, 1] + z * up[view, 2]
-                    value = max(value, _between(distances[view], middle + scale * across, middle - scale * upward))
+                    m = cameras.matrices[view]
+                    weight = m[2, 0] * x + m[2, 1] * y + m[2, 2] * z + m[2, 3]
+                    across = (m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + m[0, 3]) / weight - 0.5
+                    down = (m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + m[1, 3]) / weight - 0.5
+                    value = max(value, weight * _between(distances[view], across, down))
                 if depth_squared.size:
                     depth = _between(depth_squared, middle + scale * x, middle - scale * y)
                     value = max(value, (z * z - depth) / ((abs(z) + deepest) * steepness))
