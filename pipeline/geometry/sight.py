@@ -136,43 +136,45 @@ def repaint(sight: Sight, at: int) -> NDArray[np.uint8]:
     )
 
 
-@njit(cache=True, nogil=True)
-def _pixel(matrix: NDArray[np.float64], at: tuple[float, float, float]) -> tuple[float, float, float]:
+@njit(cache=True, nogil=True, error_model="numpy")
+def _pixel(cameras: Cameras, view: int, at: tuple[float, float, float]) -> tuple[float, float, float]:
     """Pixel x, pixel y and weight of a point."""
-    weight = matrix[2, 0] * at[0] + matrix[2, 1] * at[1] + matrix[2, 2] * at[2] + matrix[2, 3]
-    column = (matrix[0, 0] * at[0] + matrix[0, 1] * at[1] + matrix[0, 2] * at[2] + matrix[0, 3]) / weight
-    row = (matrix[1, 0] * at[0] + matrix[1, 1] * at[1] + matrix[1, 2] * at[2] + matrix[1, 3]) / weight
+    m, (x, y, z) = cameras.matrices, at  # indexed whole: a slice of it costs more than all the rest
+    weight = m[view, 2, 0] * x + m[view, 2, 1] * y + m[view, 2, 2] * z + m[view, 2, 3]
+    column = (m[view, 0, 0] * x + m[view, 0, 1] * y + m[view, 0, 2] * z + m[view, 0, 3]) / weight
+    row = (m[view, 1, 0] * x + m[view, 1, 1] * y + m[view, 1, 2] * z + m[view, 1, 3]) / weight
     return column, row, weight
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _seen(
     cameras: Cameras,
     view: int,
-    depth: NDArray[np.float32],
+    depths: NDArray[np.float32],
     at: tuple[float, float, float],
     normal: tuple[float, float, float],
 ) -> float:
     """The cosine under which a view sees a point of the surface; fades to 0 where something nearer covers it."""
-    backward, perspective = cameras.frames[view, 2], cameras.perspectives[view]
-    x, y, z = backward[0] - perspective * at[0], backward[1] - perspective * at[1], backward[2] - perspective * at[2]
+    perspective, frames = cameras.perspectives[view], cameras.frames
+    x, y, z = frames[view, 2, 0], frames[view, 2, 1], frames[view, 2, 2]
+    near = at[0] * x + at[1] * y + at[2] * z
+    x, y, z = x - perspective * at[0], y - perspective * at[1], z - perspective * at[2]
     cosine = (normal[0] * x + normal[1] * y + normal[2] * z) / np.sqrt(x * x + y * y + z * z)
     if cosine < GRAZING:
         return 0.0
-    size = depth.shape[0]
-    column, row, weight = _pixel(cameras.matrices[view], at)
-    near = at[0] * backward[0] + at[1] * backward[1] + at[2] * backward[2]
+    size = depths.shape[1]
+    column, row, weight = _pixel(cameras, view, at)
     slope = np.sqrt(max(1 - cosine * cosine, 0.0)) / cosine
     near += (1 + 2 * _TAP_PX * slope) * cameras.pixels[view] * weight
     clear = 0
     for tap in range(4):
         i = min(max(int(column + (_TAP_PX if tap & 1 else -_TAP_PX)), 0), size - 1)
         j = min(max(int(row + (_TAP_PX if tap & 2 else -_TAP_PX)), 0), size - 1)
-        clear += depth[j, i] <= near
+        clear += depths[view, j, i] <= near
     return float(cosine * clear / 4)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _squareness(
     cameras: Cameras,
     trust: NDArray[np.float64],
@@ -185,11 +187,11 @@ def _squareness(
         for v in range(len(vertices)):
             at = (vertices[v, 0], vertices[v, 1], vertices[v, 2])
             normal = (normals[v, 0], normals[v, 1], normals[v, 2])
-            seen[view, v] = trust[view] * _seen(cameras, view, depths[view], at, normal)
+            seen[view, v] = trust[view] * _seen(cameras, view, depths, at, normal)
     return seen
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _mix(
     cameras: Cameras,
     colours: NDArray[np.uint8],
@@ -213,7 +215,7 @@ def _mix(
         share *= share
         if share < 0.01:
             continue
-        column, row, _ = _pixel(cameras.matrices[view], at)
+        column, row, _ = _pixel(cameras, view, at)
         column, row = min(max(column - 0.5, 0.0), size - 1.001), min(max(row - 0.5, 0.0), size - 1.001)
         i, j = int(column), int(row)
         x, y = column - i, row - j
@@ -227,7 +229,7 @@ def _mix(
     return True
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _vertex_colours(
     cameras: Cameras, colours: NDArray[np.uint8], vertices: NDArray[np.float64], seen: NDArray[np.float32]
 ) -> NDArray[np.float32]:
@@ -238,7 +240,7 @@ def _vertex_colours(
     return mixed
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _repaint(
     cameras: Cameras,
     trust: NDArray[np.float64],
@@ -275,7 +277,7 @@ def _repaint(
             length = max(np.sqrt(nx * nx + ny * ny + nz * nz), 1e-9)
             normal = (nx / length, ny / length, nz / length)
             for other in range(len(cameras.frames)):
-                seen[other] = trust[other] * _seen(cameras, other, depths[other], (x, y, z), normal)
+                seen[other] = trust[other] * _seen(cameras, other, depths, (x, y, z), normal)
             if _mix(cameras, colours, (x, y, z), seen, mixed):
                 for channel in range(3):
                     painted[row, column, channel] = np.uint8(mixed[channel] + 0.5)

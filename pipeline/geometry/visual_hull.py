@@ -154,7 +154,7 @@ def _slice(
     return _sample(hull.distances, hull.projections.cameras, *depth, lattice, k, height, width, *care)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _between(plane: NDArray[np.float32], column: float, row: float) -> float:
     """Linear between the pixels' centres, constant beyond the outermost."""
     last = plane.shape[0] - 1
@@ -166,7 +166,7 @@ def _between(plane: NDArray[np.float32], column: float, row: float) -> float:
     return float(above * (1 - y) + below * y)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _sample(
     distances: NDArray[np.float32],
     cameras: Cameras,
@@ -182,7 +182,7 @@ def _sample(
     enough: float,
 ) -> NDArray[np.float32]:
     values = np.empty((height, width), np.float32)
-    size = distances.shape[1]
+    m, size = cameras.matrices, distances.shape[1]
     scale, middle = size / ORTHOGRAPHIC_WIDTH, size / 2 - 0.5  # of the shared frame
     z = lattice[2] + k * lattice[3]
     for block in range(care.size):
@@ -201,10 +201,9 @@ def _sample(
                 for view in range(distances.shape[0]):
                     if value > enough:
                         break
-                    m = cameras.matrices[view]
-                    weight = m[2, 0] * x + m[2, 1] * y + m[2, 2] * z + m[2, 3]
-                    across = (m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + m[0, 3]) / weight - 0.5
-                    down = (m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + m[1, 3]) / weight - 0.5
+                    weight = m[view, 2, 0] * x + m[view, 2, 1] * y + m[view, 2, 2] * z + m[view, 2, 3]
+                    across = (m[view, 0, 0] * x + m[view, 0, 1] * y + m[view, 0, 2] * z + m[view, 0, 3]) / weight - 0.5
+                    down = (m[view, 1, 0] * x + m[view, 1, 1] * y + m[view, 1, 2] * z + m[view, 1, 3]) / weight - 0.5
                     value = max(value, weight * _between(distances[view], across, down))
                 if depth_squared.size:
                     depth = _between(depth_squared, middle + scale * x, middle - scale * y)
