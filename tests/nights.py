@@ -335,7 +335,7 @@ class Night:
             progress=place / "progress",
             threads=1,
         )
-        return self.engine(task)[0].path.read_bytes()
+        return self.engine(task).files[0].path.read_bytes()
 
     def _check_jobs(self, rows: list[dict[str, Any]]) -> None:
         jobs = self.service.kept_jobs()

@@ -10,7 +10,7 @@ import struct
 from pathlib import Path
 from threading import Event
 
-from pipeline.service.engine import EngineFailure, EngineTask, MadeFile
+from pipeline.service.engine import EngineFailure, EngineTask, Made, MadeFile
 
 GATE = "MVMESH_TEST_GATE"
 
@@ -63,7 +63,7 @@ def tetrahedron(size: float, *, textured: bool) -> bytes:
     )
 
 
-def make(task: EngineTask) -> tuple[MadeFile, ...]:
+def make(task: EngineTask) -> Made:
     """Its size depends on the pictures' bytes and the face count, so that equal meshes mean equal orders."""
     digest = hashlib.sha256(b"".join(Path(one).read_bytes() for _, one in sorted(task.pictures.items())))
     digest.update(str(task.face_count).encode())
@@ -78,10 +78,10 @@ def make(task: EngineTask) -> tuple[MadeFile, ...]:
         media_type="model/gltf-binary",
         properties={"size": len(glb), "format": "glb", "faceCount": 4},
     )
-    return (made,)
+    return Made(files=(made,))
 
 
-def make_when_told(task: EngineTask) -> tuple[MadeFile, ...]:
+def make_when_told(task: EngineTask) -> Made:
     """Waits for the file that the environment names."""
     gate = Path(os.environ[GATE])
     while not gate.exists():
@@ -89,7 +89,7 @@ def make_when_told(task: EngineTask) -> tuple[MadeFile, ...]:
     return make(task)
 
 
-def make_untextured(task: EngineTask) -> tuple[MadeFile, ...]:
+def make_untextured(task: EngineTask) -> Made:
     """Never a texture, whatever was asked for."""
     return make(
         EngineTask(
@@ -104,5 +104,5 @@ def make_untextured(task: EngineTask) -> tuple[MadeFile, ...]:
     )
 
 
-def refuse(task: EngineTask) -> tuple[MadeFile, ...]:
+def refuse(task: EngineTask) -> Made:
     raise EngineFailure("frontImage shows no object", "render it on a plain background")

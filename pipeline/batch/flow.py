@@ -198,6 +198,7 @@ class Flow:
             charged_cu=(record.charged_cu or 0.0) + price,
             failed_jobs=0,
             job_s=job.took_s,
+            notes=job.notes,
             timings=timings,
         )
 

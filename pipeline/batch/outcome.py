@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.batch.submissions import OUT_OF_TIME
 from pipeline.domain.lifecycle import State
@@ -12,7 +12,21 @@ from pipeline.domain.results import ResultRow
 WANTING_KEPT = 100
 """Of the rows that a person should look at, an outcome keeps so many."""
 
+NOTES_KEPT = 100
+"""Of distinct notes, an outcome keeps so many."""
+
 WANTING = frozenset({State.FAILED, State.REFUSED, State.HELD, State.UNCERTAIN})
+_MADE = frozenset({State.DELIVERED, State.HELD})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """What the service noted of one or several meshes."""
+
+    text: str
+    label: str
+    """Of the first of them."""
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +49,8 @@ class Outcome:
     """In this run."""
     wanting: tuple[ResultRow, ...] = ()
     """The first rows that a person should look at."""
+    remarks: tuple[Remark, ...] = ()
+    """The first distinct notes about the meshes that are there."""
 
 
 class Reckoning:
@@ -46,6 +62,7 @@ class Reckoning:
         self._states: Counter[State] = Counter()
         self._out_of_time = 0
         self._wanting: list[ResultRow] = []
+        self._remarks: dict[str, Remark] = {}
 
     def add(self, rows: Iterable[ResultRow]) -> None:
         for row in rows:
@@ -55,6 +72,15 @@ class Reckoning:
             self._out_of_time += row.state is State.DEFERRED and row.error is not None and row.error.kind == OUT_OF_TIME
             if row.state in WANTING and len(self._wanting) < WANTING_KEPT:
                 self._wanting.append(row)
+            if row.state in _MADE:
+                self._remark(row)
+
+    def _remark(self, row: ResultRow) -> None:
+        for text in row.notes:
+            if known := self._remarks.get(text):
+                self._remarks[text] = replace(known, count=known.count + 1)
+            elif len(self._remarks) < NOTES_KEPT:
+                self._remarks[text] = Remark(text=text, label=row.label)
 
     def outcome(self, *, interrupted: bool, charged_cu: float) -> Outcome:
         states = self._states
@@ -71,6 +97,7 @@ class Reckoning:
             interrupted=interrupted,
             charged_cu=charged_cu,
             wanting=tuple(self._wanting),
+            remarks=tuple(self._remarks.values()),
         )
 
     def add_done(self, plan: Plan) -> None:

@@ -155,7 +155,7 @@ class Publishing:
                 records.get(one.work.key) or _not_begun(one, self._terms),
                 backend=self._backend,
                 files=files.get((alias, one.work.key), ()),
-                notes=listed.remarks.get(alias.set_id, ()),
+                findings=listed.remarks.get(alias.set_id, ()),
             )
             for alias, one in names
         ]

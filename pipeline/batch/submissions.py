@@ -196,6 +196,7 @@ class Submissions:
                 job_id="",
                 asset_ids=(),
                 outputs=(),
+                notes=(),
             )
             try:
                 job = await submit(scenario=self._scenario, model=record.model, inputs=record.inputs)

@@ -15,6 +15,7 @@ from pipeline.domain.lifecycle import State
 from pipeline.domain.results import ResultRow
 
 _SHOWN = 20
+_REMARKS_SHOWN = 5
 
 _COUNTS = (
     ("delivered", "green"),
@@ -63,6 +64,7 @@ def published(output: Path, *, outside: Collection[Alias]) -> Iterator[dict[str,
 def show_summary(outcome: Outcome, output: Path) -> None:
     """On stdout."""
     _show_wanting(outcome)
+    _show_remarks(outcome)
     say(f"{_counted(outcome)}; {outcome.charged_cu:g} CU charged")
     _show_places(output)
     if hint := _next_step(outcome):
@@ -90,6 +92,17 @@ def _show_wanting(outcome: Outcome) -> None:
     if more > 0:
         say(f"... and {more:,} more: see the report")
     if outcome.wanting:
+        say()
+
+
+def _show_remarks(outcome: Outcome) -> None:
+    """What the service noted of the meshes, each note once."""
+    for one in outcome.remarks[:_REMARKS_SHOWN]:
+        others = f" and {one.count - 1:,} more" if one.count > 1 else ""
+        say(f"note  {printable(one.label)}{others}\n  {folded(printable(one.text), indent=2, stream=sys.stdout)}")
+    if (more := len(outcome.remarks) - _REMARKS_SHOWN) > 0:
+        say(f"... and other notes ({more:,}): see the report")
+    if outcome.remarks:
         say()
 
 

@@ -205,6 +205,8 @@ class ItemRecord:
     """Over all attempts, refunds taken off."""
     job_s: float | None = None
     """How long the last job that ended well took at the service, by its own clock."""
+    notes: tuple[str, ...] = ()
+    """What the service told of how that job made its mesh."""
     outputs: tuple[OutputFile, ...] = ()
     verdict: Verdict | None = None
     error_class: str = ""

@@ -39,6 +39,8 @@ class Job:
     asset_ids: tuple[str, ...] = ()
     echo: Mapping[str, Any] = field(default_factory=dict)
     """The inputs as the service repeats them; may hold defaults filled in and further fields."""
+    notes: tuple[str, ...] = ()
+    """What a person should know of how it was made; our own service tells it, others need not."""
     error: str = ""
     hint: str = ""
     cu_charged: float | None = None

@@ -133,6 +133,7 @@ def _delivered(base: ItemRecord, found: Evidence, row: ResultRow) -> ItemRecord:
         charged_cu=_charged(found.jobs) or row.cu_charged,
         outputs=tuple(_staged(one) for one in row.outputs if one.role != PREVIEW),
         verdict=Verdict(outcome=row.verdict, reasons=row.reasons, facts=_facts(row.mesh)) if row.verdict else None,
+        notes=row.notes,
         **_NO_ERROR,
     )
 
@@ -151,6 +152,7 @@ def _with_job(base: ItemRecord, found: Evidence, job: Job) -> ItemRecord:
         submitting_at=job.created_at,
         failed_jobs=0 if is_made else _failures(others),
         charged_cu=_charged(others) + price if is_made else _charged(others) or None,
+        notes=job.notes if is_made else (),
         outputs=(),
         verdict=None,
         **_NO_ERROR,

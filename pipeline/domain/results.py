@@ -74,6 +74,10 @@ class ResultRow(_Row):
     outputs: tuple[ResultFile, ...] = ()
     mesh: ResultMesh | None = None
     findings: tuple[str, ...] = Field(default=(), description="What preflight remarked about the pictures.")
+    notes: tuple[str, ...] = Field(
+        default=(),
+        description="What the service tells of how the mesh was made, such as that its depth is guessed. Our own does.",
+    )
     error: ResultError | None = None
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -88,7 +92,13 @@ class ResultRow(_Row):
 
 
 def row_of(
-    alias: Alias, work: WorkItem, record: ItemRecord, *, backend: str, files: Sequence[OutputFile], notes: Sequence[str]
+    alias: Alias,
+    work: WorkItem,
+    record: ItemRecord,
+    *,
+    backend: str,
+    files: Sequence[OutputFile],
+    findings: Sequence[str],
 ) -> ResultRow:
     """The row of a work item under one of its names.
 
@@ -98,7 +108,7 @@ def row_of(
         record: the item as the ledger knows it.
         backend: as the manifest names it.
         files: what stands in the output folder under this name; ``name`` is the path below it.
-        notes: what preflight remarked about the set's pictures.
+        findings: what preflight remarked about the set's pictures.
     """
     return ResultRow(
         set=alias.set_id,
@@ -119,7 +129,8 @@ def row_of(
         timings={stage: round(seconds, 3) for stage, seconds in record.timings.items()},
         outputs=tuple(_file(one) for one in files),
         mesh=_mesh(record.verdict.facts) if record.verdict and record.verdict.facts else None,
-        findings=tuple(notes),
+        findings=tuple(findings),
+        notes=record.notes,
         error=ResultError(kind=record.error_class, message=record.error, mend=record.mend) if record.error else None,
     )
 

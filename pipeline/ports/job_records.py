@@ -85,6 +85,8 @@ class JobRecord:
     status: JobStatus = JobStatus.QUEUED
     progress: float = 0.0
     asset_ids: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What the engine found and a person should know."""
     error: str = ""
     hint: str = ""
     history: tuple[tuple[JobStatus, datetime], ...] = ()
@@ -137,6 +139,7 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     "inputs": json.loads,
     "collection_ids": _strings,
     "asset_ids": _strings,
+    "notes": _strings,
     "history": _history,
     "hidden": bool,
 }

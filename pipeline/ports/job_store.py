@@ -63,6 +63,7 @@ CREATE INDEX jobs_by_creation ON jobs (created_at, job_id);
 CREATE INDEX jobs_by_status ON jobs (status, created_at);
 """,
     ),
+    Migration(name="0002-notes", script="ALTER TABLE jobs ADD COLUMN notes TEXT NOT NULL DEFAULT '[]';"),
 )
 
 

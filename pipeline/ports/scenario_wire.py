@@ -74,6 +74,8 @@ class _JobMetadata(Wire):
     input: dict[str, Any] | None = None
     error: str | None = None
     hint: str | None = None
+    notes: Any = None
+    """Our own service's: the published API knows no such field, so whatever else stands there is passed over."""
 
 
 class _JobBilling(Wire):
@@ -114,10 +116,20 @@ class _Job(Wire):
             updated_at=self.updated_at,
             asset_ids=tuple(metadata.asset_ids or ()),
             echo=metadata.input or {},
+            notes=_texts(metadata.notes),
             error=one_line(metadata.error or ""),
             hint=one_line(metadata.hint or ""),
             cu_charged=self.billing.charged(status) if self.billing else None,
         )
+
+
+_NOTES_MAX = 20
+
+
+def _texts(told: Any) -> tuple[str, ...]:
+    """The texts of a list, made safe to print; none where it is something else."""
+    texts = [one_line(one) for one in told if isinstance(one, str)] if isinstance(told, list) else []
+    return tuple(one for one in texts if one)[:_NOTES_MAX]
 
 
 def _status(word: str) -> JobStatus:

@@ -159,7 +159,7 @@ def _name(row: ResultRow) -> str:
 
 
 def _remarks(row: ResultRow) -> str:
-    said = [f"<li>{_text(one)}" for one in (*row.reasons, *(() if row.error else row.findings))]
+    said = [f"<li>{_text(one)}" for one in (*row.reasons, *(() if row.error else (*row.findings, *row.notes)))]
     if row.error:
         mend = f"<span class=mend>{_text(row.error.mend)}</span>" if row.error.mend else ""
         said.insert(0, f'<li class="error {row.state}">{_text(row.error.message)}{mend}')

@@ -44,7 +44,7 @@ class EngineTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MadeFile:
-    """One file that becomes an asset of the job; the mesh comes first."""
+    """One file that becomes an asset of the job."""
 
     path: Path
     name: str
@@ -52,6 +52,16 @@ class MadeFile:
     source: str
     media_type: str
     properties: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What a job came to."""
+
+    files: tuple[MadeFile, ...]
+    """The mesh comes first."""
+    notes: tuple[str, ...] = ()
+    """What a person should know of it: what was found in the pictures, and what was guessed."""
 
 
 class EngineFailure(Exception):
@@ -63,10 +73,10 @@ class EngineFailure(Exception):
         self.hint = hint
 
 
-Engine = Callable[[EngineTask], tuple[MadeFile, ...]]
+Engine = Callable[[EngineTask], Made]
 
 
-def make_mesh(task: EngineTask) -> tuple[MadeFile, ...]:
+def make_mesh(task: EngineTask) -> Made:
     """Reconstruct, texture and pack one mesh.
 
     Raises:
@@ -84,7 +94,7 @@ def make_mesh(task: EngineTask) -> tuple[MadeFile, ...]:
         made = reconstruct(pictures, options, partial(write_progress, task.progress))
     except (ReconstructionError, PictureRefused) as error:
         raise EngineFailure(str(error), getattr(error, "mend", "")) from error
-    return (_mesh_file(task, made), *_texture_files(task, made))
+    return Made(files=(_mesh_file(task, made), *_texture_files(task, made)), notes=made.notes)
 
 
 def _mesh_file(task: EngineTask, made: "Reconstruction") -> MadeFile:

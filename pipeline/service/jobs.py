@@ -17,7 +17,7 @@ from pipeline.ports.compute import read_progress
 from pipeline.ports.interfaces import Compute, Now
 from pipeline.ports.job_records import AssetRecord, JobRecord, new_id
 from pipeline.ports.job_store import JobStore
-from pipeline.service.engine import Engine, EngineFailure, EngineTask, MadeFile
+from pipeline.service.engine import Engine, EngineFailure, EngineTask, Made, MadeFile
 
 _log = logging.getLogger(__name__)
 
@@ -75,16 +75,16 @@ class JobRunner:
             await self._publish(job, outcome)
         await self._store.drop_work(folder)
 
-    async def _publish(self, job: JobRecord, made: tuple[MadeFile, ...]) -> None:
+    async def _publish(self, job: JobRecord, made: Made) -> None:
         finalizing = job.moved(JobStatus.FINALIZING, self._now(), progress=_PROGRESS_MAX)
         await self._store.save_job(finalizing)
         at = self._now()
-        assets = [_asset(job, one, index, at) for index, one in enumerate(made)]
+        assets = [_asset(job, one, index, at) for index, one in enumerate(made.files)]
         asset_ids = tuple(asset.asset_id for asset in assets)
-        done = finalizing.moved(JobStatus.SUCCESS, at, progress=1.0, asset_ids=asset_ids)
-        await self._store.finish_job(done, [(asset, one.path) for asset, one in zip(assets, made, strict=True)])
+        done = finalizing.moved(JobStatus.SUCCESS, at, progress=1.0, asset_ids=asset_ids, notes=made.notes)
+        await self._store.finish_job(done, [(asset, one.path) for asset, one in zip(assets, made.files, strict=True)])
 
-    async def _attempt(self, job: JobRecord, folder: Path) -> tuple[MadeFile, ...] | _Failure:
+    async def _attempt(self, job: JobRecord, folder: Path) -> Made | _Failure:
         """Run the engine; whatever becomes of it is this job's outcome and nobody else's."""
         pictures = await self._pictures(job)
         if isinstance(pictures, _Failure):
@@ -96,7 +96,7 @@ class JobRunner:
             tasks.cancel_scope.cancel()
         return outcome
 
-    async def _computed(self, job: JobRecord, task: EngineTask) -> tuple[MadeFile, ...] | _Failure:
+    async def _computed(self, job: JobRecord, task: EngineTask) -> Made | _Failure:
         try:
             return await self._compute.run(self._engine, task, timeout_s=self._timeout_s)
         except EngineFailure as failure:

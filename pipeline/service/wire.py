@@ -25,6 +25,8 @@ def time_text(at: datetime) -> str:
 
 def job_document(job: JobRecord) -> dict[str, Any]:
     metadata: dict[str, Any] = {"modelId": job.model_id, "input": dict(job.inputs), "assetIds": list(job.asset_ids)}
+    if job.notes:  # ours alone: the published API has no such field, and its clients pass over it
+        metadata["notes"] = list(job.notes)
     if job.status is JobStatus.FAILURE:
         metadata |= {"error": job.error, "hint": job.hint}
     return {

@@ -4,9 +4,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.batch import Outcome
+from pipeline.batch.outcome import Reckoning
 from pipeline.cli.summary import published, say_run, show_summary
 from pipeline.domain.items import Alias
 from pipeline.domain.lifecycle import State
+from pipeline.domain.planning import Plan
 from pipeline.domain.results import ResultError, ResultRow, as_jsonl
 
 
@@ -53,6 +55,31 @@ def test_the_summary_counts_names_reasons_and_places(
         "  report   out/report.html",
         "`mvmesh reconcile` tells what became of the uncertain submissions, and takes your word for them",
     ]
+
+
+def test_what_the_service_noted_is_told_once_for_all_its_meshes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reckoning = Reckoning(Plan(items=(), refused=()))
+    guessed = "the depth is guessed"
+    reckoning.add(
+        [
+            row("chair", State.DELIVERED, notes=(guessed,)),
+            row("lamp", State.HELD, notes=(guessed, "\x1b[2J")),
+            row("stool", State.FAILED, notes=("of a mesh that is gone",)),
+            *(row(f"set {at}", State.DELIVERED, notes=(f"camera at {at}",)) for at in range(1, 200)),
+        ]
+    )
+    outcome = reckoning.outcome(interrupted=False, charged_cu=0)
+    assert len(outcome.remarks) == 100
+    show_summary(outcome, tmp_path)
+    said = capsys.readouterr().out.splitlines()
+    assert said[said.index("note  chair and 1 more") + 1] == "  the depth is guessed"
+    assert said[said.index("note  lamp") + 1] == "  \\x1b[2J"
+    assert said[said.index("note  set 3") + 1] == "  camera at 3"
+    assert "note  set 4" not in said
+    assert "... and other notes (95): see the report" in said
+    assert not any("gone" in line for line in said)
 
 
 def test_many_failures_are_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -178,6 +178,18 @@ def test_an_uncertain_submission_stays_so_in_doubt_alone() -> None:
     assert (after.state, after.submitting_at, after.inputs) == (State.UNCERTAIN, NOON, DOUBT.inputs)
 
 
+def test_what_was_noted_of_a_mesh_is_known_again_from_its_row_or_its_job() -> None:
+    """An older row has no notes; the next publication would lose them otherwise."""
+    told = row("meshes/chair/chair.glb", notes=("the depth is guessed",))
+    delivered = restored(Evidence(key=KEY, row=told, stands=True), service="s", project="", doubt=None)
+    noted = replace(job(), notes=("the depth is guessed",))
+    finished = restored(Evidence(key=KEY, work=work(), jobs=(noted,)), service="s", project="", doubt=None)
+    assert delivered is not None
+    assert finished is not None
+    assert (delivered.state, finished.state) == (State.DELIVERED, State.FINISHED)
+    assert delivered.notes == finished.notes == ("the depth is guessed",)
+
+
 def replace_state(state: State) -> ResultRow:
     return ResultRow(set="chair", key=KEY, state=state)
 

@@ -38,7 +38,7 @@ def record(state=State.DELIVERED, **changes):
 
 
 def row(known, *, files=(MESH,), alias=CHAIR):
-    return row_of(alias, WORK, known, backend="local", files=files, notes=["re-encoded"])
+    return row_of(alias, WORK, known, backend="local", files=files, findings=["re-encoded"])
 
 
 DELIVERED = row(
@@ -49,6 +49,7 @@ DELIVERED = row(
         charged_cu=9,
         verdict=Verdict(outcome="accepted", reasons=("dark",), facts=FACTS),
         timings={"generate": 12.34567},
+        notes=("the depth is guessed", "exposure was evened"),
         updated_at=datetime(2031, 1, 1, tzinfo=UTC),
     )
 )
@@ -72,6 +73,7 @@ def test_a_delivered_row_tells_all_that_is_known():
         "media_type": "model/gltf-binary",
     }
     assert said["timings"] == {"generate": 12.346}
+    assert (said["findings"], said["notes"]) == (["re-encoded"], ["the depth is guessed", "exposure was evened"])
     assert said["error"] is None
 
 
@@ -121,6 +123,13 @@ def test_the_csv_is_flat():
     assert line["mesh_faces"] == "49000"
     assert line["seconds"] == "12.346"
     assert line["findings"] == "re-encoded"
+    assert line["notes"] == "the depth is guessed; exposure was evened"
+
+
+def test_a_row_of_a_version_that_knew_no_notes_can_be_read():
+    said = json.loads(as_jsonl([DELIVERED]))
+    del said["notes"]
+    assert ResultRow.model_validate(said).notes == ()
 
 
 @pytest.mark.parametrize(

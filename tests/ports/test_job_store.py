@@ -9,8 +9,9 @@ import pytest
 
 from pipeline.domain.errors import LocalIoError
 from pipeline.domain.jobs import JobStatus
-from pipeline.ports.job_records import AssetRecord, JobRecord, UploadRecord, new_id
-from pipeline.ports.job_store import JobQuery, JobStore
+from pipeline.ports.job_records import AssetRecord, JobRecord, UploadRecord, new_id, to_row
+from pipeline.ports.job_store import MIGRATIONS, JobQuery, JobStore
+from pipeline.ports.sqlite import Database
 
 pytestmark = pytest.mark.anyio
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -52,7 +53,7 @@ async def test_records_come_back_as_they_were_given(tmp_path) -> None:
         updated_at=START,
         hidden=True,
     )
-    made, picture = job(error="ü", asset_ids=("a", "b"), progress=0.25), asset()
+    made, picture = job(error="ü", asset_ids=("a", "b"), progress=0.25, notes=("n; 1", "ö")), asset()
     async with JobStore.open(tmp_path, now=clock()) as store:
         await store.add_job(made, ceiling=1)
         await store.add_asset(picture, b"png")
@@ -66,6 +67,16 @@ async def test_records_come_back_as_they_were_given(tmp_path) -> None:
         assert await store.upload(upload.upload_id) == upload
         assert await store.parts(upload) == [None, b"two"]
         assert await store.key("signing") == key != await store.key("another")
+
+
+async def test_jobs_of_a_store_that_knew_no_notes_have_none(tmp_path) -> None:
+    database = await Database.open(tmp_path / "service.sqlite3", MIGRATIONS[:1])
+    old = {name: value for name, value in to_row(job(job_id="job_old")).items() if name != "notes"}
+    insert = f"INSERT INTO jobs ({', '.join(old)}) VALUES ({', '.join('?' * len(old))})"
+    await database.write(lambda connection: connection.execute(insert, list(old.values())) and None)
+    await database.close()
+    async with JobStore.open(tmp_path, now=clock()) as store:
+        assert await store.job("job_old") == job(job_id="job_old")
 
 
 async def test_the_ceiling_holds_when_all_come_at_once(tmp_path) -> None:

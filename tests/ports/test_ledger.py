@@ -1,3 +1,4 @@
+import json
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from pipeline.domain.lifecycle import Event, IllegalTransition, State
 from pipeline.domain.views import View
 from pipeline.ports.interfaces import Delivery, Restoration, Stamp, UploadEntry
 from pipeline.ports.ledger import MIGRATIONS, SqliteLedger
+from pipeline.ports.ledger_items import dump, load
 from pipeline.ports.sqlite import Database, DatabaseDamaged
 
 pytestmark = pytest.mark.anyio
@@ -92,6 +94,13 @@ async def test_a_full_record_comes_back_as_it_was(tmp_path):
         after = await ledger.advance("k", Event.UPLOAD, **changes)
     async with opened(tmp_path / "x") as ledger:
         assert await ledger.item("k") == after == record(state=State.UPLOADING, updated_at=NOW, **changes)
+
+
+async def test_a_record_of_a_version_that_knew_no_notes_can_be_read():
+    text = json.loads(dump(record(notes=("the depth is guessed",))))
+    assert load({"record": json.dumps(text)}).notes == ("the depth is guessed",)
+    del text["notes"]
+    assert load({"record": json.dumps(text)}) == record()
 
 
 async def test_a_move_and_what_it_changes_are_one(ledger):

@@ -36,6 +36,24 @@ async def test_a_job_is_read_with_all_that_it_tells(service, connect):
     assert read.cu_charged == 42
 
 
+@pytest.mark.parametrize(
+    ("told", "notes"),
+    [
+        (["the depth is guessed", "\x1b[2Jb\nc", "", 7], ("the depth is guessed", "[2Jb c")),
+        (None, ()),
+        ("a text", ()),
+        ({"a": 1}, ()),
+        (["n"] * 1000, ("n",) * 20),
+    ],
+)
+async def test_notes_are_our_own_services_and_spoil_nothing_where_they_are_another_ones(service, told, notes, connect):
+    job = {"jobId": "job_1", "status": "success", "metadata": {"assetIds": ["a"], "notes": told}}
+    service.say("GET /v1/jobs", web.json_response({"job": job}))
+    async with connect(service.url) as client:
+        read = await client.job("job_1")
+    assert (read.notes, read.asset_ids) == (notes, ("a",))
+
+
 @pytest.mark.parametrize(("billing", "charged"), [({"cuCost": 40}, 0.0), ({"cuCost": 40, "disableRefund": True}, 40)])
 async def test_a_failed_job_costs_nothing_unless_refunds_are_off(service, billing, charged, connect):
     job = {"jobId": "job_1", "status": "failure", "metadata": {"error": "no", "hint": "try"}, "billing": billing}

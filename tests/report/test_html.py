@@ -62,8 +62,20 @@ def failed(**changes) -> ResultRow:
 
 
 def test_a_row_tells_all_that_a_person_asks_for() -> None:
-    page = Page(report_html([delivered(variant="pbr", copy_number=2, reasons=("few faces",))], title="Props"))
-    for word in ("Props", "props/chair", "pbr", "copy 2", "delivered", "few faces", "123,456", "1 min 4 s", "job_1"):
+    row = delivered(variant="pbr", copy_number=2, reasons=("few faces",), notes=("the depth is guessed",))
+    page = Page(report_html([row], title="Props"))
+    for word in (
+        "Props",
+        "props/chair",
+        "pbr",
+        "copy 2",
+        "delivered",
+        "few faces",
+        "guessed",
+        "123,456",
+        "1 min 4 s",
+        "job_1",
+    ):
         assert word in page.text
     assert "3.0 MB" in page.text
     hrefs = [one["href"] for one in page.having("a")]

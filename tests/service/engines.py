@@ -5,12 +5,12 @@ import struct
 import time
 from pathlib import Path
 
-from pipeline.service.engine import EngineFailure, EngineTask, MadeFile
+from pipeline.service.engine import EngineFailure, EngineTask, Made, MadeFile
 
 GLB = struct.pack("<4sIIII", b"glTF", 2, 12 + 8 + 28, 28, 0x4E4F534A) + b'{"asset":{"version":"2.0"}}  '
 
 
-def quick(task: EngineTask) -> tuple[MadeFile, ...]:
+def quick(task: EngineTask) -> Made:
     """The smallest GLB there is, at once."""
     task.progress.write_text("0.5")
     path = task.folder / "mesh"
@@ -23,10 +23,10 @@ def quick(task: EngineTask) -> tuple[MadeFile, ...]:
         media_type="model/gltf-binary",
         properties={"size": len(GLB), "format": "glb", "faceCount": task.face_count},
     )
-    return (mesh,)
+    return Made(files=(mesh,))
 
 
-def gated(task: EngineTask) -> tuple[MadeFile, ...]:
+def gated(task: EngineTask) -> Made:
     """Waits, computing all the while, until a file named ``go`` lies in the folder named by the environment."""
     gate = Path(os.environ["MVMESH_TEST_GATE"], "go")
     task.progress.write_text("0.4")
@@ -35,7 +35,7 @@ def gated(task: EngineTask) -> tuple[MadeFile, ...]:
     return quick(task)
 
 
-def faulty(task: EngineTask) -> tuple[MadeFile, ...]:
+def faulty(task: EngineTask) -> Made:
     """Goes wrong in the way that the face count chooses."""
     match task.face_count:
         case 41_000:
