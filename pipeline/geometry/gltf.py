@@ -1,7 +1,14 @@
-"""A mesh and its encoded textures as one binary glTF 2.0 file (https://registry.khronos.org/glTF/specs/2.0)."""
+"""A mesh and its encoded textures as one binary glTF 2.0 file (https://registry.khronos.org/glTF/specs/2.0).
+
+Core glTF alone: whatever reads glTF reads it. Indices are of the smallest type. Positions and normals have one type
+without an extension, floats; texture coordinates could be 16-bit numbers in core glTF, a tenth of a file, but trimesh
+(5.2) and older Assimp hand these on as they are, not divided by 65,535: scrambled textures, without a warning.
+Many primitives with 16-bit indices each would save a seventh of a file, and no reader would find one closed mesh in it.
+"""
 
 import json
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,14 +68,28 @@ class _Buffer:
 
 
 def pack_glb(
-    mesh: Mesh, *, base_color: EncodedImage | None, metallic_roughness: EncodedImage | None, generator: str
+    mesh: Mesh,
+    *,
+    base_color: EncodedImage | None = None,
+    metallic_roughness: EncodedImage | None = None,
+    normal: EncodedImage | None = None,
+    generator: str,
 ) -> bytes:
-    """The bytes of a GLB: equal for equal input. Textures need ``mesh.uvs``; the mesh must have a face."""
+    """The bytes of a GLB: equal for equal input.
+
+    Args:
+        mesh: with at least one face; textures need its ``uvs``.
+        base_color: sRGB. Without it the mesh has the colour of clay.
+        metallic_roughness: numbers, not colours: green is roughness, blue is metallic.
+        normal: in tangent space, red towards growing u, green towards falling v, blue outwards.
+        generator: what made it, for the file's ``asset`` entry.
+    """
+    maps = {"base_color": base_color, "metallic_roughness": metallic_roughness, "normal": normal}
+    images = {name: image for name, image in maps.items() if image is not None and mesh.uvs is not None}
     buffer = _Buffer()
     attributes = {"POSITION": buffer.vectors(mesh.positions, bounds=True)}
     if mesh.normals is not None:
         attributes["NORMAL"] = buffer.vectors(mesh.normals)
-    images = [image for image in (base_color, metallic_roughness) if image is not None]
     if mesh.uvs is not None and images:
         attributes["TEXCOORD_0"] = buffer.vectors(mesh.uvs)
     primitive = {"attributes": attributes, "indices": buffer.indices(mesh.faces, len(mesh.positions)), "material": 0}
@@ -78,8 +99,8 @@ def pack_glb(
         "scenes": [{"nodes": [0]}],
         "nodes": [{"mesh": 0}],
         "meshes": [{"primitives": [primitive]}],
-        "materials": [_material(base_color, metallic_roughness)],
-        **_textures(images, buffer),
+        "materials": [_material({name: {"index": at} for at, name in enumerate(images)})],
+        **_textures(list(images.values()), buffer),
         "accessors": buffer.accessors,
         "bufferViews": buffer.views,
         "buffers": [{"byteLength": len(buffer.data)}],
@@ -87,16 +108,17 @@ def pack_glb(
     return _container(json.dumps(document, separators=(",", ":")).encode(), bytes(buffer.data))
 
 
-def _material(base_color: EncodedImage | None, metallic_roughness: EncodedImage | None) -> dict[str, Any]:
+def _material(textures: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    """Factors that are left out are 1: the textures count as they are."""
     surface: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": _ROUGHNESS}
-    if base_color is None:
-        surface["baseColorFactor"] = _CLAY
+    if "metallic_roughness" in textures:
+        surface = {"metallicRoughnessTexture": textures["metallic_roughness"]}
+    if "base_color" in textures:
+        surface["baseColorTexture"] = textures["base_color"]
     else:
-        surface["baseColorTexture"] = {"index": 0}
-    if metallic_roughness is not None:
-        texture = {"index": 0 if base_color is None else 1}
-        surface |= {"metallicFactor": 1.0, "roughnessFactor": 1.0, "metallicRoughnessTexture": texture}
-    return {"pbrMetallicRoughness": surface, "doubleSided": False}
+        surface["baseColorFactor"] = _CLAY
+    bumps = {"normalTexture": textures["normal"]} if "normal" in textures else {}
+    return {"pbrMetallicRoughness": surface, **bumps}
 
 
 def _textures(images: list[EncodedImage], buffer: _Buffer) -> dict[str, Any]:

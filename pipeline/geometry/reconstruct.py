@@ -1,6 +1,6 @@
 """The reconstruction engine: view images of one object become a closed, textured mesh."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pipeline.domain.views import View
 from pipeline.geometry.contradictions import contradiction
 from pipeline.geometry.mesh import Mesh
+from pipeline.geometry.progress import Progress, Stages, unheard
 from pipeline.geometry.silhouettes import ReconstructionError, Silhouette, completed, pure_colours, silhouette
 from pipeline.geometry.surface import surface
 from pipeline.geometry.texture import bare, textured
@@ -40,16 +41,14 @@ class Reconstruction:
     """(H, W, 3) sRGB."""
     metallic_roughness: NDArray[np.uint8] | None
     """(h, w, 3) as glTF packs it: green is roughness, blue is metallic."""
+    normal_map: NDArray[np.uint8] | None = None
+    """(h, w, 3) in tangent space as glTF has it: red towards growing u, green towards falling v, blue outwards."""
     notes: tuple[str, ...]
     """What a person should know, such as that the depth is guessed."""
 
 
-def _unheard(fraction: float) -> None:
-    """For callers who don't ask how far the work is."""
-
-
 def reconstruct(
-    pictures: Mapping[View, NDArray[np.uint8]], options: Options, progress: Callable[[float], None] = _unheard
+    pictures: Mapping[View, NDArray[np.uint8]], options: Options, progress: Progress = unheard
 ) -> Reconstruction:
     """Turn (H, W, 4) straight-alpha sRGB view images into a mesh.
 
@@ -60,19 +59,20 @@ def reconstruct(
     Raises ReconstructionError, which names the view and the mend, when the front view is missing, when a picture shows
     no object or nothing but the object, or when the silhouettes have nothing in common.
     """
-    silhouettes = _silhouettes(pictures)
-    progress(0.25)
+    size = _working_size(pictures)
+    stages = Stages(progress, _expected_s(len(pictures), size, options))
+    silhouettes = _silhouettes(pictures, size, stages.within("silhouettes"))
     hull = visual_hull({view: seen.coverage for view, seen in silhouettes.items()})
-    progress(0.4)
+    stages.within("hull")(1)
     vertices, faces = surface(hull, options.face_count)
     if not len(faces):
         raise ReconstructionError(contradiction(hull))
-    progress(0.65)
+    stages.within("surface")(1)
     if options.textured:
         mesh, base_color = textured(vertices, faces, hull.projections, _colours(hull, silhouettes))
     else:
         mesh, base_color = bare(vertices, faces), None
-    progress(1)
+    stages.within("texture")(1)
     return Reconstruction(
         mesh=mesh,
         base_color=base_color,
@@ -81,13 +81,33 @@ def reconstruct(
     )
 
 
-def _silhouettes(pictures: Mapping[View, NDArray[np.uint8]]) -> dict[View, Silhouette]:
-    """All on squares of one size: that of the largest picture, within bounds; in the order of ``View``."""
+def _working_size(pictures: Mapping[View, NDArray[np.uint8]]) -> int:
+    """The side of the squares that all pictures are worked on: that of the largest one, within bounds."""
     if View.FRONT not in pictures:
         raise ReconstructionError("front view: missing; it is the one view that a reconstruction needs")
-    largest = max(max(picture.shape[:2]) for picture in pictures.values())
-    size = min(max(largest, _SIZE_MIN_PX), _SIZE_MAX_PX)
-    return completed({view: silhouette(view, pictures[view], size) for view in View if view in pictures})
+    largest: int = max(max(picture.shape[:2]) for picture in pictures.values())
+    return min(max(largest, _SIZE_MIN_PX), _SIZE_MAX_PX)
+
+
+def _expected_s(view_count: int, size: int, options: Options) -> dict[str, float]:
+    """How long each stage takes on one core, roughly: they grow with the pixels, the last two also with the faces."""
+    views, faces = view_count * size * size / 2**20, options.face_count / 100_000
+    return {
+        "silhouettes": 0.02 * views,
+        "hull": 0.04 * views,
+        "surface": 0.2 + 0.2 * faces,
+        "texture": 0.1 * views + 0.3 * faces if options.textured else 0.02 * faces,
+    }
+
+
+def _silhouettes(pictures: Mapping[View, NDArray[np.uint8]], size: int, progress: Progress) -> dict[View, Silhouette]:
+    """All on squares of one size, in the order of ``View``."""
+    found = {}
+    for view in View:
+        if view in pictures:
+            found[view] = silhouette(view, pictures[view], size)
+            progress(len(found) / len(pictures))
+    return completed(found)
 
 
 def _colours(hull: Hull, silhouettes: Mapping[View, Silhouette]) -> NDArray[np.uint8]:

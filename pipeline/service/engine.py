@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.domain.errors import PictureRefused
 from pipeline.domain.views import View
+from pipeline.geometry.progress import Progress, Stages
 from pipeline.ports.compute import write_progress
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _JPEG_QUALITY = 92
+_EXPECTED = {"read": 0.08, "reconstruct": 0.84, "write": 0.08}
+"""The parts of a job's time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +80,7 @@ Engine = Callable[[EngineTask], Made]
 
 
 def make_mesh(task: EngineTask) -> Made:
-    """Reconstruct, texture and pack one mesh.
+    """Reconstruct, texture and pack one mesh. Equal tasks give equal bytes.
 
     Raises:
         EngineFailure: a picture cannot be read, or the views make no mesh.
@@ -86,35 +89,59 @@ def make_mesh(task: EngineTask) -> Made:
         os.environ[variable] = str(task.threads)  # read when the libraries load, just below
     from pipeline.geometry.reconstruct import Options, reconstruct  # noqa: PLC0415
     from pipeline.geometry.silhouettes import ReconstructionError  # noqa: PLC0415
-    from pipeline.ports.images import read_rgba  # noqa: PLC0415
 
+    stages = Stages(partial(write_progress, task.progress), _EXPECTED)
+    options = Options(face_count=task.face_count, textured=task.textured, pbr=task.pbr)
     try:
-        pictures = {view: read_rgba(path.read_bytes(), view.field) for view, path in task.pictures.items()}
-        options = Options(face_count=task.face_count, textured=task.textured, pbr=task.pbr)
-        made = reconstruct(pictures, options, partial(write_progress, task.progress))
+        pictures = _read(task.pictures, stages.within("read"))
+        made = reconstruct(pictures, options, stages.within("reconstruct"))
     except (ReconstructionError, PictureRefused) as error:
         raise EngineFailure(str(error), getattr(error, "mend", "")) from error
-    return Made(files=(_mesh_file(task, made), *_texture_files(task, made)), notes=made.notes)
+    return Made(files=_written(task.folder, made, stages.within("write")), notes=made.notes)
 
 
-def _mesh_file(task: EngineTask, made: "Reconstruction") -> MadeFile:
+def _read(paths: Mapping[View, Path], progress: Progress) -> "dict[View, NDArray[np.uint8]]":
+    from pipeline.ports.images import read_rgba  # noqa: PLC0415
+
+    pictures = {}
+    for view, path in paths.items():
+        pictures[view] = read_rgba(path.read_bytes(), view.field)
+        progress(len(pictures) / len(paths))
+    return pictures
+
+
+def _written(folder: Path, made: "Reconstruction", progress: Progress) -> tuple[MadeFile, ...]:
+    """All files of the result, in the job's own folder: nothing of it is an asset yet."""
+    maps = _maps(made)
+    files = [_write_mesh(folder, made)]
+    for name, pixels in maps.items():
+        progress(len(files) / (1 + len(maps)))
+        files.append(_write_map(folder, name, pixels))
+    progress(1)
+    return tuple(files)
+
+
+def _write_mesh(folder: Path, made: "Reconstruction") -> MadeFile:
     from pipeline.geometry.gltf import pack_glb  # noqa: PLC0415
+    from pipeline.geometry.ordering import ordered  # noqa: PLC0415
 
+    mesh = ordered(made.mesh)
     glb = pack_glb(
-        made.mesh,
+        mesh,
         base_color=_jpeg(made.base_color),
         metallic_roughness=_png(made.metallic_roughness),
+        normal=_png(made.normal_map),
         generator=f"mvmesh {version('mvmesh')}",
     )
-    return _written(
-        task,
-        "mesh",
-        glb,
+    path = folder / "mesh"
+    path.write_bytes(glb)
+    return MadeFile(
+        path=path,
         name="mesh.glb",
         kind="3d",
         source="img23d",
         media_type="model/gltf-binary",
-        properties=_mesh_properties(made.mesh),
+        properties={"size": len(glb), **_mesh_properties(mesh)},
     )
 
 
@@ -132,30 +159,32 @@ def _mesh_properties(mesh: "Mesh") -> dict[str, Any]:
     }
 
 
-def _texture_files(task: EngineTask, made: "Reconstruction") -> list[MadeFile]:
+def _maps(made: "Reconstruction") -> "dict[str, NDArray[np.uint8]]":
     """The textures of a PBR material one by one, as the real service delivers them beside the mesh."""
     if made.base_color is None or made.metallic_roughness is None:
-        return []
-    from pipeline.ports.images import encode_png  # noqa: PLC0415
-
+        return {}
     maps = {
         "albedo": made.base_color,
-        "metallic": made.metallic_roughness[..., [2, 2, 2]],  # glTF keeps metalness in blue, roughness in green
-        "roughness": made.metallic_roughness[..., [1, 1, 1]],
+        "metallic": made.metallic_roughness[..., 2].copy(),  # glTF keeps metalness in blue, roughness in green
+        "roughness": made.metallic_roughness[..., 1].copy(),
     }
-    return [
-        _written(
-            task,
-            name,
-            encode_png(pixels),
-            name=f"{name}.png",
-            kind="image",
-            source=f"3d:texture:{name}",
-            media_type="image/png",
-            properties={"width": pixels.shape[1], "height": pixels.shape[0], "format": "png"},
-        )
-        for name, pixels in maps.items()
-    ]
+    return maps if made.normal_map is None else {**maps, "normal": made.normal_map}
+
+
+def _write_map(folder: Path, name: str, pixels: "NDArray[np.uint8]") -> MadeFile:
+    from pipeline.ports.images import encode_png  # noqa: PLC0415
+
+    data = encode_png(pixels)
+    path = folder / name
+    path.write_bytes(data)
+    return MadeFile(
+        path=path,
+        name=f"{name}.png",
+        kind="image",
+        source=f"3d:texture:{name}",
+        media_type="image/png",
+        properties={"size": len(data), "width": pixels.shape[1], "height": pixels.shape[0], "format": "png"},
+    )
 
 
 def _jpeg(pixels: "NDArray[np.uint8] | None") -> "EncodedImage | None":
@@ -175,11 +204,3 @@ def _png(pixels: "NDArray[np.uint8] | None") -> "EncodedImage | None":
     from pipeline.ports.images import encode_png  # noqa: PLC0415
 
     return EncodedImage(data=encode_png(pixels), media_type="image/png")
-
-
-def _written(
-    task: EngineTask, file_name: str, data: bytes, *, properties: Mapping[str, Any], **described: str
-) -> MadeFile:
-    path = task.folder / file_name
-    path.write_bytes(data)
-    return MadeFile(path=path, properties={"size": len(data), **properties}, **described)

@@ -14,8 +14,7 @@ PROJECT_ID = "proj_local"
 _BORN = "2026-01-01T00:00:00.000Z"
 """Of what has no date of its own: the team, the model."""
 
-_ASSET_TYPES = {"3d:texture:albedo": "3d-texture-albedo", "3d:texture:metallic": "3d-texture-metallic"}
-_ASSET_TYPES |= {"3d:texture:roughness": "3d-texture-roughness"}
+_ASSET_TYPES = {f"3d:texture:{one}": f"3d-texture-{one}" for one in ("albedo", "normal", "metallic", "roughness")}
 
 
 def time_text(at: datetime) -> str:

@@ -78,7 +78,7 @@ def test_indices_are_short_as_long_as_the_restart_value_is_not_needed(vertex_cou
 def test_a_mesh_without_textures_has_a_matt_material_and_no_texture_coordinates() -> None:
     document, _ = unpack(pack_glb(tetrahedron(), base_color=None, metallic_roughness=None, generator="t"))
     (material,) = document["materials"]
-    assert material["doubleSided"] is False
+    assert not material.get("doubleSided")
     assert material["pbrMetallicRoughness"]["metallicFactor"] == 0
     assert 0.5 < material["pbrMetallicRoughness"]["roughnessFactor"] <= 1
     assert "TEXCOORD_0" not in document["meshes"][0]["primitives"][0]["attributes"]
@@ -88,10 +88,23 @@ def test_a_mesh_without_textures_has_a_matt_material_and_no_texture_coordinates(
 def test_a_metallic_roughness_texture_is_taken_at_its_word() -> None:
     document, _ = unpack(pack_glb(tetrahedron(), base_color=PNG, metallic_roughness=PNG, generator="t"))
     surface = document["materials"][0]["pbrMetallicRoughness"]
-    assert surface["metallicFactor"] == surface["roughnessFactor"] == 1
+    assert surface.get("metallicFactor", 1) == surface.get("roughnessFactor", 1) == 1
     assert surface["baseColorTexture"] == {"index": 0}
     assert surface["metallicRoughnessTexture"] == {"index": 1}
     assert [texture["source"] for texture in document["textures"]] == [0, 1]
+
+
+def test_a_normal_map_is_the_materials() -> None:
+    document, _ = unpack(pack_glb(tetrahedron(), base_color=PNG, metallic_roughness=PNG, normal=PNG, generator="t"))
+    (material,) = document["materials"]
+    assert material["normalTexture"] == {"index": 2}
+    assert [texture["source"] for texture in document["textures"]] == [0, 1, 2]
+
+
+def test_textures_are_left_out_of_a_mesh_that_has_no_place_for_them() -> None:
+    document, _ = unpack(pack_glb(tetrahedron(textured=False), base_color=PNG, generator="t"))
+    assert not {"images", "textures", "samplers"} & set(document)
+    assert "baseColorFactor" in document["materials"][0]["pbrMetallicRoughness"]
 
 
 def test_webp_is_declared_as_the_extension_that_it_is() -> None:
