@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry.mesh import Mesh
+from pipeline.geometry.tangents import vertex_tangents
 
 _FLOAT, _USHORT, _UINT = 5126, 5123, 5125
 _VERTICES, _INDICES = 34962, 34963
@@ -49,7 +50,7 @@ class _Buffer:
         return len(self.views) - 1
 
     def vectors(self, values: NDArray[np.float32], *, bounds: bool = False) -> int:
-        """An accessor of (V, 2) or (V, 3) floats."""
+        """An accessor of (V, n) floats."""
         values = np.ascontiguousarray(values, "<f4")
         extent = {"min": values.min(axis=0).tolist(), "max": values.max(axis=0).tolist()} if bounds else {}
         at = self.view(values.tobytes(), target=_VERTICES)
@@ -81,7 +82,7 @@ def pack_glb(
         mesh: with at least one face; textures need its ``uvs``.
         base_color: sRGB. Without it the mesh has the colour of clay.
         metallic_roughness: numbers, not colours: green is roughness, blue is metallic.
-        normal: in tangent space, red towards growing u, green towards falling v, blue outwards.
+        normal: in the space of ``vertex_tangents``: red towards growing u, green towards falling v, blue outwards.
         generator: what made it, for the file's ``asset`` entry.
     """
     maps = {"base_color": base_color, "metallic_roughness": metallic_roughness, "normal": normal}
@@ -92,6 +93,8 @@ def pack_glb(
         attributes["NORMAL"] = buffer.vectors(mesh.normals)
     if mesh.uvs is not None and images:
         attributes["TEXCOORD_0"] = buffer.vectors(mesh.uvs)
+    if "normal" in images:  # without tangents every reader would make up its own
+        attributes["TANGENT"] = buffer.vectors(vertex_tangents(mesh))
     primitive = {"attributes": attributes, "indices": buffer.indices(mesh.faces, len(mesh.positions)), "material": 0}
     document = {
         "asset": {"version": "2.0", "generator": generator},

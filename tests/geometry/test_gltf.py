@@ -81,7 +81,7 @@ def test_a_mesh_without_textures_has_a_matt_material_and_no_texture_coordinates(
     assert not material.get("doubleSided")
     assert material["pbrMetallicRoughness"]["metallicFactor"] == 0
     assert 0.5 < material["pbrMetallicRoughness"]["roughnessFactor"] <= 1
-    assert "TEXCOORD_0" not in document["meshes"][0]["primitives"][0]["attributes"]
+    assert not {"TEXCOORD_0", "TANGENT"} & set(document["meshes"][0]["primitives"][0]["attributes"])
     assert not {"images", "textures", "samplers"} & set(document)
 
 
@@ -98,6 +98,7 @@ def test_a_normal_map_is_the_materials() -> None:
     document, _ = unpack(pack_glb(tetrahedron(), base_color=PNG, metallic_roughness=PNG, normal=PNG, generator="t"))
     (material,) = document["materials"]
     assert material["normalTexture"] == {"index": 2}
+    assert document["accessors"][document["meshes"][0]["primitives"][0]["attributes"]["TANGENT"]]["type"] == "VEC4"
     assert [texture["source"] for texture in document["textures"]] == [0, 1, 2]
 
 
