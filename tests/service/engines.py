@@ -5,7 +5,7 @@ import struct
 import time
 from pathlib import Path
 
-from pipeline.service.engine import EngineFailure, EngineTask, Made, MadeFile
+from pipeline.service.engine import EngineFailure, EngineTask, Made, MadeFile, make_mesh
 
 GLB = struct.pack("<4sIIII", b"glTF", 2, 12 + 8 + 28, 28, 0x4E4F534A) + b'{"asset":{"version":"2.0"}}  '
 
@@ -33,6 +33,16 @@ def gated(task: EngineTask) -> Made:
     while not gate.exists():
         sum(range(10_000))
     return quick(task)
+
+
+def complete_but_gated(task: EngineTask) -> Made:
+    """The real engine, which does not say that it is done before the file ``go`` is there."""
+    made = make_mesh(task)
+    Path(os.environ["MVMESH_TEST_GATE"], "made").touch()
+    gate = Path(os.environ["MVMESH_TEST_GATE"], "go")
+    while not gate.exists():
+        sum(range(10_000))
+    return made
 
 
 def faulty(task: EngineTask) -> Made:
