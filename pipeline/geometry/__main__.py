@@ -7,7 +7,7 @@ from pipeline.domain.views import View
 from pipeline.geometry.gltf import EncodedImage, pack_glb
 from pipeline.geometry.ordering import ordered
 from pipeline.geometry.preview import preview
-from pipeline.geometry.reconstruct import Options, reconstruct
+from pipeline.geometry.reconstruction import Options, reconstruct
 from pipeline.geometry.rendering import Part
 
 _SIDES = (View.FRONT, View.LEFT, View.RIGHT, View.BACK)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pipeline.geometry.gltf import EncodedImage
     from pipeline.geometry.mesh import Mesh
-    from pipeline.geometry.reconstruct import Reconstruction
+    from pipeline.geometry.reconstruction import Reconstruction
 
 _THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _JPEG_QUALITY = 92
@@ -87,7 +87,7 @@ def make_mesh(task: EngineTask) -> Made:
     """
     for variable in _THREAD_VARIABLES:
         os.environ[variable] = str(task.threads)  # read when the libraries load, just below
-    from pipeline.geometry.reconstruct import Options, reconstruct  # noqa: PLC0415
+    from pipeline.geometry.reconstruction import Options, reconstruct  # noqa: PLC0415
     from pipeline.geometry.silhouettes import ReconstructionError  # noqa: PLC0415
 
     stages = Stages(partial(write_progress, task.progress), _EXPECTED)

@@ -9,7 +9,7 @@ import trimesh
 from numpy.typing import NDArray
 
 from pipeline.domain.views import CAMERAS, ORTHOGRAPHIC_WIDTH, View
-from pipeline.geometry.reconstruct import Options, Reconstruction, ReconstructionError, reconstruct
+from pipeline.geometry.reconstruction import Options, Reconstruction, ReconstructionError, reconstruct
 
 Solid = Callable[[NDArray[np.float32]], NDArray[np.bool_]]
 Paint = Callable[[NDArray[np.float32]], NDArray[np.float64]]

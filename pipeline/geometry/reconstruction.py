@@ -18,6 +18,7 @@ from pipeline.geometry.visual_hull import Hull, visual_hull
 _SIZE_MAX_PX = 2048
 """Larger pictures are worked on at this size: eight of them fill the largest texture long before."""
 _SIZE_MIN_PX = 16
+_FACES_MIN = 4
 _ROUGHNESS = 0.9
 """Pictures in a soft light show no highlights to tell roughness by: every surface is said to be matt."""
 
@@ -27,8 +28,15 @@ class Options:
     """What is asked of a reconstruction."""
 
     face_count: int = 500_000
+    """Rounded down to even; at least 4. Fewer or more come out where the surface has no such number, and are noted."""
     textured: bool = True
+    """False: shape alone, with normals."""
     pbr: bool = False
+    """Also the maps of a physically based material; without effect where ``textured`` is False."""
+
+    def __post_init__(self) -> None:
+        if self.face_count < _FACES_MIN:
+            raise ValueError(f"face_count: {self.face_count:,}; expected at least {_FACES_MIN}, a tetrahedron's")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,17 +56,21 @@ class Reconstruction:
 
 
 def reconstruct(
-    pictures: Mapping[View, NDArray[np.uint8]], options: Options, progress: Progress = unheard
+    pictures: Mapping[View, NDArray[np.uint8]],
+    options: Options = Options(),
+    progress: Progress = unheard,
 ) -> Reconstruction:
-    """Turn (H, W, 4) straight-alpha sRGB view images into a mesh.
+    """Turn (H, W, 4) straight-alpha sRGB view images into a mesh; H and W may differ from view to view.
 
     ``front`` must be among them. All are orthographic and share one frame: ``ORTHOGRAPHIC_WIDTH`` world units across
     the longer side, the object's origin in the middle. Opaque pictures need a plain background. ``progress`` hears
     fractions from 0 to 1. Equal input gives equal output.
 
-    Raises ReconstructionError, which names the view and the mend, when the front view is missing, when a picture shows
-    no object or nothing but the object, or when the silhouettes have nothing in common.
+    Raises TypeError for arrays that are no such pictures, and ReconstructionError, which names the view and the mend,
+    when the front view is missing, when a picture shows no object or nothing but the object, or when the silhouettes
+    have nothing in common.
     """
+    _check(pictures)
     size = _working_size(pictures)
     stages = Stages(progress, _expected_s(len(pictures), size, options))
     silhouettes = _silhouettes(pictures, size, stages.within("silhouettes"))
@@ -81,10 +93,17 @@ def reconstruct(
     )
 
 
-def _working_size(pictures: Mapping[View, NDArray[np.uint8]]) -> int:
-    """The side of the squares that all pictures are worked on: that of the largest one, within bounds."""
+def _check(pictures: Mapping[View, NDArray[np.uint8]]) -> None:
+    for view, picture in pictures.items():
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 4 or not picture.size:
+            found = f"{picture.dtype} of shape {picture.shape}"
+            raise TypeError(f"{view} view: {found}; expected uint8 of shape (H, W, 4): sRGB with straight alpha")
     if View.FRONT not in pictures:
         raise ReconstructionError("front view: missing; it is the one view that a reconstruction needs")
+
+
+def _working_size(pictures: Mapping[View, NDArray[np.uint8]]) -> int:
+    """The side of the squares that all pictures are worked on: that of the largest one, within bounds."""
     largest: int = max(max(picture.shape[:2]) for picture in pictures.values())
     return min(max(largest, _SIZE_MIN_PX), _SIZE_MAX_PX)
 
