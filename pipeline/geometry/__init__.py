@@ -7,8 +7,8 @@
 
 Pictures and textures are numpy arrays of 8-bit sRGB, row 0 on top. Positions are in the frame of glTF (right-handed,
 +Y up, the object's front faces +Z, so that its own left side is on +X) and in world units: an orthographic picture is
-``ORTHOGRAPHIC_WIDTH`` (1.1) of them across its longer side, with the origin in its middle. Everything runs on the CPU, in
-the calling thread and as many as numba is allowed (``NUMBA_NUM_THREADS``), and gives equal output for equal input.
+``ORTHOGRAPHIC_WIDTH`` (1.1) of them across its longer side, with the origin in its middle. Everything runs on the CPU
+(in as many threads as ``NUMBA_NUM_THREADS`` allows), and gives equal output for equal input.
 
 Nothing heavy is loaded before one of the names is asked for (PEP 562): numpy and numba are in the ``engine`` extra.
 """
