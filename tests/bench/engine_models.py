@@ -38,7 +38,9 @@ def stool() -> list[Piece]:
         for z in (-1, 1)
     ]
     rungs = [tube(curve((-0.38, -0.5, 0.35 * z), (0.38, -0.5, 0.35 * z), count=12), 0.014) for z in (-1, 1)]
-    spokes = [tube(curve((x, 0.0, -0.34), (1.15 * x, 0.85, -0.46), count=20), 0.014) for x in np.linspace(-0.34, 0.34, 6)]
+    spokes = [
+        tube(curve((x, 0.0, -0.34), (1.15 * x, 0.85, -0.46), count=20), 0.014) for x in np.linspace(-0.34, 0.34, 6)
+    ]
     rail = tube(curve((-0.46, 0.86, -0.44), (0, 0.92, -0.48), (0.46, 0.86, -0.44)), 0.05)
     seat = box(0.86, 0.09, 0.8, 0.04).moved(y=0.02)
     frame = [Piece(shape=one, paint=_beech) for one in (*legs, *rungs, *spokes, rail)]
@@ -89,7 +91,9 @@ def _round() -> "object":
 
 def _bumpy(points: Points) -> Points:
     x, y, z = points.T
-    wave = np.sin(7 * x + 1) * np.sin(6 * y + 2) * np.sin(7 * z) + 0.4 * np.sin(15 * x) * np.sin(14 * y) * np.sin(15 * z + 1)
+    wave = np.sin(7 * x + 1) * np.sin(6 * y + 2) * np.sin(7 * z) + 0.4 * np.sin(15 * x) * np.sin(14 * y) * np.sin(
+        15 * z + 1
+    )
     return points * (1 + 0.1 * wave)[:, None]
 
 

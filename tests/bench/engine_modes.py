@@ -40,7 +40,9 @@ def pictures(source: Source, mode: str, views: Iterable[View]) -> dict[View, Pix
         return {view: given[view] for view in views if view in given}
     words = mode.split("+")
     if unknown := set(words) - {"clean", "framed", "persp", *_AFTER}:
-        raise SystemExit(f"no such mode: {', '.join(sorted(unknown))}; there are clean, framed, persp, {', '.join(_AFTER)}")
+        raise SystemExit(
+            f"no such mode: {', '.join(sorted(unknown))}; there are clean, framed, persp, {', '.join(_AFTER)}"
+        )
     taken = _taken(source, words, views)
     for word in _AFTER:
         if word in words:
@@ -67,7 +69,12 @@ def _taken(source: Source, words: list[str], views: list[View]) -> dict[View, Pi
 def _edition() -> str:
     """Another one whenever the code that draws is another."""
     here = Path(__file__).parent
-    files = [*sorted((ROOT / "configs" / "modelling").glob("*.py")), here / "engine_models.py", here / "engine_subjects.py", Path(__file__)]
+    files = [
+        *sorted((ROOT / "configs" / "modelling").glob("*.py")),
+        here / "engine_models.py",
+        here / "engine_subjects.py",
+        Path(__file__),
+    ]
     return f"{crc32(b''.join(path.read_bytes() for path in files)):08x}"
 
 
@@ -87,7 +94,9 @@ def _framed(source: Source, view: View, whole: Shot) -> Shot:
     middle = ((low + high) / 2 - SIZE / 2) * grow
     room = (0.97 * SIZE - (high - low) * grow) / 2
     shift = (random.uniform(-1, 1, 2) * room - middle) * ORTHOGRAPHIC_WIDTH / SIZE
-    return Shot(camera=whole.camera, scale=whole.scale * grow, right=shift[0], up=-shift[1], perspective=whole.perspective)
+    return Shot(
+        camera=whole.camera, scale=whole.scale * grow, right=shift[0], up=-shift[1], perspective=whole.perspective
+    )
 
 
 def _random(*of: object) -> np.random.Generator:

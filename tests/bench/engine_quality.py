@@ -14,10 +14,13 @@ Where pictures leave scale and place open (framed, persp), the mesh is first mov
 """
 
 import argparse
+import ctypes
+import gc
 import json
 import re
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -111,10 +114,17 @@ def measure(source: Source, mode: str, views: Sequence[View], options: Options) 
 
 def _timed(given: dict[View, Pixels], options: Options) -> tuple[Reconstruction, float, float, float]:
     """What was made, CPU and wall seconds, growth of memory in MB (Linux tells it; elsewhere 0)."""
+    _give_back_freed_memory()
     before = _memory("VmRSS", reset=True)
     began, cpu = time.perf_counter(), time.process_time()
     made = reconstruct(given, options)
     return made, time.process_time() - cpu, time.perf_counter() - began, _memory("VmHWM") - before
+
+
+def _give_back_freed_memory() -> None:
+    gc.collect()
+    with suppress(AttributeError, OSError):  # glibc has it
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _memory(what: str, *, reset: bool = False) -> float:
@@ -160,7 +170,9 @@ def aligned(source: Source, positions: NDArray[np.float64], faces: NDArray[np.in
     return positions * best[0] + best[1:]
 
 
-def _colours(source: Source, made: Reconstruction, positions: NDArray[np.float64], views: Sequence[View], *, is_free: bool) -> tuple[float, float]:
+def _colours(
+    source: Source, made: Reconstruction, positions: NDArray[np.float64], views: Sequence[View], *, is_free: bool
+) -> tuple[float, float]:
     """Median PSNR in dB at the given views and at the further ones; ``is_free``: up to one gain a channel for all."""
     if made.base_color is None:
         return float("nan"), float("nan")
@@ -171,7 +183,10 @@ def _colours(source: Source, made: Reconstruction, positions: NDArray[np.float64
     if is_free:
         wanted, found = (np.concatenate([linear(pair[k]) for pair in at_given]).astype(np.float64) for k in (0, 1))
         gain = (wanted * found).sum(axis=0) / (found * found).sum(axis=0)
-    return tuple(median(_psnr(a, from_linear(linear(b) * gain) if is_free else b) for a, b in pairs) for pairs in (at_given, at_new))
+    return tuple(
+        median(_psnr(a, from_linear(linear(b) * gain) if is_free else b) for a, b in pairs)
+        for pairs in (at_given, at_new)
+    )
 
 
 def bare(made: Reconstruction, positions: NDArray[np.float64]) -> "object":
@@ -183,7 +198,7 @@ def bare(made: Reconstruction, positions: NDArray[np.float64]) -> "object":
 def _pair(source: Source, subject: "object", camera: Camera, size: int) -> tuple[Pixels, Pixels]:
     """(N, 3) colours of the truth and of the mesh where both cover a pixel wholly."""
     real = seen_at(source, camera, size)
-    ours = photograph(subject, Shot(camera=camera), len(real), samples=2)
+    ours = photograph(subject, Shot(camera=camera), len(real), samples=NEW_PX * 2 // len(real))
     both = (real[..., 3] == 255) & (ours[..., 3] == 255)
     return real[both][:, :3], ours[both][:, :3]
 
@@ -198,7 +213,9 @@ def residual(source: Source) -> tuple[float, float]:
     for view, given in engine_modes.pictures(source, "clean", View).items():
         ours = photograph(source.subject, Shot(camera=CAMERAS[view]), len(given))
         both = (given[..., 3] == 255) & (ours[..., 3] == 255)
-        found.append((coverage_iou(given[..., 3] / 255, ours[..., 3] / 255), _psnr(given[both][:, :3], ours[both][:, :3])))
+        found.append(
+            (coverage_iou(given[..., 3] / 255, ours[..., 3] / 255), _psnr(given[both][:, :3], ours[both][:, :3]))
+        )
     return min(one for one, _ in found), min(db for _, db in found)
 
 
@@ -237,7 +254,10 @@ def main() -> None:
     found = []
     for source in sources(asked.sets, asked.synthetic):
         if asked.residual:
-            print(f"{source.name:30} {'{:.4f} IoU, {:.1f} dB at worst: our photograph of the truth'.format(*residual(source))}", flush=True)
+            print(
+                f"{source.name:30} {'{:.4f} IoU, {:.1f} dB at worst: our photograph of the truth'.format(*residual(source))}",
+                flush=True,
+            )
             continue
         for mode in [*asked.modes, *(f"variants/{path.name}" for path in source.variants if asked.variants)]:
             try:
@@ -263,13 +283,33 @@ def _dot() -> Pixels:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", type=Path, nargs="*", metavar="SET_FOLDER")
-    parser.add_argument("--synthetic", nargs="*", default=list(SYNTHETIC), choices=list(SYNTHETIC), metavar="NAME", help="of the project's own objects (default: all): " + ", ".join(SYNTHETIC))
-    parser.add_argument("--modes", nargs="*", default=["clean"], metavar="MODE", help="see engine_modes.py: " + ", ".join(engine_modes.MODES) + ", or several joined by +")
+    parser.add_argument(
+        "--synthetic",
+        nargs="*",
+        default=list(SYNTHETIC),
+        choices=list(SYNTHETIC),
+        metavar="NAME",
+        help="of the project's own objects (default: all): " + ", ".join(SYNTHETIC),
+    )
+    parser.add_argument(
+        "--modes",
+        nargs="*",
+        default=["clean"],
+        metavar="MODE",
+        help="see engine_modes.py: " + ", ".join(engine_modes.MODES) + ", or several joined by +",
+    )
     parser.add_argument("--variants", action="store_true", help="the folders' own variants, too")
-    parser.add_argument("--views", type=lambda text: [View(one) for one in text.split(",")], default=list(View), metavar="front,left,...")
+    parser.add_argument(
+        "--views",
+        type=lambda text: [View(one) for one in text.split(",")],
+        default=list(View),
+        metavar="front,left,...",
+    )
     parser.add_argument("--faces", type=int, default=100_000)
     parser.add_argument("--notes", action="store_true", help="what the engine says of each")
-    parser.add_argument("--residual", action="store_true", help="measure nothing but the bench itself: truth against given pictures")
+    parser.add_argument(
+        "--residual", action="store_true", help="measure nothing but the bench itself: truth against given pictures"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE")
     return parser.parse_args()
 

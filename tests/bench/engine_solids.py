@@ -73,7 +73,9 @@ def f_score(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     return 2 * precision * recall / max(precision + recall, 1e-9)
 
 
-def winding(positions: NDArray[np.floating], faces: NDArray[np.integer], lines: list[tuple[int, int, int]]) -> NDArray[np.float32]:
+def winding(
+    positions: NDArray[np.floating], faces: NDArray[np.integer], lines: list[tuple[int, int, int]]
+) -> NDArray[np.float32]:
     """(GRID, GRID, GRID) the mean of the signed crossings along lines; of overlapping closed surfaces it is their number."""
     grid = (np.asarray(positions, np.float64) + ORTHOGRAPHIC_WIDTH / 2) / SPACING - 0.5
     faces = np.asarray(faces, np.int64)
@@ -97,7 +99,7 @@ def _add_line(total: NDArray[np.float32], at: NDArray[np.float64], faces: NDArra
 
 
 @njit(cache=True)
-def _cross(crossings, at, depth, faces, dv, dw):  # noqa: PLR0914 - a rasteriser
+def _cross(crossings, at, depth, faces, dv, dw):  # noqa: PLR0917 - kernels take no keywords
     """Writes every crossing's sign to the first voxel beyond it. Edges belong to one face each: the top-left rule."""
     n = crossings.shape[0]
     for f in range(faces.shape[0]):
@@ -194,7 +196,9 @@ def _carve(solid, coverage, right, up):
                 solid[i, j, k] = above * (1 - t) + below * t >= 0.5
 
 
-def scattered(positions: NDArray[np.floating], faces: NDArray[np.integer], count: int = _SAMPLES) -> NDArray[np.float32]:
+def scattered(
+    positions: NDArray[np.floating], faces: NDArray[np.integer], count: int = _SAMPLES
+) -> NDArray[np.float32]:
     """(count, 3) points on a surface, evenly by area; the same at every call."""
     random = np.random.default_rng(5)
     a, b, c = (np.asarray(positions, np.float64)[faces[:, k]] for k in range(3))

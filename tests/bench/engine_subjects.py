@@ -30,7 +30,13 @@ Pixels = NDArray[np.uint8]
 Look = Callable[[NDArray[np.int32], NDArray[np.float32], Camera], NDArray[np.floating]]
 """(N,) faces, (N, 3) places on them, who looks: (N, 3) linear light."""
 
-SYNTHETIC = {"toy_robot": robot, "mushroom_house": mushroom_house, "potted_cactus": cactus, "tugboat": tugboat, **MODELS}
+SYNTHETIC = {
+    "toy_robot": robot,
+    "mushroom_house": mushroom_house,
+    "potted_cactus": cactus,
+    "tugboat": tugboat,
+    **MODELS,
+}
 
 FURTHER = tuple(orbit(22.5 + 30 * k, (20, -15, 45)[k % 3]) for k in range(12))
 """Directions that are never given: the nearest view is 20 degrees away or more."""
@@ -85,7 +91,9 @@ def photograph(subject: Subject, shot: Shot, size: int, samples: int = 3) -> Pix
     return develop(light, here, samples)
 
 
-def coverage(positions: NDArray[np.floating], faces: NDArray[np.integer], shot: Shot, size: int, samples: int = 3) -> NDArray[np.float64]:
+def coverage(
+    positions: NDArray[np.floating], faces: NDArray[np.integer], shot: Shot, size: int, samples: int = 3
+) -> NDArray[np.float64]:
     """(size, size) how much of each pixel a surface covers, 0..1."""
     side = size * samples
     seen = rasterise(shot.points(positions, side), faces, side, side).face >= 0
@@ -109,7 +117,9 @@ def of_parts(parts: Sequence[Part], *, is_lit: bool) -> Subject:
 
     return Subject(
         positions=np.concatenate([part.mesh.positions for part in parts]).astype(np.float64),
-        faces=np.concatenate([part.mesh.faces.astype(np.int64) + first for part, first in zip(parts, firsts, strict=False)]),
+        faces=np.concatenate(
+            [part.mesh.faces.astype(np.int64) + first for part, first in zip(parts, firsts, strict=False)]
+        ),
         look=look,
     )
 
@@ -174,7 +184,9 @@ def _subject(source: Source) -> Subject:
 
 def sources(given: Sequence[Path], synthetic: Sequence[str]) -> list[Source]:
     """Each given path is a set folder, or a folder of set folders."""
-    folders = [one for path in given for one in ([path] if (path / "ground_truth.glb").is_file() else sorted(path.iterdir()))]
+    folders = [
+        one for path in given for one in ([path] if (path / "ground_truth.glb").is_file() else sorted(path.iterdir()))
+    ]
     found = [Source(name=folder.name, folder=folder) for folder in folders if (folder / "ground_truth.glb").is_file()]
     return [*found, *(Source(name=name) for name in synthetic)]
 
