@@ -143,7 +143,7 @@ def _shadow(picture: Pixels, view: View, _: np.random.Generator) -> Pixels:
     solid = picture[..., 3] > 127
     height, width = solid.shape
     rows, columns = np.nonzero(solid)
-    span = columns.max() - columns.min()
+    span = float(columns.max() - columns.min())
     if view in _SIDE_VIEWS:
         foot = columns[rows > rows.max() - 0.06 * (rows.max() - rows.min()) - 2]
         y, x = np.mgrid[:height, :width]

@@ -3,6 +3,7 @@
 They can be photographed from anywhere. The frame is that of the views: glTF axes, a sphere of radius 0.5 about the origin.
 """
 
+import logging
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from pipeline.ports.meshes import read_glb
 Pixels = NDArray[np.uint8]
 Look = Callable[[NDArray[np.int32], NDArray[np.float32], Camera], NDArray[np.floating]]
 """(N,) faces, (N, 3) places on them, who looks: (N, 3) linear light."""
+
+logging.getLogger("trimesh").setLevel(logging.CRITICAL)  # it is loud about normals that it has to make itself
 
 SYNTHETIC = {
     "toy_robot": robot,
