@@ -8,7 +8,7 @@ from pipeline.domain.views import ORTHOGRAPHIC_WIDTH
 from pipeline.geometry.bodies import without_phantoms
 from pipeline.geometry.decimation import decimate
 from pipeline.geometry.isosurface import isosurface
-from pipeline.geometry.visual_hull import Hull, field_slice, grid_around, near_surface
+from pipeline.geometry.visual_hull import Hull, field_slices, grid_around, near_surface
 
 _PROBE = ORTHOGRAPHIC_WIDTH / 96
 """The spacing on which the surface is measured first."""
@@ -56,7 +56,7 @@ def _on_grid(hull: Hull, spacing: float) -> tuple[NDArray[np.float64], NDArray[n
     if grid is None:
         return np.empty((0, 3)), np.empty((0, 3), np.int32)
     blocks = near_surface(hull, grid)
-    vertices, faces = isosurface(lambda k: field_slice(hull, grid, blocks, k), blocks.active, grid.shape)
+    vertices, faces = isosurface(lambda *layers: field_slices(hull, grid, blocks, *layers), blocks.active, grid.shape)
     return vertices * spacing + np.array(grid.origin), faces
 
 
