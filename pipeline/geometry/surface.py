@@ -10,8 +10,10 @@ from pipeline.geometry.decimation import decimate
 from pipeline.geometry.isosurface import isosurface
 from pipeline.geometry.visual_hull import Hull, field_slices, grid_around, near_surface
 
-_COARSEST, _FINEST = ORTHOGRAPHIC_WIDTH / 320, ORTHOGRAPHIC_WIDTH / 2048
-"""Ridges lose a part of a cell to the grid, whatever number of faces is asked for; hence no coarser than that."""
+_FINEST = ORTHOGRAPHIC_WIDTH / 2048
+_FEWEST, _MOST = 160, 320
+"""Cells along the frame of the first grid: ridges lose a part of a cell, whatever number of faces is asked for. In
+between it has one for each pixel."""
 _SURPLUS = 1.6
 """How many faces the grid should give for each that is asked for: decimation spends them where the surface bends."""
 _ENOUGH = 1.1
@@ -41,7 +43,7 @@ def surface(hull: Hull, face_count: int) -> tuple[NDArray[np.float32], NDArray[n
 
 def _fine_enough(hull: Hull, face_count: int) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
     """The surface on about the coarsest grid that has faces to spare, else on the finest."""
-    spacing = _COARSEST
+    spacing = ORTHOGRAPHIC_WIDTH / min(max(hull.projections.size, _FEWEST), _MOST)
     vertices, faces = _on_grid(hull, spacing)
     while spacing > _FINEST and len(faces) < _ENOUGH * face_count:
         measured = max(len(faces), _BELIEVED * face_count)  # faces grow with the square of the fineness
