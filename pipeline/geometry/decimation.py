@@ -11,6 +11,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.geometry.threads import shared_out
+
 _ROUND = 0.3
 """The part of the edges that one round looks at: small enough that dear edges wait for their cheap neighbours."""
 _TILT = 0.2
@@ -18,6 +20,8 @@ _TILT = 0.2
 _SLIVERS = (0.15, 0.1, 0.03)
 """The least quality of a changed face (1 is equilateral, 0 a line), if it was not worse before: 5 degrees at a corner.
 The next value stands where nothing goes on with the one before."""
+_SHARE = 1 << 17
+"""Faces whose edges are priced at a time."""
 _HOLD = 1e-3
 """How strongly a merged vertex holds to the middle of its edge against the planes: it settles where these are flat."""
 _SHORT = 1e-5
@@ -37,12 +41,22 @@ def decimate(
         share = _ROUND
         while len(faces) > face_count and share <= 1:
             surplus = (len(faces) - face_count + 1) // 2
-            ends, prices = _price(moving, faces, quadrics)
+            ends, prices = _prices(moving, faces, quadrics)
             cheapest = _cheapest(prices, int(share * len(prices)))
             removed = _collapse(moving, faces, quadrics, ends[cheapest], surplus, least)
             faces = faces[faces[:, 0] >= 0]
             share = _ROUND if removed > surplus / 50 else 1.5 * share
     return _compact(moving, faces)
+
+
+def _prices(
+    vertices: NDArray[np.float64], faces: NDArray[np.int32], quadrics: NDArray[np.float64]
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """(E, 2) the ends of every edge and (E,) what its collapse costs."""
+    shares = [faces[start : start + _SHARE] for start in range(0, len(faces), _SHARE)]
+    priced = shared_out(lambda share: _price(vertices, share, quadrics), shares)
+    ends, prices = zip(*priced, strict=True)
+    return np.concatenate(ends), np.concatenate(prices)
 
 
 def _cheapest(prices: NDArray[np.float32], count: int) -> NDArray[np.intp]:
@@ -113,9 +127,9 @@ def _merged(
 def _price(
     vertices: NDArray[np.float64], faces: NDArray[np.int32], quadrics: NDArray[np.float64]
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """(E, 2) the ends of every edge and (E,) what its collapse costs."""
-    count = len(faces) * 3 // 2
-    ends, prices = np.empty((count, 2), np.int32), np.empty(count, np.float32)
+    """The edges of some faces that go from a lower to a higher vertex there: each edge does so in one face of two."""
+    most = len(faces) * 2
+    ends, prices = np.empty((most, 2), np.int32), np.empty(most, np.float32)
     at = 0
     for f in range(len(faces)):
         for corner in range(3):
@@ -124,7 +138,7 @@ def _price(
                 ends[at, 0], ends[at, 1] = a, b
                 prices[at] = _merged(vertices[a], vertices[b], quadrics[a], quadrics[b])[3]
                 at += 1
-    return ends, prices
+    return ends[:at], prices[:at]
 
 
 @njit(cache=True, nogil=True)
