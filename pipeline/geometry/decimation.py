@@ -11,12 +11,17 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.geometry.threads import shared_out
+
 _ROUND = 0.3
 """The part of the edges that one round looks at: small enough that dear edges wait for their cheap neighbours."""
 _TILT = 0.2
 """The cosine that no face may turn beyond while a corner of it moves."""
-_SLIVER = 0.1
-"""The least quality of a changed face (1 is equilateral, 0 a line), if it was not worse before."""
+_SLIVERS = (0.15, 0.1, 0.03)
+"""The least quality of a changed face (1 is equilateral, 0 a line), if it was not worse before: 5 degrees at a corner.
+The next value stands where nothing goes on with the one before."""
+_SHARE = 1 << 17
+"""Faces whose edges are priced at a time."""
 _HOLD = 1e-3
 """How strongly a merged vertex holds to the middle of its edge against the planes: it settles where these are flat."""
 _SHORT = 1e-5
@@ -31,16 +36,27 @@ def decimate(
     (V, 3) vertices in any unit, (F, 3) faces. More faces stay where no edge can go without folding the surface.
     """
     moving = vertices.astype(np.float64)
-    quadrics, share = _quadrics(moving, faces), _ROUND
-    faces = faces.copy()
-    while len(faces) > face_count and share <= 1:
-        surplus = (len(faces) - face_count + 1) // 2
-        ends, prices = _price(moving, faces, quadrics)
-        cheapest = _cheapest(prices, int(share * len(prices)))
-        removed = _collapse(moving, faces, quadrics, ends[cheapest], surplus)
-        faces = faces[faces[:, 0] >= 0]
-        share = _ROUND if removed > surplus / 50 else 1.5 * share
+    quadrics, faces = _quadrics(moving, faces), faces.copy()
+    for least in _SLIVERS:
+        share = _ROUND
+        while len(faces) > face_count and share <= 1:
+            surplus = (len(faces) - face_count + 1) // 2
+            ends, prices = _prices(moving, faces, quadrics)
+            cheapest = _cheapest(prices, int(share * len(prices)))
+            removed = _collapse(moving, faces, quadrics, ends[cheapest], surplus, least)
+            faces = faces[faces[:, 0] >= 0]
+            share = _ROUND if removed > surplus / 50 else 1.5 * share
     return _compact(moving, faces)
+
+
+def _prices(
+    vertices: NDArray[np.float64], faces: NDArray[np.int32], quadrics: NDArray[np.float64]
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """(E, 2) the ends of every edge and (E,) what its collapse costs."""
+    shares = [faces[start : start + _SHARE] for start in range(0, len(faces), _SHARE)]
+    priced = shared_out(lambda share: _price(vertices, share, quadrics), shares)
+    ends, prices = zip(*priced, strict=True)
+    return np.concatenate(ends), np.concatenate(prices)
 
 
 def _cheapest(prices: NDArray[np.float32], count: int) -> NDArray[np.intp]:
@@ -111,9 +127,9 @@ def _merged(
 def _price(
     vertices: NDArray[np.float64], faces: NDArray[np.int32], quadrics: NDArray[np.float64]
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """(E, 2) the ends of every edge and (E,) what its collapse costs."""
-    count = len(faces) * 3 // 2
-    ends, prices = np.empty((count, 2), np.int32), np.empty(count, np.float32)
+    """The edges of some faces that go from a lower to a higher vertex there: each edge does so in one face of two."""
+    most = len(faces) * 2
+    ends, prices = np.empty((most, 2), np.int32), np.empty(most, np.float32)
     at = 0
     for f in range(len(faces)):
         for corner in range(3):
@@ -122,7 +138,7 @@ def _price(
                 ends[at, 0], ends[at, 1] = a, b
                 prices[at] = _merged(vertices[a], vertices[b], quadrics[a], quadrics[b])[3]
                 at += 1
-    return ends, prices
+    return ends[:at], prices[:at]
 
 
 @njit(cache=True, nogil=True)
@@ -135,6 +151,7 @@ def _keeps_shape(
     x: float,
     y: float,
     z: float,
+    least: float,
 ) -> bool:
     """Whether the face of a corner neither folds over nor becomes a needle when the vertex there moves to x, y, z."""
     f, k = corner // 3, corner % 3
@@ -154,7 +171,7 @@ def _keeps_shape(
     square_now = edge + vx * vx + vy * vy + vz * vz + (x - r[0]) ** 2 + (y - r[1]) ** 2 + (z - r[2]) ** 2
     # Quality is 2 sqrt(3) |cross product| / sum of squared edges.
     quality_was, quality_now = 3.4641 * was / square_was, 3.4641 * now / square_now
-    return bool(now > 0 and quality_now >= min(_SLIVER, quality_was))
+    return bool(now > 0 and quality_now >= min(least, quality_was))
 
 
 @njit(cache=True, nogil=True)
@@ -197,8 +214,11 @@ def _collapse(
     quadrics: NDArray[np.float64],
     ends: NDArray[np.int32],
     most: int,
+    least: float,
 ) -> int:
     """Collapse the edges in order, at most so many; returns how many went. Works in place; dead faces begin with -1.
+
+    No changed face may have less than the ``least`` quality, if it was not worse before.
 
     The corners of a vertex form a linked list, so that merging two vertices is one link.
     """
@@ -220,7 +240,7 @@ def _collapse(
             if faces[f, 0] >= 0:
                 seen[faces[f, (corner + 1) % 3]] = e
                 seen[faces[f, (corner + 2) % 3]] = e
-                fits = _keeps_shape(faces, vertices, corner, u, v, x, y, z)
+                fits = _keeps_shape(faces, vertices, corner, u, v, x, y, z, least)
             corner = after[corner]
         shared = 0
         corner = first[v]
@@ -232,7 +252,7 @@ def _collapse(
                 if seen[w] == e and w != u:
                     shared += 1
                     fits = valence[w] > 3
-                fits = fits and _keeps_shape(faces, vertices, corner, v, u, x, y, z)
+                fits = fits and _keeps_shape(faces, vertices, corner, v, u, x, y, z, least)
             corner = after[corner]
         if not fits or shared != 2:
             continue

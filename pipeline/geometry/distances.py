@@ -61,17 +61,30 @@ def signed_distance(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
     once softened. Both sides of the outline must occur.
     """
     soft = softened(coverage)
-    slope_y, slope_x = (np.gradient(soft, axis=axis).astype(np.float32) for axis in (0, 1))
-    rows, columns = nearest_marked(_beside(soft >= 0.5))
-    return _from_outline(soft, slope_y, slope_x, rows, columns)
+    marked = _beside(soft >= 0.5)
+    rows, columns = nearest_marked(marked)
+    return _from_outline(soft, _pieces(soft, marked), rows, columns)
 
 
 def softened(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
     """A 3 x 3 binomial mean: gives also a mask without grey edges a slope to find its outline by."""
-    padded: NDArray[np.float32] = np.pad(coverage, 1, mode="edge")
-    across = padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]
-    mean: NDArray[np.float32] = (across[:-2] + 2 * across[1:-1] + across[2:]) / 16
+    mean: NDArray[np.float32] = _softened(np.ascontiguousarray(coverage, np.float32))
     return mean
+
+
+@njit(cache=True, nogil=True)
+def _softened(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
+    height, width = coverage.shape
+    soft, column_sums = np.empty_like(coverage), np.empty(width + 2, np.float32)
+    sixteenth = np.float32(1 / 16)
+    for y in range(height):
+        above, here, below = coverage[max(y - 1, 0)], coverage[y], coverage[min(y + 1, height - 1)]
+        for x in range(width):
+            column_sums[x + 1] = above[x] + here[x] + here[x] + below[x]
+        column_sums[0], column_sums[width + 1] = column_sums[1], column_sums[width]
+        for x in range(width):
+            soft[y, x] = (column_sums[x] + column_sums[x + 1] + column_sums[x + 1] + column_sums[x + 2]) * sixteenth
+    return soft
 
 
 def _beside(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -86,12 +99,43 @@ def _beside(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 @njit(cache=True, nogil=True)
+def _pieces(soft: NDArray[np.float32], marked: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """(H, W, 3) at each marked pixel the outline that passes by: its unit normal y, x, and how deep inside it lies.
+
+    Elsewhere anything.
+    """
+    height, width = soft.shape
+    pieces = np.empty((height, width, 3), np.float32)
+    for row in range(height):
+        for column in range(width):
+            if not marked[row, column]:
+                continue
+            above, below = max(row - 1, 0), min(row + 1, height - 1)
+            left, right = max(column - 1, 0), min(column + 1, width - 1)
+            normal_y = (soft[below, column] - soft[above, column]) / (below - above)
+            normal_x = (soft[row, right] - soft[row, left]) / (right - left)
+            steepness = np.sqrt(normal_y * normal_y + normal_x * normal_x)
+            if steepness == 0:
+                normal_y, steepness = 1.0, 1.0
+            normal_y, normal_x = normal_y / steepness, normal_x / steepness
+            # How deep inside the outline that pixel lies: the crossing towards its neighbour along the main axis.
+            here, downhill = soft[row, column], -1 if soft[row, column] >= 0.5 else 1
+            if abs(normal_y) > abs(normal_x):
+                beyond = soft[below if (downhill > 0) == (normal_y > 0) else above, column]
+                slant = abs(normal_y)
+            else:
+                beyond = soft[row, right if (downhill > 0) == (normal_x > 0) else left]
+                slant = abs(normal_x)
+            depth = 0.0
+            if (beyond >= 0.5) != (here >= 0.5):
+                depth = -downhill * (here - 0.5) / (here - beyond) * slant
+            pieces[row, column, 0], pieces[row, column, 1], pieces[row, column, 2] = normal_y, normal_x, depth
+    return pieces
+
+
+@njit(cache=True, nogil=True)
 def _from_outline(
-    soft: NDArray[np.float32],
-    slope_y: NDArray[np.float32],
-    slope_x: NDArray[np.float32],
-    rows: NDArray[np.int32],
-    columns: NDArray[np.int32],
+    soft: NDArray[np.float32], pieces: NDArray[np.float32], rows: NDArray[np.int32], columns: NDArray[np.int32]
 ) -> NDArray[np.float32]:
     """Each pixel's distance from the piece of outline that passes by the pixel (row, column) nearest to it."""
     height, width = soft.shape
@@ -99,25 +143,11 @@ def _from_outline(
     for y in range(height):
         for x in range(width):
             row, column = rows[y, x], columns[y, x]
-            normal_y, normal_x = slope_y[row, column], slope_x[row, column]
-            steepness = np.hypot(normal_y, normal_x)
-            if steepness == 0:
-                normal_y, steepness = np.float32(1), np.float32(1)
-            normal_y, normal_x = normal_y / steepness, normal_x / steepness
-            # How deep inside the outline that pixel lies: the crossing towards its neighbour along the main axis.
-            here, downhill = soft[row, column], -1 if soft[row, column] >= 0.5 else 1
-            if abs(normal_y) > abs(normal_x):
-                step_y, step_x, slant = (downhill if normal_y > 0 else -downhill), 0, abs(normal_y)
-            else:
-                step_y, step_x, slant = 0, (downhill if normal_x > 0 else -downhill), abs(normal_x)
-            beyond = soft[min(max(row + step_y, 0), height - 1), min(max(column + step_x, 0), width - 1)]
-            depth = np.float32(0)
-            if (beyond >= 0.5) != (here >= 0.5):
-                depth = -downhill * (here - 0.5) / (here - beyond) * slant
-            off_y, off_x = y - row, x - column
-            across = off_y * normal_y + off_x * normal_x + depth
+            normal_y, normal_x = pieces[row, column, 0], pieces[row, column, 1]
+            off_y, off_x = np.float32(y - row), np.float32(x - column)
+            across = off_y * normal_y + off_x * normal_x + pieces[row, column, 2]
             # Sideways the outline goes on for half a pixel's diagonal before it may turn a corner.
-            along = max(abs(off_x * normal_y - off_y * normal_x) - 0.75, 0)
-            length = np.hypot(across, along)
+            along = max(abs(off_x * normal_y - off_y * normal_x) - np.float32(0.75), np.float32(0))
+            length = np.sqrt(across * across + along * along)
             distance[y, x] = -length if soft[y, x] >= 0.5 else length
     return distance

@@ -7,10 +7,13 @@ into triangles whose diagonals never lie in a side. The surface is therefore clo
 
 from collections.abc import Callable, Iterator
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+
+from pipeline.geometry.threads import shared_out
 
 BLOCK = 8
 """Cells along one side of the blocks that are skipped where the field says that no surface is near."""
@@ -95,86 +98,119 @@ def cases() -> NDArray[np.int8]:
 
 
 def isosurface(
-    slices: Callable[[int], NDArray[np.float32]], active: NDArray[np.bool_], shape: tuple[int, int, int]
+    slices: Callable[[int, int], NDArray[np.float32]], active: NDArray[np.bool_], shape: tuple[int, int, int]
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """The zero level of a field that is negative inside.
 
-    ``shape`` is the number of grid points (nz, ny, nx); ``slices(k)`` gives the (ny, nx) values at z = k; ``active``
-    (z, y, x) says in which blocks of ``BLOCK`` cells a side the surface can be: others are not looked at. The outermost
-    values must be positive for the surface to be closed.
+    ``shape`` is the number of grid points (nz, ny, nx); ``slices(k, l)`` gives the (l - k, ny, nx) values from z = k
+    to before z = l, and may be called from several threads; ``active`` (z, y, x) says in which blocks of ``BLOCK``
+    cells a side the surface can be: others are not looked at. The outermost values must be positive for the surface to
+    be closed.
     Returns (V, 3) vertices x, y, z in grid units and (F, 3) faces, counter-clockwise seen from outside.
     """
-    depth, height, width = shape
-    alongs = np.full((2, 2, height, width), -1, np.int32)
+    table = cases()
+
+    def layer(at: int) -> _Layer:
+        start = at * BLOCK
+        return _Layer(*_march(slices(start, min(start + BLOCK + 1, shape[0])), active[at], start, table))
+
+    numbers = [int(at) for at in np.flatnonzero(active.any(axis=(1, 2)))]
+    return _joined(numbers, shared_out(layer, numbers))
+
+
+class _Layer(NamedTuple):
+    """The surface in one layer of blocks."""
+
+    vertices: NDArray[np.float32]
+    faces: NDArray[np.int32]
+
+
+def _joined(numbers: list[int], layers: list[_Layer]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """One surface of all layers by their numbers: what two of them have in common becomes one vertex."""
     vertices: list[NDArray[np.float32]] = [np.empty((0, 3), np.float32)]
     faces: list[NDArray[np.int32]] = [np.empty((0, 3), np.int32)]
     count = 0
-    below: NDArray[np.float32] | None = None
-    for k in range(depth - 1):
-        busy = active[k // BLOCK]
-        if not busy.any():
-            alongs[1], below = -1, None
-            continue
-        below, above = slices(k) if below is None else below, slices(k + 1)
-        made, cut = _march(below, above, alongs, busy, k, count, cases())
-        vertices.append(made)
-        faces.append(cut)
-        count, below = count + len(made), above
+    edges, known = _on_slice(vertices[0], 0)
+    for at, layer in zip(numbers, layers, strict=True):
+        floor, again = _on_slice(layer.vertices, at * BLOCK)
+        _, theirs, ours = np.intersect1d(edges, floor, assume_unique=True, return_indices=True)
+        new = np.ones(len(layer.vertices), bool)
+        new[again[ours]] = False
+        names = np.cumsum(new, dtype=np.int32) + np.int32(count - 1)
+        names[again[ours]] = known[theirs]
+        vertices.append(layer.vertices[new])
+        faces.append(names[layer.faces])
+        count += len(vertices[-1])
+        edges, top = _on_slice(layer.vertices, (at + 1) * BLOCK)
+        edges, known = edges if at + 1 in numbers else edges[:0], names[top]
     return np.concatenate(vertices), np.concatenate(faces)
+
+
+def _on_slice(vertices: NDArray[np.float32], z: int) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+    """The vertices within the slice at z: a number for the edge of the grid that each lies on, and which they are."""
+    which = np.flatnonzero(vertices[:, 2] == z)
+    x, y = vertices[which, 0].astype(np.int64), vertices[which, 1].astype(np.int64)
+    return (y << 32 | x << 1) + (vertices[which, 1] > y), which
 
 
 @njit(cache=True, nogil=True)
 def _march(
-    below: NDArray[np.float32],
-    above: NDArray[np.float32],
-    alongs: NDArray[np.int32],
-    active: NDArray[np.bool_],
-    k: int,
-    known: int,
-    table: NDArray[np.int8],
+    values: NDArray[np.float32], active: NDArray[np.bool_], lowest: int, table: NDArray[np.int8]
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """The vertices and faces of one layer of cells between the slices k and k + 1.
-
-    ``alongs`` (slice below or above, axis x or y, ny, nx) holds the vertices on edges within the slices; what is known
-    of the slice above is handed on as the slice below of the next layer. ``known`` vertices were made before.
-    """
-    height, width = below.shape
-    alongs[0] = alongs[1]
-    alongs[1] = -1
-    upright = np.full((height, width), -1, np.int32)
-    room = active.sum() * BLOCK * BLOCK
+    """The surface from the (up to BLOCK + 1, ny, nx) values at z = ``lowest`` and above."""
+    depth, height, width = values.shape
+    room = active.sum() * BLOCK * BLOCK * BLOCK
     vertices, faces = np.empty((3 * room + 1, 3), np.float32), np.empty((5 * room + 1, 3), np.int32)
+    within = np.empty((2, 2, height, width), np.int32)  # vertices in the slice below and above, along x and along y
+    upright = np.empty((height, width), np.int32)
     made, cut = 0, 0
-    for row in range(height - 1):
-        for block in range(active.shape[1]):
-            if not active[row // BLOCK, block]:
-                continue
-            for column in range(block * BLOCK, min((block + 1) * BLOCK, width - 1)):
-                case = 0
-                for corner in range(8):
-                    of = above if corner >> 2 else below
-                    if of[row + (corner >> 1 & 1), column + (corner & 1)] < 0:
-                        case |= 1 << corner
-                at = 0
-                while table[case, at] >= 0:
-                    edge = table[case, at]
-                    axis, corner = edge // 4, _BASES[edge]
-                    x, y, z = corner & 1, corner >> 1 & 1, corner >> 2
-                    i, j = column + x, row + y
-                    vertex = upright[j, i] if axis == 2 else alongs[z, axis, j, i]
-                    if vertex < 0:
-                        vertex = known + made
-                        first = above[j, i] if z else below[j, i]
-                        if axis == 2:
-                            upright[j, i], second = vertex, above[j, i]
-                        else:
-                            alongs[z, axis, j, i] = vertex
-                            second = (above if z else below)[j + (axis == 1), i + (axis == 0)]
-                        step = min(max(first / (first - second), _LEAST_STEP), 1 - _LEAST_STEP)
-                        vertices[made, 0], vertices[made, 1], vertices[made, 2] = i, j, k + z
-                        vertices[made, axis] += step
-                        made += 1
-                    faces[cut + at // 3, at % 3] = vertex
-                    at += 1
-                cut += at // 3
+    _forget(within[0], active)
+    for k in range(depth - 1):
+        _forget(within[1], active)
+        _forget(upright.reshape(1, height, width), active)
+        below, above = values[k], values[k + 1]
+        for row in range(height - 1):
+            for block in range(active.shape[1]):
+                if not active[row // BLOCK, block]:
+                    continue
+                first, case = block * BLOCK, 0
+                for corner in range(0, 8, 2):
+                    case |= ((above if corner >> 2 else below)[row + (corner >> 1 & 1), first] < 0) << corner + 1
+                for column in range(first, min(first + BLOCK, width - 1)):
+                    case = case >> 1 & 0x55
+                    case |= (below[row, column + 1] < 0) << 1 | (below[row + 1, column + 1] < 0) << 3
+                    case |= (above[row, column + 1] < 0) << 5 | (above[row + 1, column + 1] < 0) << 7
+                    at = 0
+                    while table[case, at] >= 0:
+                        edge = table[case, at]
+                        axis, corner = edge // 4, _BASES[edge]
+                        x, y, z = corner & 1, corner >> 1 & 1, corner >> 2
+                        i, j = column + x, row + y
+                        vertex = upright[j, i] if axis == 2 else within[z, axis, j, i]
+                        if vertex < 0:
+                            vertex = made
+                            here = above[j, i] if z else below[j, i]
+                            if axis == 2:
+                                upright[j, i], there = vertex, above[j, i]
+                            else:
+                                within[z, axis, j, i] = vertex
+                                there = (above if z else below)[j + (axis == 1), i + (axis == 0)]
+                            step = min(max(here / (here - there), _LEAST_STEP), 1 - _LEAST_STEP)
+                            vertices[made, 0], vertices[made, 1], vertices[made, 2] = i, j, lowest + k + z
+                            vertices[made, axis] += step
+                            made += 1
+                        faces[cut + at // 3, at % 3] = vertex
+                        at += 1
+                    cut += at // 3
+        within[0] = within[1]
     return vertices[:made].copy(), faces[:cut].copy()
+
+
+@njit(cache=True, nogil=True)
+def _forget(numbers: NDArray[np.int32], active: NDArray[np.bool_]) -> None:
+    """Set the (planes, ny, nx) numbers to -1 at the corners of all cells in active blocks."""
+    for row in range(active.shape[0]):
+        for column in range(active.shape[1]):
+            if active[row, column]:
+                top, left = row * BLOCK, column * BLOCK
+                numbers[:, top : top + BLOCK + 1, left : left + BLOCK + 1] = -1

@@ -13,6 +13,7 @@ from pipeline.geometry.progress import Progress, Stages, unheard
 from pipeline.geometry.silhouettes import ReconstructionError, Silhouette, completed, pure_colours, silhouette
 from pipeline.geometry.surface import surface
 from pipeline.geometry.texture import bare, textured
+from pipeline.geometry.threads import shared_out
 from pipeline.geometry.visual_hull import Hull, visual_hull
 
 _SIZE_MAX_PX = 2048
@@ -132,7 +133,7 @@ def _silhouettes(pictures: Mapping[View, NDArray[np.uint8]], size: int, progress
 def _colours(hull: Hull, silhouettes: Mapping[View, Silhouette]) -> NDArray[np.uint8]:
     """(N, S, S, 3) the object's colours in the order of the hull's views, carried on over its outlines."""
     shown = zip(hull.projections.views, hull.distances, hull.projections.cameras.pixels, strict=True)
-    return np.stack([pure_colours(silhouettes[view], distance / pixel) for view, distance, pixel in shown])
+    return np.stack(shared_out(lambda of: pure_colours(silhouettes[of[0]], of[1] / of[2]), list(shown)))
 
 
 def _matt() -> NDArray[np.uint8]:

@@ -8,15 +8,18 @@ from pipeline.domain.views import ORTHOGRAPHIC_WIDTH
 from pipeline.geometry.bodies import without_phantoms
 from pipeline.geometry.decimation import decimate
 from pipeline.geometry.isosurface import isosurface
-from pipeline.geometry.visual_hull import Hull, field_slice, grid_around, near_surface
+from pipeline.geometry.visual_hull import Hull, field_slices, grid_around, near_surface
 
-_PROBE = ORTHOGRAPHIC_WIDTH / 96
-"""The spacing on which the surface is measured first."""
-_COARSEST, _FINEST = ORTHOGRAPHIC_WIDTH / 160, ORTHOGRAPHIC_WIDTH / 2048
-_SURPLUS = 2.2
+_FINEST = ORTHOGRAPHIC_WIDTH / 2048
+_FEWEST, _MOST = 160, 320
+"""Cells along the frame of the first grid: ridges lose a part of a cell, whatever number of faces is asked for. In
+between it has one for each pixel."""
+_SURPLUS = 1.6
 """How many faces the grid should give for each that is asked for: decimation spends them where the surface bends."""
 _ENOUGH = 1.1
 """With fewer than that the grid is made finer."""
+_BELIEVED = 1 / 16
+"""Where a grid sees fewer of the faces than that, it may have missed thin parts: it is taken to have seen so many."""
 _ROUNDS = 2
 _SHRINK, _SWELL = 0.5, -0.53
 """Steps of a round of smoothing that keeps the volume."""
@@ -40,12 +43,11 @@ def surface(hull: Hull, face_count: int) -> tuple[NDArray[np.float32], NDArray[n
 
 def _fine_enough(hull: Hull, face_count: int) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
     """The surface on about the coarsest grid that has faces to spare, else on the finest."""
-    spacing = _PROBE
+    spacing = ORTHOGRAPHIC_WIDTH / min(max(hull.projections.size, _FEWEST), _MOST)
     vertices, faces = _on_grid(hull, spacing)
-    while spacing > _FINEST and (spacing > _COARSEST or len(faces) < _ENOUGH * face_count):
-        # Faces grow with the square of the fineness; where the probe sees too little it is not to be believed.
-        measured = max(len(faces), face_count / 8)
-        spacing = float(np.clip(spacing * np.sqrt(measured / (_SURPLUS * face_count)), _FINEST, _COARSEST))
+    while spacing > _FINEST and len(faces) < _ENOUGH * face_count:
+        measured = max(len(faces), _BELIEVED * face_count)  # faces grow with the square of the fineness
+        spacing = max(spacing * float(np.sqrt(measured / (_SURPLUS * face_count))), _FINEST)
         vertices, faces = _on_grid(hull, spacing)
     return vertices, faces
 
@@ -56,7 +58,7 @@ def _on_grid(hull: Hull, spacing: float) -> tuple[NDArray[np.float64], NDArray[n
     if grid is None:
         return np.empty((0, 3)), np.empty((0, 3), np.int32)
     blocks = near_surface(hull, grid)
-    vertices, faces = isosurface(lambda k: field_slice(hull, grid, blocks, k), blocks.active, grid.shape)
+    vertices, faces = isosurface(lambda *layers: field_slices(hull, grid, blocks, *layers), blocks.active, grid.shape)
     return vertices * spacing + np.array(grid.origin), faces
 
 

@@ -12,10 +12,11 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.domain.views import ORTHOGRAPHIC_WIDTH, View
-from pipeline.geometry.cameras import Cameras, Framing, Projections, projections
+from pipeline.geometry.cameras import Framing, Projections, projections
 from pipeline.geometry.distances import signed_distance
 from pipeline.geometry.inflation import Inflation, inflated
 from pipeline.geometry.isosurface import BLOCK
+from pipeline.geometry.threads import shared_out
 
 _SLACK = 1.25
 """The field may change this much faster than a distance, because outlines are measured to a part of a pixel."""
@@ -70,7 +71,7 @@ def visual_hull(coverages: Mapping[View, NDArray[np.float32]], framings: Mapping
     scaled = zip(coverages.values(), shown.cameras.pixels, strict=True)
     hull = Hull(
         projections=shown,
-        distances=np.stack([signed_distance(coverage) * np.float32(pixel) for coverage, pixel in scaled]),
+        distances=np.stack(shared_out(lambda of: signed_distance(of[0]) * np.float32(of[1]), list(scaled))),
     )
     if coverages.keys() - {View.FRONT, View.BACK}:
         return hull
@@ -130,83 +131,123 @@ def _beside(active: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return beside
 
 
-def field_slice(hull: Hull, grid: Grid, blocks: Blocks, k: int) -> NDArray[np.float32]:
-    """(ny, nx) values of the field at the points of layer ``k``, as far as the blocks care."""
-    at = k // BLOCK
-    return _slice(hull, grid, k, (blocks.care[at], blocks.values[at], 2 * grid.spacing))
+def field_slices(hull: Hull, grid: Grid, blocks: Blocks, start: int, stop: int) -> NDArray[np.float32]:
+    """(stop - start, ny, nx) values of the field at the points of these layers, as far as the blocks care.
+
+    All but the last layer must lie in one layer of blocks. Values further than a cell from zero are right in their
+    sign alone.
+    """
+    at = start // BLOCK
+    return _slices(hull, grid, (start, stop), (blocks.care[at], blocks.values[at], _SLACK * grid.spacing))
 
 
 def _values(hull: Hull, grid: Grid) -> NDArray[np.float32]:
     """(nz, ny, nx) values of the field at all points of a grid."""
+    depth = grid.shape[0]
     blocks = tuple(-(-n // BLOCK) for n in grid.shape[1:])
     everywhere = np.full(blocks, _VALUE, np.uint8), np.zeros(blocks, np.float32), np.inf
-    return np.stack([_slice(hull, grid, k, everywhere) for k in range(grid.shape[0])])
+    layers = [(start, min(start + BLOCK, depth)) for start in range(0, depth, BLOCK)]
+    return np.concatenate(shared_out(lambda layer: _slices(hull, grid, layer, everywhere), layers))
 
 
-def _slice(
-    hull: Hull, grid: Grid, k: int, care: tuple[NDArray[np.uint8], NDArray[np.float32], float]
+def _slices(
+    hull: Hull, grid: Grid, layers: tuple[int, int], care: tuple[NDArray[np.uint8], NDArray[np.float32], float]
 ) -> NDArray[np.float32]:
-    """One layer. ``care``: what is needed of each block, the blocks' values, what is as good as any larger value."""
+    """Some layers. ``care``: what is needed of each block, the blocks' values, the most that one cell can change."""
     lattice = np.array([*grid.origin, grid.spacing])
     _, height, width = grid.shape
     inflation = hull.inflation or _UNBOUNDED
-    depth = inflation.depth_squared, inflation.deepest, inflation.steepness
-    return _sample(hull.distances, hull.projections.cameras, *depth, lattice, k, height, width, *care)
+    depth = inflation.depth_squared[None], inflation.deepest, inflation.steepness
+    matrices = hull.projections.cameras.matrices
+    return _sample(hull.distances, matrices, *depth, lattice, layers, (height, width), *care)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _between(plane: NDArray[np.float32], column: float, row: float) -> float:
-    """Linear between the pixels' centres, constant beyond the outermost."""
-    last = plane.shape[0] - 1
+def _between(planes: NDArray[np.float32], at: int, column: float, row: float) -> float:
+    """Plane number ``at``, linear between the pixels' centres, constant beyond the outermost."""
+    last = planes.shape[1] - 1
     x, y = min(max(column, 0.0), float(last)), min(max(row, 0.0), float(last))
     i, j = min(int(x), last - 1), min(int(y), last - 1)
     x, y = x - i, y - j
-    above = plane[j, i] * (1 - x) + plane[j, i + 1] * x
-    below = plane[j + 1, i] * (1 - x) + plane[j + 1, i + 1] * x
+    above = planes[at, j, i] * (1 - x) + planes[at, j, i + 1] * x
+    below = planes[at, j + 1, i] * (1 - x) + planes[at, j + 1, i + 1] * x
     return float(above * (1 - y) + below * y)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _seen(
+    distances: NDArray[np.float32], matrices: NDArray[np.float64], view: int, x: float, y: float, z: float
+) -> float:
+    """One view's signed distance of a point from its silhouette, world units where the point is."""
+    weight = matrices[view, 2, 0] * x + matrices[view, 2, 1] * y + matrices[view, 2, 2] * z + matrices[view, 2, 3]
+    across = matrices[view, 0, 0] * x + matrices[view, 0, 1] * y + matrices[view, 0, 2] * z + matrices[view, 0, 3]
+    down = matrices[view, 1, 0] * x + matrices[view, 1, 1] * y + matrices[view, 1, 2] * z + matrices[view, 1, 3]
+    return float(weight * _between(distances, view, across / weight - 0.5, down / weight - 0.5))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _rank(bounds: NDArray[np.float64], order: NDArray[np.int64]) -> None:
+    """Put into ``order`` the numbers of the views, the largest bound first."""
+    for view in range(len(bounds)):
+        at = view
+        while at > 0 and bounds[order[at - 1]] < bounds[view]:
+            order[at] = order[at - 1]
+            at -= 1
+        order[at] = view
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _sample(
     distances: NDArray[np.float32],
-    cameras: Cameras,
+    matrices: NDArray[np.float64],
     depth_squared: NDArray[np.float32],
     deepest: float,
     steepness: float,
     lattice: NDArray[np.float64],
-    k: int,
-    height: int,
-    width: int,
+    layers: tuple[int, int],
+    shape: tuple[int, int],
     care: NDArray[np.uint8],
     elsewhere: NDArray[np.float32],
-    enough: float,
+    per_cell: float,
 ) -> NDArray[np.float32]:
-    values = np.empty((height, width), np.float32)
-    m, size = cameras.matrices, distances.shape[1]
+    (start, stop), (height, width) = layers, shape
+    values = np.empty((stop - start, height, width), np.float32)
+    size = distances.shape[1]
     scale, middle = size / ORTHOGRAPHIC_WIDTH, size / 2 - 0.5  # of the shared frame
-    z = lattice[2] + k * lattice[3]
+    bounds, order = np.empty(len(distances)), np.empty(len(distances), np.int64)
+    spacing, half = lattice[3], BLOCK / 2
+    reach = _SLACK * spacing * half * np.sqrt(3.0)
     for block in range(care.size):
         top, left = block // care.shape[1] * BLOCK, block % care.shape[1] * BLOCK
         bottom, beyond = min(top + BLOCK, height), min(left + BLOCK, width)
         asked = care[block // care.shape[1], block % care.shape[1]]
         if asked == _SIGN:
-            values[top:bottom, left:beyond] = elsewhere[block // care.shape[1], block % care.shape[1]]
+            values[:, top:bottom, left:beyond] = elsewhere[block // care.shape[1], block % care.shape[1]]
         if asked != _VALUE:
             continue
-        for row in range(top, bottom):
-            y = lattice[1] + row * lattice[3]
-            for column in range(left, beyond):
-                x = lattice[0] + column * lattice[3]
-                value = max(abs(x), abs(y), abs(z)) - ORTHOGRAPHIC_WIDTH / 2
-                for view in range(distances.shape[0]):
-                    if value > enough:
-                        break
-                    weight = m[view, 2, 0] * x + m[view, 2, 1] * y + m[view, 2, 2] * z + m[view, 2, 3]
-                    across = (m[view, 0, 0] * x + m[view, 0, 1] * y + m[view, 0, 2] * z + m[view, 0, 3]) / weight - 0.5
-                    down = (m[view, 1, 0] * x + m[view, 1, 1] * y + m[view, 1, 2] * z + m[view, 1, 3]) / weight - 0.5
-                    value = max(value, weight * _between(distances[view], across, down))
-                if depth_squared.size:
-                    depth = _between(depth_squared, middle + scale * x, middle - scale * y)
-                    value = max(value, (z * z - depth) / ((abs(z) + deepest) * steepness))
-                values[row, column] = value
+        # The views that may be the greatest somewhere in the block come first: most of the others need no look.
+        x, y = lattice[0] + (left + half) * spacing, lattice[1] + (top + half) * spacing
+        z = lattice[2] + (start + half) * spacing
+        for view in range(len(distances)):
+            bounds[view] = _seen(distances, matrices, view, x, y, z) + reach
+        _rank(bounds, order)
+        for layer in range(start, stop):
+            z = lattice[2] + layer * spacing
+            for row in range(top, bottom):
+                y = lattice[1] + row * spacing
+                column = left
+                while column < beyond:
+                    x = lattice[0] + column * spacing
+                    value = max(abs(x), abs(y), abs(z)) - ORTHOGRAPHIC_WIDTH / 2
+                    for at in range(len(order)):
+                        if value > 2 * per_cell or value >= bounds[order[at]]:
+                            break
+                        value = max(value, _seen(distances, matrices, order[at], x, y, z))
+                    if depth_squared.size:
+                        depth = _between(depth_squared, 0, middle + scale * x, middle - scale * y)
+                        value = max(value, (z * z - depth) / ((abs(z) + deepest) * steepness))
+                    # Where the field cannot come near zero only its sign is needed: it holds for the next points, too.
+                    following = min(max(column + int(abs(value) / per_cell), column + 1), beyond)
+                    values[layer - start, row, column:following] = value
+                    column = following
     return values

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from numba import config
 from numpy.typing import NDArray
 
 from pipeline.geometry.isosurface import BLOCK, cases, isosurface
@@ -10,7 +11,7 @@ N = 40
 def surface_of(field: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     field = np.pad(field, 1, constant_values=1).astype(np.float32)
     everywhere = np.ones([-(-n // BLOCK) for n in field.shape], bool)
-    return isosurface(lambda k: field[k], everywhere, (len(field), *field.shape[1:]))
+    return isosurface(lambda start, stop: field[start:stop], everywhere, (len(field), *field.shape[1:]))
 
 
 def ball(radius: float) -> NDArray[np.float32]:
@@ -51,9 +52,9 @@ def test_blocks_that_are_not_active_are_not_asked_for() -> None:
     active[3] = True
     asked: list[int] = []
 
-    def slices(k: int) -> NDArray[np.float32]:
-        asked.append(k)
-        return field[k]
+    def slices(start: int, stop: int) -> NDArray[np.float32]:
+        asked.extend(range(start, stop))
+        return field[start:stop]
 
     _, faces = isosurface(slices, active, (4 * BLOCK, BLOCK, BLOCK))
     assert len(faces) == 8
@@ -65,3 +66,17 @@ def test_every_case_is_the_mirror_of_its_complement_in_number_of_crossed_edges()
     assert crossed == crossed[::-1]
     assert crossed[0] == 0
     assert crossed[1] == 3
+
+
+def test_layers_of_blocks_are_joined_without_a_seam_whatever_the_number_of_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    noise = np.random.default_rng(5).normal(size=(3 * BLOCK, 2 * BLOCK + 3, BLOCK + 1)).astype(np.float32)
+    surfaces = []
+    for threads in (1, 4):
+        monkeypatch.setattr(config, "NUMBA_NUM_THREADS", threads)
+        surfaces.append(surface_of(noise))
+    for one, other in zip(*surfaces, strict=True):
+        assert np.array_equal(one, other)
+    vertices, _ = surfaces[0]
+    assert len(np.unique(vertices, axis=0)) == len(vertices)
