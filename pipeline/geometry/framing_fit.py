@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.domain.views import ORTHOGRAPHIC_WIDTH, View
-from pipeline.geometry.coherence import PIXEL, Outlines, Parameters, misses, shared, slopes
+from pipeline.geometry.coherence import Outlines, Parameters, misses, shared, slopes
+from pipeline.geometry.rays import PIXEL
 
 PERSPECTIVE_MAX = 0.9
 """Pictures of a wider field of view than about 60 degrees are not looked for."""
@@ -122,7 +123,8 @@ def _regauged(parameters: Parameters) -> Parameters:
     """
     perspective = parameters[0, 3]
     scale = 1 / np.hypot(1, ORTHOGRAPHIC_WIDTH / 2 * perspective)
-    return parameters * [scale, 1, 1, scale]
+    regauged: Parameters = parameters * [scale, 1, 1, scale]
+    return regauged
 
 
 def _frames_unknown(seen: Outlines) -> NDArray[np.float64]:

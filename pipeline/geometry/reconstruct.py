@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.domain.views import View
 from pipeline.geometry.contradictions import contradiction
+from pipeline.geometry.framing import Frames, framings, remarks
 from pipeline.geometry.mesh import Mesh
 from pipeline.geometry.silhouettes import ReconstructionError, Silhouette, completed, pure_colours, silhouette
 from pipeline.geometry.surface import surface
@@ -53,16 +54,21 @@ def reconstruct(
 ) -> Reconstruction:
     """Turn (H, W, 4) straight-alpha sRGB view images into a mesh.
 
-    ``front`` must be among them. All are orthographic and share one frame: ``ORTHOGRAPHIC_WIDTH`` world units across
-    the longer side, the object's origin in the middle. Opaque pictures need a plain background. ``progress`` hears
-    fractions from 0 to 1. Equal input gives equal output.
+    ``front`` must be among them. If their silhouettes agree so, all are orthographic and share one frame:
+    ``ORTHOGRAPHIC_WIDTH`` world units across the longer side, the object's origin in the middle. Else each view's own
+    framing, or the distance of the cameras, is looked for: see ``framing.Framings``. Opaque pictures need a plain
+    background. ``progress`` hears fractions from 0 to 1. Equal input gives equal output.
 
     Raises ReconstructionError, which names the view and the mend, when the front view is missing, when a picture shows
     no object or nothing but the object, or when the silhouettes have nothing in common.
     """
     silhouettes = _silhouettes(pictures)
+    progress(0.2)
+    framed = framings({view: seen.coverage for view, seen in silhouettes.items()})
+    if framed.frames is Frames.SHARED and framed.distance is None:
+        silhouettes = completed(silhouettes)
     progress(0.25)
-    hull = visual_hull({view: seen.coverage for view, seen in silhouettes.items()})
+    hull = visual_hull({view: seen.coverage for view, seen in silhouettes.items()}, framed.of)
     progress(0.4)
     vertices, faces = surface(hull, options.face_count)
     if not len(faces):
@@ -77,7 +83,7 @@ def reconstruct(
         mesh=mesh,
         base_color=base_color,
         metallic_roughness=_matt() if options.pbr and options.textured else None,
-        notes=_notes(hull, options, len(faces)),
+        notes=(*remarks(framed), *_notes(hull, options, len(faces))),
     )
 
 
@@ -87,7 +93,7 @@ def _silhouettes(pictures: Mapping[View, NDArray[np.uint8]]) -> dict[View, Silho
         raise ReconstructionError("front view: missing; it is the one view that a reconstruction needs")
     largest = max(max(picture.shape[:2]) for picture in pictures.values())
     size = min(max(largest, _SIZE_MIN_PX), _SIZE_MAX_PX)
-    return completed({view: silhouette(view, pictures[view], size) for view in View if view in pictures})
+    return {view: silhouette(view, pictures[view], size) for view in View if view in pictures}
 
 
 def _colours(hull: Hull, silhouettes: Mapping[View, Silhouette]) -> NDArray[np.uint8]:
