@@ -1,14 +1,75 @@
-"""Which views leave nothing of the hull."""
+"""Which views contradict the others."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.domain.views import View
+from pipeline.geometry.coherence import CONSISTENT, Outlines, Parameters, shared, worst_agreement
 from pipeline.geometry.visual_hull import Hull, coarse_values
 
-_MEND = "check that they show the same object, each under its own name, in the same frame and scale"
+MEND = "check that they show the same object, each under its own name, in the same frame and scale"
+_WITNESSES = 3
+"""So many views must agree to speak against another one."""
+
+
+class Fault(StrEnum):
+    """What speaks against views."""
+
+    ODD = "odd"
+    """The others agree without it. Of several views named: without any one of them."""
+    MIRRORED = "mirrored"
+    """All agree when it is mirrored. Of several views named: when any one of them is."""
+    SWAPPED = "swapped"
+    """All agree when the two change their names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """Views that contradict the others, however they are framed."""
+
+    views: tuple[View, ...]
+    fault: Fault
+
+
+def odd_views(seen: Outlines, parameters: Parameters) -> tuple[View, ...]:
+    """The views without which all others agree under these parameters: each of them alone may be the wrong one."""
+    if len(seen.views) <= _WITNESSES:
+        return ()
+    rest = {view: (seen.without(view), np.delete(parameters, at, axis=0)) for at, view in enumerate(seen.views)}
+    return tuple(view for view, others in rest.items() if worst_agreement(*others) >= CONSISTENT)
+
+
+def doubt(seen: Outlines, odd: tuple[View, ...]) -> Doubt:
+    """What is wrong with views found by ``odd_views`` in pictures that share a frame."""
+    mirrored = tuple(view for view in odd if _agree(seen.mirrored(view)))
+    return Doubt(views=mirrored or odd, fault=Fault.MIRRORED if mirrored else Fault.ODD)
+
+
+def swapped_views(seen: Outlines) -> Doubt | None:
+    """Two views that agree with all others of a shared frame when they change their names."""
+    for pair in combinations(seen.views, 2):
+        if _agree(seen.exchanged(*pair)):
+            return Doubt(views=pair, fault=Fault.SWAPPED)
+    return None
+
+
+def complaint(wrong: Doubt) -> str:
+    """A sentence for the person."""
+    names = [str(view) for view in wrong.views]
+    if wrong.fault is Fault.SWAPPED:
+        return f"The {' and '.join(names)} views seem to have each other's names: then all silhouettes agree."
+    one = f"The {names[0]} view" if len(names) == 1 else f"One of the views {', '.join(names)}"
+    if wrong.fault is Fault.MIRRORED:
+        return f"{one} seems to be mirrored, or to show the opposite side: mirrored, its silhouette fits the others."
+    return f"{one} contradicts the others, which agree without it; {MEND}."
+
+
+def _agree(seen: Outlines) -> bool:
+    return worst_agreement(seen, shared(seen)) >= CONSISTENT
 
 
 def contradiction(hull: Hull) -> str:
@@ -19,11 +80,11 @@ def contradiction(hull: Hull) -> str:
     alone = {view: coarse_values(_only(hull, at)) for at, view in enumerate(views)}
     for pair in combinations(alone, 2):
         if not _common([alone[view] for view in pair]):
-            return f"{pair[0]} and {pair[1]} views contradict each other: nothing fits both silhouettes; {_MEND}"
+            return f"{pair[0]} and {pair[1]} views contradict each other: nothing fits both silhouettes; {MEND}"
     for odd in alone:
         if _common([values for view, values in alone.items() if view is not odd]):
-            return f"{odd} view contradicts the other views: nothing fits all silhouettes; {_MEND}"
-    return f"{', '.join(views)} views contradict one another: nothing fits all silhouettes; {_MEND}"
+            return f"{odd} view contradicts the other views: nothing fits all silhouettes; {MEND}"
+    return f"{', '.join(views)} views contradict one another: nothing fits all silhouettes; {MEND}"
 
 
 def _only(hull: Hull, at: int) -> Hull:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.domain.views import View
 from pipeline.geometry.contradictions import contradiction
+from pipeline.geometry.framing import Frames, framings, remarks
 from pipeline.geometry.mesh import Mesh
 from pipeline.geometry.progress import Progress, Stages, unheard
 from pipeline.geometry.silhouettes import ReconstructionError, Silhouette, completed, pure_colours, silhouette
@@ -63,9 +64,10 @@ def reconstruct(
 ) -> Reconstruction:
     """Turn (H, W, 4) straight-alpha sRGB view images into a mesh; H and W may differ from view to view.
 
-    ``front`` must be among them. All are orthographic and share one frame: ``ORTHOGRAPHIC_WIDTH`` world units across
-    the longer side, the object's origin in the middle. Opaque pictures need a plain background. ``progress`` hears
-    fractions from 0 to 1. Equal input gives equal output.
+    ``front`` must be among them. If their silhouettes agree so, all are orthographic and share one frame:
+    ``ORTHOGRAPHIC_WIDTH`` world units across the longer side, the object's origin in the middle. Else each view's own
+    framing, or the distance of the cameras, is looked for: see ``framing.Framings``. Opaque pictures need a plain
+    background. ``progress`` hears fractions from 0 to 1. Equal input gives equal output.
 
     Raises TypeError for arrays that are no such pictures, and ReconstructionError, which names the view and the mend,
     when the front view is missing, when a picture shows no object or nothing but the object, or when the silhouettes
@@ -75,7 +77,11 @@ def reconstruct(
     size = _working_size(pictures)
     stages = Stages(progress, _expected_s(len(pictures), size, options))
     silhouettes = _silhouettes(pictures, size, stages.within("silhouettes"))
-    hull = visual_hull({view: seen.coverage for view, seen in silhouettes.items()})
+    framed = framings({view: seen.coverage for view, seen in silhouettes.items()})
+    if framed.frames is Frames.SHARED and framed.distance is None:
+        silhouettes = completed(silhouettes)
+    stages.within("framings")(1)
+    hull = visual_hull({view: seen.coverage for view, seen in silhouettes.items()}, framed.of)
     stages.within("hull")(1)
     vertices, faces = surface(hull, options.face_count)
     if not len(faces):
@@ -90,7 +96,7 @@ def reconstruct(
         mesh=mesh,
         base_color=base_color,
         metallic_roughness=_matt() if options.pbr and options.textured else None,
-        notes=_notes(hull, options, len(faces)),
+        notes=(*remarks(framed), *_notes(hull, options, len(faces))),
     )
 
 
@@ -114,6 +120,7 @@ def _expected_s(view_count: int, size: int, options: Options) -> dict[str, float
     views, faces = view_count * size * size / 2**20, options.face_count / 100_000
     return {
         "silhouettes": 0.02 * views,
+        "framings": 0.05,
         "hull": 0.04 * views,
         "surface": 0.2 + 0.2 * faces,
         "texture": 0.1 * views + 0.3 * faces if options.textured else 0.02 * faces,
@@ -127,7 +134,7 @@ def _silhouettes(pictures: Mapping[View, NDArray[np.uint8]], size: int, progress
         if view in pictures:
             found[view] = silhouette(view, pictures[view], size)
             progress(len(found) / len(pictures))
-    return completed(found)
+    return found
 
 
 def _colours(hull: Hull, silhouettes: Mapping[View, Silhouette]) -> NDArray[np.uint8]:

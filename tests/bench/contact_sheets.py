@@ -17,7 +17,7 @@ from engine_subjects import SYNTHETIC, Pixels, Shot, Source, Subject, of_parts, 
 from PIL import Image, ImageDraw
 
 from pipeline.domain.views import CAMERAS, Camera, View
-from pipeline.geometry.reconstruct import Options, ReconstructionError, reconstruct
+from pipeline.geometry.reconstruction import Options, ReconstructionError, reconstruct
 from pipeline.geometry.rendering import Part, orbit
 from pipeline.ports.meshes import read_glb
 

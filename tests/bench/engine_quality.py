@@ -33,7 +33,7 @@ from engine_subjects import FURTHER, SYNTHETIC, Pixels, Shot, Source, coverage, 
 from numpy.typing import NDArray
 
 from pipeline.domain.views import CAMERAS, Camera, View
-from pipeline.geometry.reconstruct import Options, Reconstruction, ReconstructionError, reconstruct
+from pipeline.geometry.reconstruction import Options, Reconstruction, ReconstructionError, reconstruct
 from pipeline.geometry.rendering import Part, from_linear, linear
 
 NEW_PX = 512

@@ -34,7 +34,7 @@ _SHOWN = 0.03
 """Stages that take less of a job are not told."""
 _ENDS = (
     ("pipeline.ports.images.decoding", "read_rgba"),
-    ("pipeline.geometry.reconstruct", "reconstruct"),
+    ("pipeline.geometry.reconstruction", "reconstruct"),
     ("pipeline.ports.images.encoding", "encode_jpeg"),
     ("pipeline.ports.images.encoding", "encode_png"),
     ("pipeline.geometry.gltf", "pack_glb"),

@@ -1,0 +1,173 @@
+"""Whether silhouettes agree under given framings: is what one view shows there in all the others?
+
+A ray through a point of one view's silhouette must pass through the solid that the other views leave. How far it misses
+is measured against their outlines without any grid in space. With all outlines' points this is the silhouette
+coherence of Hernandez, Schmitt and Cipolla, "Silhouette Coherence for Camera Calibration under Circular Motion" (2007).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.domain.views import CAMERAS, View
+from pipeline.geometry.distances import signed_distance
+from pipeline.geometry.rays import PIXEL, SIZE, march, slopes_of_misses
+from pipeline.geometry.resampling import resampled
+
+_OUTLINE_POINTS = 144
+"""Of each view."""
+_STRIDE = 4
+"""Pixels between the points inside silhouettes at which agreement is counted."""
+_TOLERANCE = 0.6 * PIXEL
+"""A ray that misses by less passes."""
+CONSISTENT = 0.99
+"""Silhouettes of one object in one frame agree by so much at least."""
+
+Parameters = NDArray[np.float64]
+"""(N, 4) scale, right, up and perspective of each view, as in ``Framing``."""
+
+
+@dataclass(frozen=True)
+class Outlines:
+    """The silhouettes of N views, ready to be compared."""
+
+    views: tuple[View, ...]
+    distances: NDArray[np.float32]
+    """(N, SIZE, SIZE) pixels, negative inside."""
+
+    @cached_property
+    def frames(self) -> NDArray[np.float64]:
+        """(N, 3, 3) unit vectors right, up, backward of each view."""
+        return np.array([[CAMERAS[view].right, CAMERAS[view].up, CAMERAS[view].backward] for view in self.views])
+
+    @cached_property
+    def boxes(self) -> NDArray[np.float64]:
+        """(N, 4) left, right, bottom, top of each silhouette, world units from the picture's middle."""
+        return np.array([_box(plane) for plane in self.distances])
+
+    @cached_property
+    def contour(self) -> NDArray[np.float64]:
+        """(P, 3) points on the outlines: number of the view, right, up (world units from the picture's middle)."""
+        return np.concatenate([_tagged(at, _contour(plane)) for at, plane in enumerate(self.distances)])
+
+    @cached_property
+    def inside(self) -> NDArray[np.float64]:
+        """(Q, 3) points inside the silhouettes, evenly spread; as ``contour``."""
+        return np.concatenate([_tagged(at, _inside(plane)) for at, plane in enumerate(self.distances)])
+
+    def without(self, view: View) -> "Outlines":
+        keep = [at for at, one in enumerate(self.views) if one is not view]
+        return Outlines(tuple(self.views[at] for at in keep), self.distances[keep])
+
+    def mirrored(self, view: View) -> "Outlines":
+        """The same with one picture's left and right exchanged."""
+        at, distances = self.views.index(view), self.distances.copy()
+        distances[at] = distances[at, :, ::-1]
+        return Outlines(self.views, distances)
+
+    def exchanged(self, one: View, other: View) -> "Outlines":
+        """The same with each of two pictures under the other one's name."""
+        names = {one: other, other: one}
+        order = [self.views.index(names.get(view, view)) for view in self.views]
+        return Outlines(self.views, self.distances[order])
+
+
+def outlines(coverages: Mapping[View, NDArray[np.float32]]) -> Outlines:
+    """Prepare (S, S) coverages, 0..1, for comparison."""
+    distances = [signed_distance(resampled(plane, SIZE, SIZE)) for plane in coverages.values()]
+    return Outlines(tuple(coverages), np.stack(distances))
+
+
+def shared(outlines_: Outlines) -> Parameters:
+    """The parameters of orthographic pictures that share one frame."""
+    return np.tile([1.0, 0.0, 0.0, 0.0], (len(outlines_.views), 1))
+
+
+def misses(seen: Outlines, parameters: Parameters) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """By how much the rays through the outlines' points miss the other views' solid.
+
+    (P,) world units, 0 where they don't; and (P,) how deep on the ray they come nearest, backward of the origin.
+    """
+    off, depths = march(seen.distances, seen.frames, parameters, seen.contour, 0.0)
+    return off, depths
+
+
+def slopes(
+    seen: Outlines, parameters: Parameters, off: NDArray[np.float64], depths: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(P, N, 4) how the ``misses`` change with the parameters."""
+    changes: NDArray[np.float64] = slopes_of_misses(
+        seen.distances, seen.frames, parameters.copy(), seen.contour, off, depths
+    )
+    return changes
+
+
+def agreements(seen: Outlines, parameters: Parameters) -> NDArray[np.float64]:
+    """(N,) intersection over union of each silhouette and the hull of all, as that view shows it.
+
+    The hull lies within every silhouette, so that this is the part of the silhouette whose rays meet the hull.
+    """
+    at = seen.inside
+    off, _ = march(seen.distances, seen.frames, parameters, at, _TOLERANCE)
+    views = at[:, 0].astype(np.intp)
+    count = np.bincount(views, minlength=len(seen.views))
+    return np.bincount(views, off <= _TOLERANCE, len(seen.views)) / np.maximum(count, 1)
+
+
+def worst_agreement(seen: Outlines, parameters: Parameters) -> float:
+    """The least of the ``agreements``."""
+    return float(agreements(seen, parameters).min())
+
+
+def extents(seen: Outlines, parameters: Parameters) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(3,) lowest and (3,) highest x, y and z of the outlines' points where their rays come nearest to the solid."""
+    _, depths = misses(seen, parameters)
+    views = seen.contour[:, 0].astype(np.intp)
+    scale, shift, perspective = parameters[views, :1], parameters[views, 1:3], parameters[views, 3:]
+    start = np.einsum("pa,pax->px", (seen.contour[:, 1:] - shift) / scale, seen.frames[views, :2])
+    points = start + depths[:, None] * (seen.frames[views, 2] - perspective * start)
+    return points.min(axis=0), points.max(axis=0)
+
+
+def _tagged(at: int, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.column_stack([np.full(len(points), float(at)), points])
+
+
+def _placed(columns: NDArray[np.floating[Any]], rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Right and up of the picture's middle, world units; the first pixel's centre is at 0."""
+    middle = SIZE / 2 - 0.5
+    return np.column_stack([(columns - middle) * PIXEL, (middle - rows) * PIXEL])
+
+
+def _crossings(plane: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Where the outline passes between pixels of one row."""
+    here, there = plane[:, :-1], plane[:, 1:]
+    rows, columns = np.nonzero((here < 0) != (there < 0))
+    before, after = here[rows, columns].astype(np.float64), there[rows, columns].astype(np.float64)
+    return np.column_stack([columns + before / (before - after), rows])
+
+
+def _contour(plane: NDArray[np.float32]) -> NDArray[np.float64]:
+    across, down = _crossings(plane), _crossings(np.ascontiguousarray(plane.T))[:, ::-1]
+    points = np.concatenate([across, down])
+    order = np.lexsort((points[:, 0], points[:, 1]))
+    chosen = order[np.linspace(0, len(order) - 1, min(_OUTLINE_POINTS, len(order))).round().astype(np.intp)]
+    return _placed(points[chosen, 0], points[chosen, 1])
+
+
+def _inside(plane: NDArray[np.float32]) -> NDArray[np.float64]:
+    start = _STRIDE // 2
+    rows, columns = np.nonzero(plane[start::_STRIDE, start::_STRIDE] < 0)
+    return _placed(columns * _STRIDE + float(start), rows * _STRIDE + float(start))
+
+
+def _box(plane: NDArray[np.float32]) -> tuple[float, float, float, float]:
+    rows, columns = np.nonzero(plane < 0)
+    across, down = _crossings(plane)[:, 0], _crossings(np.ascontiguousarray(plane.T))[:, 0]
+    low = _placed(np.array([min([columns.min(), *across])]), np.array([max([rows.max(), *down])]))[0]
+    high = _placed(np.array([max([columns.max(), *across])]), np.array([min([rows.min(), *down])]))[0]
+    return float(low[0]), float(high[0]), float(low[1]), float(high[1])
