@@ -25,7 +25,12 @@ FIGURE: Sequence[Ball] = (
     ((0.3, -0.1, 0.1), 0.14, (230, 200, 60)),
 )
 """No two views of it are alike."""
-APART: Sequence[Ball] = (((0.0, -0.2, 0.0), 0.2, (200, 90, 40)), ((0.1, 0.3, 0.0), 0.1, (60, 120, 190)))
+APART: Sequence[Ball] = (
+    ((0.0, -0.2, 0.0), 0.2, (200, 90, 40)),
+    ((0.1, 0.3, 0.0), 0.1, (60, 120, 190)),
+    ((-0.3, 0.3, 0.1), 0.04, (60, 190, 90)),
+)
+"""The last is so small that it could be a phantom."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

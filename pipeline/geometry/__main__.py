@@ -3,34 +3,60 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.domain.views import View
+from pipeline.domain.views import CAMERAS, ORTHOGRAPHIC_WIDTH, View
+from pipeline.geometry.cameras import Framing
 from pipeline.geometry.gltf import EncodedImage, pack_glb
 from pipeline.geometry.ordering import ordered
 from pipeline.geometry.preview import preview
 from pipeline.geometry.reconstruction import Options, reconstruct
 from pipeline.geometry.rendering import Part
 
+_SIZE = 128
+_BALLS = (((0.0, -0.15, 0.0), 0.3), ((0.25, 0.3, 0.0), 0.1), ((-0.3, 0.25, 0.1), 0.04))
+"""Centres and radii: a body, a part of it, and one so small that it could be a phantom."""
 _SIDES = (View.FRONT, View.LEFT, View.RIGHT, View.BACK)
+_NEAR = Framing(perspective=0.47)
+_SMALL = Framing(scale=0.8)
 _BLANK = EncodedImage(data=b"", media_type="image/png")
 """Stands for a texture where nobody looks at it."""
 
 
 def main() -> None:
-    """Make small meshes with everything in them, of every choice of views, and draw them."""
-    for picture in _pictures():
-        for views in (tuple(View), _SIDES, (View.FRONT,)):
-            made = reconstruct(dict.fromkeys(views, picture), Options(face_count=2_000, pbr=True))
-            pack_glb(ordered(made.mesh), base_color=_BLANK, normal=_BLANK, generator="")
-            preview([Part(mesh=made.mesh, texture=made.base_color)], picture)
+    """Make small meshes with everything in them, of every kind of pictures that the engine knows, and draw one."""
+    seen = {view: _picture(view, Framing()) for view in View}
+    of_every_kind = (
+        seen,
+        {view: seen[view] for view in _SIDES},
+        {View.FRONT: seen[View.FRONT]},
+        {view: _on_white(picture) for view, picture in seen.items()},
+        {view: _picture(view, _NEAR) for view in View},
+        {view: _picture(view, _SMALL if view is View.FRONT else Framing()) for view in View},
+    )
+    for pictures in of_every_kind:
+        made = reconstruct(pictures, Options(face_count=2_000, pbr=True))
+        pack_glb(ordered(made.mesh), base_color=_BLANK, normal=_BLANK, generator="")
+        preview([Part(mesh=made.mesh, texture=made.base_color)], pictures[View.FRONT])
 
 
-def _pictures() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A ball, transparent and on white."""
-    across = np.linspace(-1, 1, 128)
-    inside = across[:, None] ** 2 + across[None, :] ** 2 < 0.7
-    ball = np.zeros((128, 128, 4), np.uint8)
-    ball[inside] = (200, 120, 40, 255)
-    return ball, np.where(inside[..., None], ball, np.uint8(255))
+def _picture(view: View, framing: Framing) -> NDArray[np.uint8]:
+    """The balls as a view with this framing shows them, transparent around."""
+    across = ((np.arange(_SIZE) + 0.5) / _SIZE - 0.5) * ORTHOGRAPHIC_WIDTH / framing.scale
+    a, u = np.meshgrid(across, -across)
+    camera, inside = CAMERAS[view], np.zeros(a.shape, bool)
+    # A pixel sees the points (a * w, u * w, b) with w = 1 - perspective * b: does that line come near enough?
+    ray = np.stack([-framing.perspective * a, -framing.perspective * u, np.ones_like(a)])
+    for centre, radius in _BALLS:
+        c = np.array([camera.right, camera.up, camera.backward]) @ centre
+        away = np.stack([a - c[0], u - c[1], np.full_like(a, -c[2])])
+        nearest = (away**2).sum(axis=0) - (ray * away).sum(axis=0) ** 2 / (ray**2).sum(axis=0)
+        inside |= nearest < radius**2
+    picture = np.zeros((_SIZE, _SIZE, 4), np.uint8)
+    picture[inside] = (200, 120, 40, 255)
+    return picture
+
+
+def _on_white(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.where(picture[..., 3:] > 0, picture, np.uint8(255))
 
 
 if __name__ == "__main__":
