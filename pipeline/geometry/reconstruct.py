@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pipeline.domain.views import View
 from pipeline.geometry.contradictions import contradiction
 from pipeline.geometry.mesh import Mesh
+from pipeline.geometry.rounding import rounded
 from pipeline.geometry.silhouettes import ReconstructionError, Silhouette, completed, pure_colours, silhouette
 from pipeline.geometry.surface import surface
 from pipeline.geometry.texture import bare, textured
@@ -63,6 +64,7 @@ def reconstruct(
     silhouettes = _silhouettes(pictures)
     progress(0.25)
     hull = visual_hull({view: seen.coverage for view, seen in silhouettes.items()})
+    hull, guesses = rounded(hull, silhouettes)
     progress(0.4)
     vertices, faces = surface(hull, options.face_count)
     if not len(faces):
@@ -77,7 +79,7 @@ def reconstruct(
         mesh=mesh,
         base_color=base_color,
         metallic_roughness=_matt() if options.pbr and options.textured else None,
-        notes=_notes(hull, options, len(faces)),
+        notes=(*guesses, *_notes(hull, options, len(faces))),
     )
 
 
