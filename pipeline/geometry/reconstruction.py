@@ -11,6 +11,7 @@ from pipeline.geometry.contradictions import contradiction
 from pipeline.geometry.framing import Frames, framings, remarks
 from pipeline.geometry.mesh import Mesh
 from pipeline.geometry.progress import Progress, Stages, unheard
+from pipeline.geometry.rounding import rounded
 from pipeline.geometry.silhouettes import ReconstructionError, Silhouette, completed, pure_colours, silhouette
 from pipeline.geometry.surface import surface
 from pipeline.geometry.texture import bare, textured
@@ -82,6 +83,7 @@ def reconstruct(
         silhouettes = completed(silhouettes)
     stages.within("framings")(1)
     hull = visual_hull({view: seen.coverage for view, seen in silhouettes.items()}, framed.of)
+    hull, guesses = rounded(hull, silhouettes)
     stages.within("hull")(1)
     vertices, faces = surface(hull, options.face_count)
     if not len(faces):
@@ -96,7 +98,7 @@ def reconstruct(
         mesh=mesh,
         base_color=base_color,
         metallic_roughness=_matt() if options.pbr and options.textured else None,
-        notes=(*remarks(framed), *_notes(hull, options, len(faces))),
+        notes=(*remarks(framed), *guesses, *_notes(hull, options, len(faces))),
     )
 
 

@@ -17,6 +17,7 @@ from pipeline.geometry.distances import signed_distance
 from pipeline.geometry.inflation import Inflation, inflated
 from pipeline.geometry.isosurface import BLOCK
 from pipeline.geometry.threads import shared_out
+from pipeline.geometry.volumes import EVERYWHERE, Volume, volume_at
 
 _SLACK = 1.25
 """The field may change this much faster than a distance, because outlines are measured to a part of a pixel."""
@@ -36,6 +37,8 @@ class Hull:
     """(N, S, S) world units as at the origin, negative inside the silhouette."""
     inflation: Inflation | None = None
     """In the frame that pictures share, where no view bounds the depth."""
+    volume: Volume = EVERYWHERE
+    """What is known of the solid beside the silhouettes: the field is nowhere less than its values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +86,9 @@ def _middle_plane(hull: Hull) -> NDArray[np.float32]:
     size = hull.projections.size
     pixel = ORTHOGRAPHIC_WIDTH / size
     start = (pixel - ORTHOGRAPHIC_WIDTH) / 2
-    plane: NDArray[np.float32] = _values(hull, Grid(origin=(start, start, 0), spacing=pixel, shape=(1, size, size)))[0]
+    plane: NDArray[np.float32] = values_on(hull, Grid(origin=(start, start, 0), spacing=pixel, shape=(1, size, size)))[
+        0
+    ]
     return plane[::-1]
 
 
@@ -101,7 +106,7 @@ def grid_around(hull: Hull, spacing: float) -> Grid | None:
 
 def coarse_values(hull: Hull) -> NDArray[np.float32]:
     """The field at points all over the frame, indexed z, y, x."""
-    return _values(hull, _frame())
+    return values_on(hull, _frame())
 
 
 def _frame() -> Grid:
@@ -116,7 +121,7 @@ def near_surface(hull: Hull, grid: Grid) -> Blocks:
     """Find the blocks of a grid that the surface may pass through, from the field at their middles."""
     nz, ny, nx = (-(-n // BLOCK) for n in grid.shape)
     x, y, z = (start + grid.spacing * BLOCK / 2 for start in grid.origin)
-    values = _values(hull, Grid(origin=(x, y, z), spacing=grid.spacing * BLOCK, shape=(nz, ny, nx)))
+    values = values_on(hull, Grid(origin=(x, y, z), spacing=grid.spacing * BLOCK, shape=(nz, ny, nx)))
     reach = _SLACK * grid.spacing * (BLOCK / 2 + 1) * np.sqrt(3)
     active = np.abs(values) <= reach
     return Blocks(active=active, care=np.where(active, _VALUE, _SIGN * _beside(active)).astype(np.uint8), values=values)
@@ -141,7 +146,7 @@ def field_slices(hull: Hull, grid: Grid, blocks: Blocks, start: int, stop: int) 
     return _slices(hull, grid, (start, stop), (blocks.care[at], blocks.values[at], _SLACK * grid.spacing))
 
 
-def _values(hull: Hull, grid: Grid) -> NDArray[np.float32]:
+def values_on(hull: Hull, grid: Grid) -> NDArray[np.float32]:
     """(nz, ny, nx) values of the field at all points of a grid."""
     depth = grid.shape[0]
     blocks = tuple(-(-n // BLOCK) for n in grid.shape[1:])
@@ -158,8 +163,11 @@ def _slices(
     _, height, width = grid.shape
     inflation = hull.inflation or _UNBOUNDED
     depth = inflation.depth_squared[None], inflation.deepest, inflation.steepness
+    known = hull.volume.values, hull.volume.lattice
     matrices = hull.projections.cameras.matrices
-    return _sample(hull.distances, matrices, *depth, lattice, layers, (height, width), *care)
+    needed, elsewhere, per_cell = care
+    field = hull.distances, matrices, *depth, *known
+    return _sample(*field, lattice, layers, (height, width), needed, elsewhere, per_cell)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -203,6 +211,8 @@ def _sample(
     depth_squared: NDArray[np.float32],
     deepest: float,
     steepness: float,
+    volume: NDArray[np.float32],
+    volume_lattice: NDArray[np.float64],
     lattice: NDArray[np.float64],
     layers: tuple[int, int],
     shape: tuple[int, int],
@@ -246,6 +256,8 @@ def _sample(
                     if depth_squared.size:
                         depth = _between(depth_squared, 0, middle + scale * x, middle - scale * y)
                         value = max(value, (z * z - depth) / ((abs(z) + deepest) * steepness))
+                    if volume.size:
+                        value = max(value, volume_at(volume, volume_lattice, x, y, z))
                     # Where the field cannot come near zero only its sign is needed: it holds for the next points, too.
                     following = min(max(column + int(abs(value) / per_cell), column + 1), beyond)
                     values[layer - start, row, column:following] = value

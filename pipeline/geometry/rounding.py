@@ -1,0 +1,285 @@
+"""A prior for few views: horizontal slices are superellipses, as round as the colours of the views say.
+
+From the sides alone a hull is boxy: each slice is a rectangle, or several. Within each rectangle with half widths a, b
+the slice |x / a|^n + |z / b|^n <= 1 still touches all four sides, so that every silhouette stays covered. The exponent
+n is chosen level by level: where the corner that two neighbouring views share shows the same colours in both
+(``photoconsistency``), and plain where it never does. A round thing passes one shade from view to view, a box doesn't.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from pipeline.domain.views import CAMERAS, ORTHOGRAPHIC_WIDTH, View
+from pipeline.geometry.cameras import Cameras, Projections
+from pipeline.geometry.photoconsistency import EXPONENTS, Corner, Spans, disagreement, reduced, spans
+from pipeline.geometry.silhouettes import Silhouette
+from pipeline.geometry.visual_hull import Grid, Hull, grid_around, values_on
+from pipeline.geometry.volumes import Volume, levelled
+
+_PAIRS = (
+    ((View.FRONT, View.BACK), (View.LEFT, View.RIGHT)),
+    ((View.RIGHT_FRONT,), (View.LEFT_FRONT,)),
+)
+"""Two directions that bound a slice, best first, each with the views that look along it."""
+_POINTS = 800_000
+"""Of the grid on which the rounded solid is kept."""
+_FINEST = ORTHOGRAPHIC_WIDTH / 256
+_SMOOTHING = 0.034
+"""World units of height over which levels are judged together (standard deviation)."""
+_SHARED = 0.11
+"""How much the whole object's judgement counts in each level's: as so many world units of levels."""
+_BETTER = 0.9
+"""The best curve must leave less than this part of the rectangle's disagreement, or the slices stay plain."""
+_ALIKE = 0.006
+"""Where even the rectangle's faces differ by less, colours say nothing; objects are round more often than not."""
+_USUAL = 1 / 2.5
+"""One over the exponent of what nothing decides: between an ellipse and a box."""
+_PLAIN = 1 / 13
+"""One over the exponent from which on a slice is left as it is."""
+_OUTSIDE = 1.5
+"""So many half widths from the middle the exponent makes no difference."""
+_THIN, _SLACK = 2.0, 0.1
+"""Spacings of the grid: parts of less half width are not rounded; how much too large all is made, to be safe."""
+_ROUNDS, _LESS = 8, 0.75
+"""How often, and by how much, levels are made less round that would uncover another view's silhouette."""
+_TOLD = "Horizontal slices are rounded as the colours of neighbouring views agree best; no outline shows their shape."
+_GUESSED = (
+    "Horizontal slices are rounded by guess: no outline shows their shape, and colours don't tell round from square."
+)
+_COARSE = ORTHOGRAPHIC_WIDTH / 112
+"""The spacing on which that is looked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Axes:
+    """The two directions that bound the slices."""
+
+    at: tuple[int, int]
+    """Numbers of the views that stand for them."""
+    spans: tuple[Spans, Spans]
+
+
+def rounded(hull: Hull, silhouettes: Mapping[View, Silhouette]) -> tuple[Hull, tuple[str, ...]]:
+    """The hull with its horizontal slices rounded as far as the pictures speak for it, and what a person should know.
+
+    The same hull where no two views bound the slices or nothing is round. Silhouettes of all views stay covered.
+    """
+    pair = _pair(hull.projections.views)
+    rough = grid_around(hull, _COARSE) if pair else None
+    if pair is None or rough is None:
+        return hull, ()
+    views, grid = hull.projections.views, _grid(rough)
+    found = {view: spans(hull.distances[at]) for at, view in enumerate(views) if _is_level(view)}
+    axes = _Axes(at=(views.index(pair[0]), views.index(pair[1])), spans=(found[pair[0]], found[pair[1]]))
+    told = _roundness(_corners(hull, silhouettes, found, pair, _levels(grid)), grid.spacing, grid.shape[1])
+    roundness = _covering(hull, axes, (grid, rough), _USUAL + np.zeros(grid.shape[1]) if told is None else told)
+    if (roundness < _PLAIN).all():
+        return hull, ()
+    level = np.tile(np.repeat(roundness, grid.shape[2]), grid.shape[0])
+    values = _values(hull, axes, _points(grid), level, grid.spacing).reshape(grid.shape)
+    values = levelled(_flattened(values, grid.spacing), grid.spacing)
+    solid = replace(hull, volume=Volume(values=values, lattice=np.array([*grid.origin, grid.spacing])))
+    return solid, () if _others(hull, axes) else (_TOLD if told is not None else _GUESSED,)
+
+
+def _pair(views: tuple[View, ...]) -> tuple[View, View] | None:
+    """A view for each of two directions; the second one's camera stands to the object's left of the first one's."""
+    for first, second in _PAIRS:
+        one, other = (next((view for view in both if view in views), None) for both in (first, second))
+        if one and other:
+            return (one, other) if _turn(one, other) < 180 else (other, one)
+    return None
+
+
+def _turn(one: View, other: View) -> float:
+    return (CAMERAS[other].azimuth_deg - CAMERAS[one].azimuth_deg) % 360
+
+
+def _is_level(view: View) -> bool:
+    return CAMERAS[view].elevation_deg == 0
+
+
+def _grid(rough: Grid) -> Grid:
+    """A grid of about ``_POINTS`` in all, given one that holds the hull."""
+    spacing = max(rough.spacing * float(np.cbrt(np.prod(rough.shape) / _POINTS)), _FINEST)
+    shape = [int(np.ceil((n - 1) * rough.spacing / spacing)) + 1 for n in rough.shape]
+    return Grid(origin=rough.origin, spacing=spacing, shape=(shape[0], shape[1], shape[2]))
+
+
+def _levels(grid: Grid) -> NDArray[np.float64]:
+    """(L, 3) points on the axis, one for each level of the grid."""
+    heights = grid.origin[1] + grid.spacing * np.arange(grid.shape[1])
+    return np.stack([np.zeros_like(heights), heights, np.zeros_like(heights)], axis=1)
+
+
+def _corners(
+    hull: Hull,
+    silhouettes: Mapping[View, Silhouette],
+    found: Mapping[View, Spans],
+    pair: tuple[View, View],
+    levels: NDArray[np.float64],
+) -> list[NDArray[np.float32]]:
+    """The disagreement at each corner that two of the views see, of the pair's directions."""
+    views, turn = hull.projections.views, _turn(*pair)
+    seeing = [view for view in found if _turn(pair[0], view) % 180 in (0, turn)]
+    neighbours = [
+        (one, other)
+        for one in seeing
+        for other in seeing
+        if _turn(one, other) == (turn if _turn(pair[0], one) % 180 == 0 else 180 - turn)
+    ]
+    used = [view for view in seeing if any(view in both for both in neighbours)]
+    colours = {view: reduced(silhouettes[view].colours, silhouettes[view].coverage) for view in used}
+    rows = {view: hull.projections.points(views.index(view), levels)[:, 1] - 0.5 for view in used}
+    return [
+        disagreement(Corner(colours[one], found[one], rows[one], colours[other], found[other], rows[other]))
+        for one, other in neighbours
+    ]
+
+
+def _roundness(corners: list[NDArray[np.float32]], spacing: float, count: int) -> NDArray[np.float64] | None:
+    """(L,) one over the exponent of each level, 0 where slices stay plain; None where colours say nothing."""
+    if not corners or np.isnan(corners).all():
+        return None
+    sums, weights = np.nansum(corners, axis=0), np.isfinite(corners).sum(axis=0)[:, :1]
+    mean = sums.sum(axis=0) / weights.sum()
+    if mean[-1] < _ALIKE:
+        return None
+    if mean.min() >= _BETTER * mean[-1]:
+        return np.zeros(count)
+    shared = _SHARED / spacing * len(corners)
+    blurred = _blurred(np.concatenate([sums, weights], axis=1), _SMOOTHING / spacing)
+    judged = (blurred[:, :-1] + shared * mean) / (blurred[:, -1:] + shared)
+    best, plain = judged.min(axis=1), judged[:, -1]
+    chosen = np.where(best < _BETTER * plain, 1 / np.array(EXPONENTS)[judged.argmin(axis=1)], 0)
+    chosen = np.where(plain < _ALIKE, _USUAL, chosen)
+    smooth: NDArray[np.float64] = _blurred(chosen[:, None], _SMOOTHING / spacing / 2)[:, 0]
+    return smooth / _blurred(np.ones((count, 1)), _SMOOTHING / spacing / 2)[:, 0]
+
+
+def _blurred(columns: NDArray[np.floating], deviation: float) -> NDArray[np.float64]:
+    """Sums along the first axis, weighted by a Gaussian that is 1 in its middle."""
+    reach = int(3 * deviation) + 1
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)
+    padded = np.pad(columns.astype(np.float64), ((reach, reach), (0, 0)))
+    sums: NDArray[np.float64] = sum(weight * padded[at : at + len(columns)] for at, weight in enumerate(weights))
+    return sums
+
+
+def _covering(hull: Hull, axes: _Axes, grids: tuple[Grid, Grid], roundness: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Less round where else the silhouette of a view along no axis would not stay covered.
+
+    ``grids`` are the one that has the levels and a coarse one to look on.
+    """
+    others = _others(hull, axes)
+    if not others or (roundness < _PLAIN).all():
+        return roundness
+    grid, coarse = grids
+    k, j, i = np.nonzero(values_on(hull, coarse) < -0.5 * coarse.spacing)
+    points = np.stack([i, j, k], axis=1) * coarse.spacing + np.array(coarse.origin)
+    pictures = hull.projections.resized(round(ORTHOGRAPHIC_WIDTH / _COARSE))
+    pixels = [_pixels(pictures, at, points) for at in others]
+    heights, fine = _levels(coarse)[:, 1], _levels(grid)[:, 1]
+    for _ in range(_ROUNDS):
+        left = _values(hull, axes, points, np.interp(points[:, 1], fine, roundness), coarse.spacing) < 0
+        bare = np.zeros(len(points), bool)
+        for pixel in pixels:
+            shown = np.zeros(pictures.size**2, bool)
+            shown[pixel[left]] = True
+            bare |= ~shown[pixel]
+        if not bare.any():
+            break
+        rash = np.bincount(j[bare], minlength=len(heights)) > 0
+        roundness = roundness * (1 - (1 - _LESS) * np.interp(fine, heights, rash))
+    return roundness
+
+
+def _pixels(pictures: Projections, at: int, points: NDArray[np.float64]) -> NDArray[np.intp]:
+    """(V,) numbers of the pixels that show points, row by row."""
+    column, row, _ = np.floor(pictures.points(at, points)).astype(np.intp).clip(0, pictures.size - 1).T
+    numbers: NDArray[np.intp] = row * pictures.size + column
+    return numbers
+
+
+def _others(hull: Hull, axes: _Axes) -> list[int]:
+    """Numbers of the views that look along neither of the axes."""
+    views = hull.projections.views
+    turns = [_turn(views[axes.at[0]], view) % 180 for view in views]
+    return [at for at, view in enumerate(views) if not _is_level(view) or turns[at] not in {turns[k] for k in axes.at}]
+
+
+def _points(grid: Grid) -> NDArray[np.float64]:
+    """(V, 3) all points of a grid, x fastest."""
+    x, y, z = (start + grid.spacing * np.arange(n) for start, n in zip(grid.origin, grid.shape[::-1], strict=True))
+    return np.stack([axis.ravel() for axis in np.meshgrid(z, y, x, indexing="ij")][::-1], axis=1)
+
+
+def _values(
+    hull: Hull, axes: _Axes, points: NDArray[np.float64], roundness: NDArray[np.float64], spacing: float
+) -> NDArray[np.float32]:
+    """(V,) at (V, 3) points: about the distance from the rounded slices, each within its level; negative inside."""
+    one, other = axes.at
+    return _superellipses(
+        hull.projections.cameras, one, axes.spans[0], other, axes.spans[1], points, roundness, spacing
+    )
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _superellipses(
+    cameras: Cameras,
+    one: int,
+    one_spans: Spans,
+    other: int,
+    other_spans: Spans,
+    points: NDArray[np.float64],
+    roundness: NDArray[np.float64],
+    spacing: float,
+) -> NDArray[np.float32]:
+    values = np.empty(len(points), np.float32)
+    for p in range(len(points)):
+        x, y, z = points[p, 0], points[p, 1], points[p, 2]
+        u, wide = _place(cameras, one, one_spans, x, y, z)
+        v, deep = _place(cameras, other, other_spans, x, y, z)
+        inverse, least, largest = roundness[p], min(wide, deep), max(u, v)
+        if inverse >= _PLAIN and 0 < largest < _OUTSIDE:
+            exponent = 1 / inverse
+            largest *= ((u / largest) ** exponent + (v / largest) ** exponent) ** inverse
+        # What the grid is too coarse for stays plain: a little beyond the rectangle.
+        slack = _SLACK * spacing + max(_THIN * spacing - least, 0.0) + 1.5 * spacing * max(1 - 4 * inverse, 0.0)
+        steepness = 2 ** max(inverse - 0.5, 0.0)
+        values[p] = (largest - 1) * least / steepness - slack
+    return values
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _place(cameras: Cameras, view: int, found: Spans, x: float, y: float, z: float) -> tuple[float, float]:
+    """A point's distance from the middle of the span that shows it, 1 at the ends; half the span in world units."""
+    m = cameras.matrices[view]
+    weight = m[2, 0] * x + m[2, 1] * y + m[2, 2] * z + m[2, 3]
+    column = (m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + m[0, 3]) / weight - 0.5
+    row = int((m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + m[1, 3]) / weight)
+    row = min(max(row, 0), len(found.counts) - 1)
+    at, last = 0, found.counts[row] - 1
+    while at < last and column > (found.stops[row, at] + found.starts[row, at + 1]) / 2:
+        at += 1
+    half = max((found.stops[row, at] - found.starts[row, at]) / 2, 1e-3)
+    return abs(column - (found.starts[row, at] + half)) / half, half * cameras.pixels[view] * weight
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _flattened(values: NDArray[np.float32], spacing: float) -> NDArray[np.float32]:
+    """The same zero level, no steeper where slices change with the height."""
+    flat = np.empty_like(values)
+    depth, height, width = values.shape
+    for k in range(depth):
+        for j in range(height):
+            below, above = max(j - 1, 0), min(j + 1, height - 1)
+            run = max(above - below, 1) * spacing
+            for i in range(width):
+                slope = (values[k, above, i] - values[k, below, i]) / run
+                flat[k, j, i] = values[k, j, i] / np.sqrt(1 + slope * slope)
+    return flat

@@ -1,0 +1,76 @@
+"""A field on a coarse grid that takes part in the hull's finer one."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+
+class Volume(NamedTuple):
+    """A smooth field, negative inside, that grows no faster than a distance."""
+
+    values: NDArray[np.float32]
+    """(nz, ny, nx) world units; at least two points along each axis, or none at all: then it bounds nothing."""
+    lattice: NDArray[np.float64]
+    """x, y, z of the first point, and the spacing."""
+
+
+_BAND = 4
+"""Points to either side of the zero level between which a jump becomes a slope."""
+EVERYWHERE = Volume(values=np.zeros((0, 0, 0), np.float32), lattice=np.zeros(4))
+"""Bounds nothing."""
+
+
+@njit(cache=True, nogil=True)
+def volume_at(values: NDArray[np.float32], lattice: NDArray[np.float64], x: float, y: float, z: float) -> float:
+    """Linear between the points, constant beyond the outermost."""
+    depth, height, width = values.shape
+    x, y, z = (x - lattice[0]) / lattice[3], (y - lattice[1]) / lattice[3], (z - lattice[2]) / lattice[3]
+    x, y, z = min(max(x, 0.0), width - 1.0), min(max(y, 0.0), height - 1.0), min(max(z, 0.0), depth - 1.0)
+    i, j, k = min(int(x), width - 2), min(int(y), height - 2), min(int(z), depth - 2)
+    x, y, z = x - i, y - j, z - k
+    total = 0.0
+    for layer in range(2):
+        above = values[k + layer, j, i] * (1 - x) + values[k + layer, j, i + 1] * x
+        below = values[k + layer, j + 1, i] * (1 - x) + values[k + layer, j + 1, i + 1] * x
+        total += (above * (1 - y) + below * y) * (z if layer else 1 - z)
+    return total
+
+
+def levelled(values: NDArray[np.float32], spacing: float) -> NDArray[np.float32]:
+    """A field with about the same zero level that grows no faster than a distance, nearly, and no slower deep inside.
+
+    Where the field jumps the solid gets a slope, ``_BAND`` points wide at the most: it becomes larger, never smaller.
+    """
+    band = np.float32(_BAND * spacing)
+    near = _swept(np.maximum(values, -band), np.float32(spacing))
+    # Seen from below: what is as deep as the band takes its depth from the nearest point that isn't.
+    deep = _swept(np.where(near > -band, -near, np.float32(np.inf)), np.float32(spacing))
+    return np.where(np.isfinite(deep), -deep, -band)
+
+
+@njit(cache=True, nogil=True)
+def _swept(values: NDArray[np.float32], step: np.float32) -> NDArray[np.float32]:
+    """The largest field below this one that changes by no more than a step from a point to the next: two sweeps."""
+    done = values.copy()
+    depth, height, width = values.shape
+    for k in range(depth):
+        for j in range(height):
+            for i in range(width):
+                if k:
+                    done[k, j, i] = min(done[k, j, i], done[k - 1, j, i] + step)
+                if j:
+                    done[k, j, i] = min(done[k, j, i], done[k, j - 1, i] + step)
+                if i:
+                    done[k, j, i] = min(done[k, j, i], done[k, j, i - 1] + step)
+    for k in range(depth - 1, -1, -1):
+        for j in range(height - 1, -1, -1):
+            for i in range(width - 1, -1, -1):
+                if k < depth - 1:
+                    done[k, j, i] = min(done[k, j, i], done[k + 1, j, i] + step)
+                if j < height - 1:
+                    done[k, j, i] = min(done[k, j, i], done[k, j + 1, i] + step)
+                if i < width - 1:
+                    done[k, j, i] = min(done[k, j, i], done[k, j, i + 1] + step)
+    return done
