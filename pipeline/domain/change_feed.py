@@ -38,7 +38,7 @@ class Reading:
     """One look on its way down the list, newest change first."""
 
     def __init__(self, since: datetime, *, down_to: datetime | None, beyond: int = 0) -> None:
-        """Asked for is all ``since`` then. Read are the pages down to ``down_to``, and so many ``beyond``; None: all."""
+        """Asked for is all ``since`` then; read are the pages down to ``down_to``, and so many ``beyond`` (None: all)."""
         self.since = since
         self._down_to = down_to
         self._beyond = beyond
@@ -107,8 +107,8 @@ class ChangeFeed:
         return since if self._wanted is None else min(since, self._wanted + ahead - DEEP)
 
     def reading(self, now: datetime, *, deep: bool, beyond: int) -> Reading:
-        """A look that begins now. It reads on until it comes to what was seen before: how much of that it reads again is
-        learned from what the list has shown out of order.
+        """A look that begins now. It reads on until it comes to what was seen before; how much of that it reads again
+        is learned from what the list has shown out of order.
 
         Args:
             now: by our clock.
