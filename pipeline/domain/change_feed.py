@@ -38,7 +38,7 @@ class Reading:
     """One look on its way down the list, newest change first."""
 
     def __init__(self, since: datetime, *, down_to: datetime | None, beyond: int = 0) -> None:
-        """Asked for is all ``since`` then; read are the pages down to ``down_to``, and so many ``beyond`` (None: all)."""
+        """Asked for is all ``since`` then; read are the pages to ``down_to``, and so many ``beyond`` (None: all)."""
         self.since = since
         self._down_to = down_to
         self._beyond = beyond
