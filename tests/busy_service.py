@@ -44,6 +44,11 @@ class Running:
     """No list shows it."""
     kept_back: bool = False
     """The list shows its beginning alone."""
+    late_s: float = 0.0
+    """The list shows its end so long after it."""
+
+    def listed(self, at: float, bump_s: float) -> Job:
+        return self.seen(min(at, self.began) if self.ends <= at < self.ends + self.late_s else at, bump_s)
 
     def seen(self, at: float, bump_s: float) -> Job:
         status, updated = JobStatus.IN_PROGRESS, self.began
@@ -74,6 +79,7 @@ class BusyService:
     hides: Callable[[int], bool] = lambda _: False
     keeps_back: Callable[[int], bool] = lambda _: False
     fails: Callable[[int], bool] = lambda _: False
+    late_s: Callable[[int], float] = lambda _: 0.0
     strangers_per_s: float = 0.0
     """So many jobs of other people end (and as many begin)."""
     has_feed: bool = True
@@ -94,6 +100,7 @@ class BusyService:
             hidden=self.hides(number),
             kept_back=self.keeps_back(number),
             fails=self.fails(number),
+            late_s=self.late_s(number),
         )
         self._made[one.job_id] = self.in_flight[one.job_id] = one
         heapq.heappush(self._ends, (one.ends, one.job_id))
@@ -155,7 +162,7 @@ class BusyService:
         for one in [*self.over[first:], *self.in_flight.values()]:
             if one.hidden or one.began > at or (one.kept_back and one.ends <= at):
                 continue
-            job = one.seen(at, self.bump_s)
+            job = one.listed(at, self.bump_s)
             if job.updated_at > after:
                 yield job
         if self.strangers_per_s:

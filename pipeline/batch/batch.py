@@ -1,30 +1,23 @@
 """A run as a whole: plan, price, carry out, tell."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
 import anyio
-from anyio.abc import TaskGroup
 
-from pipeline.batch.agenda import Agenda
-from pipeline.batch.flow import Flow
-from pipeline.batch.journal import Journal
+from pipeline.batch.bringing import Bringing, unless_told
 from pipeline.batch.outcome import Outcome
 from pipeline.batch.placing import Placing
-from pipeline.batch.pool import Pool
 from pipeline.batch.pricing import Pricing
 from pipeline.batch.publishing import NewReport, Publishing
-from pipeline.batch.settling import Settling
-from pipeline.batch.submissions import Submissions
 from pipeline.batch.supply import GrowingSupply, KnownSupply, Supply
 from pipeline.batch.survey import CHUNK, Survey, standing_deliveries
 from pipeline.batch.terms import terms_of
 from pipeline.batch.uploads import Uploads
 from pipeline.domain.budget import Budget
-from pipeline.domain.durations import Durations
 from pipeline.domain.errors import RequestRefused
 from pipeline.domain.events import Noted, Observer, RunEnded, RunStarted
 from pipeline.domain.items import ItemRecord
@@ -36,23 +29,9 @@ from pipeline.domain.results import ResultRow
 from pipeline.domain.run_options import AS_THE_MANIFEST_SAYS, RunOptions
 from pipeline.domain.selection import EVERY_SET
 from pipeline.domain.views import View
-from pipeline.ports.clock import local_time
 from pipeline.ports.interfaces import Compute, Downloads, Images, Ledger, Now, Scenario, Storage
-from pipeline.stages.watch import Watcher
 
 T = TypeVar("T")
-
-UNKNOWN_CEILING = 4
-"""Jobs in flight at first where neither the manifest nor the service names a number; the first 429 teaches it."""
-
-JOBS_LEARNED_FROM = 300
-"""How long so many of the newest jobs took tells when those of this run will be ready."""
-
-PUBLISH_EVERY_S = 10.0
-"""How often the results manifest is published while a run goes on; first as it begins, once more at its end."""
-
-PUBLISHING_SHARE = 0.05
-"""Of a run's time that may go into publishing: a hundred thousand rows take seconds, and are so made less often."""
 
 
 class Batch:
@@ -149,7 +128,7 @@ class Batch:
             await self._place_known(plan, stop)
             if plan.needs_service and scenario is not None and downloads is not None:
                 supply = KnownSupply(plan)
-                await self._bring_all(
+                await self._bringing().all_of(
                     supply,
                     self._uploads(scenario),
                     scenario=scenario,
@@ -187,7 +166,7 @@ class Batch:
                 begun stays recorded.
         """
         budget, uploads = _budget(Plan(items=()), None), self._uploads(scenario)
-        schema = await _unless_told(stop, partial(self._live_schema, scenario))
+        schema = await unless_told(stop, partial(self._live_schema, scenario))
         pricing = self._pricing(schema or schema_known_of(self._manifest.model))
         pricing.check_choices(self._manifest)
         supply = GrowingSupply(
@@ -200,7 +179,9 @@ class Batch:
             observe=self._observe,
         )
         try:
-            await self._bring_all(supply, uploads, scenario=scenario, downloads=downloads, budget=budget, stop=stop)
+            await self._bringing().all_of(
+                supply, uploads, scenario=scenario, downloads=downloads, budget=budget, stop=stop
+            )
             if supply.plan is not None:
                 await self._place_late(supply, supply.plan, stop)
         except BaseException:
@@ -270,102 +251,19 @@ class Batch:
         ]
         await self._place_known(replace(plan, items=tuple(late)), stop)
 
-    async def _bring_all(
-        self,
-        supply: Supply,
-        uploads: Uploads,
-        *,
-        scenario: Scenario,
-        downloads: Downloads,
-        budget: Budget,
-        stop: anyio.Event,
-    ) -> None:
-        pool = await self._pool(supply.plan, scenario, stop)
-        watcher = await self._watcher(scenario)
-        journal = Journal(self._ledger, self._observe)
-        submissions = Submissions(
+    def _bringing(self) -> Bringing:
+        return Bringing(
+            self._manifest,
             self._terms,
-            scenario=scenario,
-            ledger=self._ledger,
-            journal=journal,
-            uploads=uploads,
-            pool=pool,
-            budget=budget,
-            now=self._now,
-            observe=self._observe,
-        )
-        flow = Flow(
-            self._terms,
-            scenario=scenario,
-            downloads=downloads,
+            options=self._options,
             storage=self._storage,
             ledger=self._ledger,
             compute=self._compute,
-            uploads=uploads,
-            submissions=submissions,
             placing=self._placing(),
-            watcher=watcher,
-            pool=pool,
-            budget=budget,
-            journal=journal,
+            publishing=self._publishing,
             now=self._now,
             observe=self._observe,
         )
-        agenda = Agenda(
-            open=True,
-            expected_s=lambda one: watcher.expected_s(one.work.params),
-            slots=lambda: pool.slots.total_tokens,
-            fetches=2 * self._manifest.limits.downloads,
-        )
-        settling = Settling(agenda, submissions, patience=self._terms.patience)
-        async with anyio.create_task_group() as background:
-            background.start_soon(pool.stop_when_told, background.cancel_scope)
-            for work in (watcher.run, settling.run, partial(self._publish_now_and_then, supply, journal)):
-                background.start_soon(work)
-            async with anyio.create_task_group() as workers:
-                workers.start_soon(supply.feed, agenda)
-                await _bring_each(flow, agenda, pool, workers)
-            background.cancel_scope.cancel()
-        for one in agenda.uncertain:
-            journal.warn(one.planned, f" stays uncertain: {submissions.why_uncertain(one.record.key)}")
-
-    async def _watcher(self, scenario: Scenario) -> Watcher:
-        """It knows from earlier runs how long jobs take."""
-        earlier = await self._ledger.job_durations(
-            service=self._terms.service, model=self._manifest.model, at_most=JOBS_LEARNED_FROM
-        )
-        return Watcher(scenario, now=self._now, durations=Durations((one.params, one.took_s) for one in earlier))
-
-    async def _pool(self, plan: Plan | None, scenario: Scenario, stop: anyio.Event) -> Pool:
-        limits = self._manifest.limits
-        in_flight: int | None = None if limits.in_flight == "auto" else limits.in_flight
-        if in_flight is None:
-            in_flight = await self._ceiling(scenario, stop)
-        until = None if limits.max_duration is None else anyio.current_time() + limits.max_duration
-        pool = Pool(
-            in_flight=in_flight or UNKNOWN_CEILING,
-            grows=in_flight is None,
-            uploads=limits.uploads,
-            downloads=limits.downloads,
-            until=until,
-            stop=stop,
-            in_window=self._is_in_window,
-            fail_fast=self._options.fail_fast,
-        )
-        if plan is not None and plan.refused_inside and pool.failed():
-            name = plan.refused_inside[0].aliases[0].label
-            message = f"{name} is refused, and --fail-fast stands: nothing is submitted"
-            self._observe(Noted(message=message, level="warning"))
-        return pool
-
-    async def _ceiling(self, scenario: Scenario, stop: anyio.Event) -> int | None:
-        """As the service tells it, if it does. Who says stop is not kept waiting for it: nothing is submitted then."""
-        limits = await _unless_told(stop, scenario.team_limits)
-        return limits.parallel_jobs if limits else None
-
-    def _is_in_window(self) -> bool:
-        window = self._manifest.limits.window
-        return window is None or window.is_open(local_time(self._now()))
 
     def _placing(self) -> Placing:
         return Placing(self._terms, storage=self._storage, ledger=self._ledger, now=self._now)
@@ -383,49 +281,6 @@ class Batch:
 
     def _pricing(self, schema: ModelSchema) -> Pricing:
         return Pricing(self._terms, schema, ledger=self._ledger)
-
-    async def _publish_now_and_then(self, supply: Supply, journal: Journal) -> None:
-        published, pause_s = -1, PUBLISH_EVERY_S
-        while True:
-            if journal.moves != published:
-                published, began = journal.moves, anyio.current_time()
-                with anyio.CancelScope(shield=True):
-                    await self._publishing.publish(supply.plan or supply.so_far, is_whole=supply.plan is not None)
-                pause_s = max(PUBLISH_EVERY_S, (anyio.current_time() - began) / PUBLISHING_SHARE)
-            await anyio.sleep(pause_s)
-
-
-async def _unless_told(stop: anyio.Event, ask: Callable[[], Awaitable[T]]) -> T | None:
-    """What is asked for; None if the word to stop comes first."""
-    answer = None
-    async with anyio.create_task_group() as asking:
-        asking.start_soon(_cancel_when_told, stop, asking.cancel_scope)
-        answer = await ask()
-        asking.cancel_scope.cancel()
-    return answer
-
-
-async def _cancel_when_told(stop: anyio.Event, scope: anyio.CancelScope) -> None:
-    await stop.wait()
-    scope.cancel()
-
-
-async def _bring_each(flow: Flow, agenda: Agenda, pool: Pool, workers: TaskGroup) -> None:
-    """Every item in a task of its own, so many at a time as the pool allows."""
-
-    async def bring(planned: PlannedItem, worker: object) -> None:
-        try:
-            agenda.put_back(planned, await flow.bring(planned))
-        finally:
-            pool.workers.release_on_behalf_of(worker)
-
-    while True:
-        worker = object()
-        await pool.workers.acquire_on_behalf_of(worker)
-        planned = await agenda.take()
-        if planned is None:
-            return
-        workers.start_soon(bring, planned, worker)
 
 
 def _told(outcome: Outcome) -> str:

@@ -15,11 +15,11 @@ import anyio
 from pipeline.domain.checksums import declared_checksums
 from pipeline.domain.errors import LocalIoError, MeshDamaged, MvmeshError, ServiceFault, Throttled, UrlExpired
 from pipeline.ports.addresses import Origin
+from pipeline.ports.durable import local_errors
 from pipeline.ports.gate import Gate
 from pipeline.ports.http import Incoming, Timeouts, TransferSession
 from pipeline.ports.interfaces import Downloaded
 from pipeline.ports.retrying import moment, wished_pause_s
-from pipeline.ports.storage import local_errors
 
 DOWNLOAD_MAX_BYTES = 4 * 1024**3
 DOWNLOAD_TIMEOUTS = Timeouts(total_s=3600.0)

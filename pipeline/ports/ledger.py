@@ -26,7 +26,7 @@ from pipeline.ports.ledger_items import (
     load,
     move,
     replace_item,
-    row_of,
+    standing,
 )
 from pipeline.ports.ledger_pictures import PICTURES_IN_COLUMNS, known_pictures, remember_pictures
 from pipeline.ports.sqlite import Connection, Database, DatabaseDamaged, Migration, Row
@@ -148,15 +148,14 @@ class SqliteLedger:
         await self._database.close()
 
     async def open_item(self, record: ItemRecord) -> ItemRecord:
-        text = dump(record)
+        opened = Latest(record=record, text=dump(record))
+        values = (record.key, record.state, opened.text)
 
-        def work(connection: Connection) -> ItemRecord:
-            connection.execute(
-                "INSERT INTO items VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (record.key, record.state, text)
-            )
-            return load(row_of(connection, record.key))
+        def work(connection: Connection) -> Latest:
+            done = connection.execute("INSERT INTO items VALUES (?, ?, ?) ON CONFLICT DO NOTHING", values)
+            return opened if done.rowcount else standing(connection, record.key)
 
-        return await self._database.write(work)
+        return self._remembered(await self._database.write(work))
 
     async def item(self, key: str) -> ItemRecord | None:
         found = await self._database.glance(lambda connection: by_keys(connection, [key]))
@@ -184,7 +183,10 @@ class SqliteLedger:
             raise TypeError(f"a record has no {', '.join(sorted(unknown))}")
         made = Move(key=key, event=event, detail=detail, at=self._now(), changes=changes)
         known = self._latest.pop(key, None)
-        self._latest[key] = latest = await self._database.write(lambda connection: move(connection, made, known))
+        return self._remembered(await self._database.write(lambda connection: move(connection, made, known)))
+
+    def _remembered(self, latest: Latest) -> ItemRecord:
+        self._latest[latest.record.key] = latest
         if len(self._latest) > _LATEST_MAX:
             self._latest.popitem(last=False)
         return latest.record

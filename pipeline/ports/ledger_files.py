@@ -7,10 +7,11 @@ from pathlib import Path
 
 from anyio import to_thread
 
+from pipeline.ports.durable import local_errors
 from pipeline.ports.interfaces import Now
 from pipeline.ports.ledger import SqliteLedger
 from pipeline.ports.sqlite import DatabaseDamaged
-from pipeline.ports.storage import LocalStorage, local_errors
+from pipeline.ports.storage import LocalStorage
 
 _SIDES = ("", "-wal", "-shm", "-count")
 """SQLite keeps what is not in the file yet beside it, and we the number of commits."""

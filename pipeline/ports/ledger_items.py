@@ -82,7 +82,7 @@ def _moved_on(connection: Connection, made: Move, known: Latest | None) -> tuple
 
 
 def _moved(connection: Connection, made: Move) -> tuple[ItemRecord, Latest]:
-    before = load(row_of(connection, made.key))
+    before = standing(connection, made.key).record
     latest = made.of(before)
     values = (latest.record.state, latest.text, made.key)
     connection.execute("UPDATE items SET state = ?, record = ? WHERE key = ?", values)
@@ -126,10 +126,11 @@ def changed(record: ItemRecord, changes: Mapping[str, Any]) -> ItemRecord:
     return ItemRecord(**{name: changes[name] if name in changes else getattr(record, name) for name in RECORD_FIELDS})
 
 
-def row_of(connection: Connection, key: str) -> Row:
+def standing(connection: Connection, key: str) -> Latest:
+    """What stands in an item's row."""
     with closing(connection.execute("SELECT record FROM items WHERE key = ?", (key,))) as rows:
         row: Row = rows.fetchone()
-    return row
+    return Latest(record=load(row), text=row["record"])
 
 
 def by_keys(connection: Connection, keys: Sequence[str]) -> list[ItemRecord]:

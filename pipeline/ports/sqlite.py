@@ -24,8 +24,8 @@ from anyio.lowlevel import checkpoint_if_cancelled
 
 from pipeline.domain.errors import LocalIoError
 from pipeline.ports.commit_count import CountFile, count_file, forget_leaving, is_as_left, note_leaving, told_count
+from pipeline.ports.durable import sync_folder
 from pipeline.ports.gathering import Asked, Gathering
-from pipeline.ports.storage import sync_folder
 
 T = TypeVar("T")
 Connection = sqlite3.Connection

@@ -1,48 +1,33 @@
 """Files on the local disk. What is visible is whole: temporary name, fsync, rename, fsync of the folder.
 
-Each operation is one hop to a thread and is not cut short by cancellation.
+Each operation is one hop to a thread and is not cut short by cancellation. New files that come while others are brought
+to their places share a hop.
 """
 
 import asyncio
-import errno
 import hashlib
 import os
 import shutil
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, TypeVar, TypeVarTuple
+from typing import TypeVar, TypeVarTuple
 
 import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from pipeline.domain.errors import LocalIoError
+from pipeline.ports.durable import known_folder, local_errors, make_folder, move, new_file, sync_file, sync_folder
+from pipeline.ports.gathering import Asked, Gathering
+from pipeline.ports.new_files import Move, publish_all_new
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 _PARALLEL = 8
-_WINDOWS_PATH_MAX = 259
-_WINDOWS_LOCKED = (32, 33)
-"""ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION."""
-
-_NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EACCES})
-"""How some network file systems say that they do not sync folders."""
-
-_MENDS = {
-    errno.ENOSPC: "free some space on that disk, then run again: what is finished stays",
-    errno.EDQUOT: "your quota on that disk is used up; free some space, then run again",
-    errno.EACCES: "give yourself the right to write there, or choose another output folder",
-    errno.EPERM: "give yourself the right to write there, or choose another output folder",
-    errno.EROFS: "the disk can only be read; choose another output folder",
-    errno.EISDIR: "a folder stands where a file is expected; move it away",
-    errno.ENOTDIR: "a file stands where a folder is expected; move it away",
-    errno.EEXIST: "something else stands where a folder is expected; move it away",
-    errno.ELOOP: "symbolic links lead in a circle; remove them",
-    errno.ENAMETOOLONG: "choose shorter folder names, or an `id` for the set",
-    errno.ENOENT: "something else removed it; let no other program work in the output folder",
-}
+_ROUNDS = 2
+_NEW_TOGETHER = 16
+"""New files to a hop, at most: who comes first waits for the last."""
 
 
 class LocalStorage:
@@ -50,13 +35,20 @@ class LocalStorage:
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="storage")
+        self._new = Gathering(self._publish_together, rounds=_ROUNDS, most=_NEW_TOGETHER)
 
     async def publish(self, source: Path, target: Path) -> None:
         """Move a finished temporary file to its place, over what stood there."""
         await self._call(_publish, source, target)
 
     async def publish_new(self, source: Path, target: Path) -> bool:
-        return await self._call(_publish_new, source, target)
+        await checkpoint_if_cancelled()
+        with anyio.CancelScope(shield=True):
+            was_new = await self._new.ask((source, target))
+        return was_new  # noqa: RET504 - what the scope might swallow, the type checker cannot tell
+
+    async def _publish_together(self, asked: Sequence[Asked[Move, bool]]) -> None:
+        await self._call(publish_all_new, asked)
 
     async def copy(self, source: Path, target: Path) -> None:
         await self._call(_copy, source, target)
@@ -119,58 +111,32 @@ class LocalStorage:
         return work.result()
 
 
-@contextmanager
-def local_errors(what: str, path: Path) -> Iterator[None]:
-    """Turn an OSError into LocalIoError: the path, what could not be done with it (a participle), why, and the mend."""
-    try:
-        yield
-    except OSError as error:
-        cause = error.filename if error.filename not in {None, str(path)} else ""
-        reason = f"{error.strerror or error}{f': {cause}' if cause else ''}"
-        raise LocalIoError(f"{path}: cannot be {what} ({reason})", mend=_mend(error, path)) from error
-
-
-def _mend(error: OSError, path: Path) -> str:
-    if getattr(error, "winerror", None) in _WINDOWS_LOCKED:
-        return "another program has it open; close it there, then run again"
-    if os.name == "nt" and len(str(path)) > _WINDOWS_PATH_MAX:
-        return "the path is too long for Windows: choose shorter folder names, or switch on long paths"
-    return _MENDS.get(error.errno or 0, "see to the disk, then run again: what is finished stays")
-
-
 def _publish(source: Path, target: Path) -> None:
     with local_errors("written", target):
-        _sync_file(source)
-        with _folder(target.parent):
-            _move(source, target)
-
-
-def _publish_new(source: Path, target: Path) -> bool:
-    if os.path.lexists(target) or not source.exists():
-        return False
-    _publish(source, target)
-    return True
+        sync_file(source)
+        with known_folder(target.parent):
+            move(source, target)
 
 
 def _copy(source: Path, target: Path) -> None:
     with (
         local_errors("written", target),
-        _folder(target.parent),
+        known_folder(target.parent),
         source.open("rb") as original,
-        _new_file(target) as file,
+        new_file(target) as file,
     ):
         shutil.copyfileobj(original, file)
 
 
 def _write(target: Path, data: bytes) -> None:
-    with local_errors("written", target), _folder(target.parent), _new_file(target) as file:
+    with local_errors("written", target), known_folder(target.parent), new_file(target) as file:
         file.write(data)
 
 
 def _append(path: Path, data: bytes, anew: bool) -> None:  # noqa: FBT001 - handed on by position
     with local_errors("written", path):
         if anew:
-            _make_folder(path.parent)
+            make_folder(path.parent)
         with path.open("wb" if anew else "ab") as file:
             file.write(data)
 
@@ -221,8 +187,8 @@ def _digest(path: Path) -> str | None:
 def _retire(path: Path, into: Path) -> None:
     if not path.exists():
         return
-    with local_errors("moved away", path), _folder(into):
-        _move(path, _reserved(into, path.name))
+    with local_errors("moved away", path), known_folder(into):
+        move(path, _reserved(into, path.name))
         sync_folder(path.parent)
 
 
@@ -257,90 +223,3 @@ def _remove_empty(folder: Path) -> None:
             continue
         except OSError:
             return
-
-
-def _move(source: Path, target: Path) -> None:
-    """Rename; across file systems copy, then remove the source."""
-    try:
-        source.replace(target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        with source.open("rb") as original, _new_file(target) as file:
-            shutil.copyfileobj(original, file)
-        source.unlink()
-    else:
-        sync_folder(target.parent)
-
-
-@contextmanager
-def _new_file(target: Path) -> Iterator[BinaryIO]:
-    """A file to write into, which stands at ``target`` when the block ends well, and nowhere when it does not.
-
-    Its temporary name follows from the target's, so that what a killed run left there goes with the next write.
-    """
-    part = target.with_name(f".{target.name}.part")
-    part.unlink(missing_ok=True)
-    try:
-        with part.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
-    except BaseException:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise
-    sync_folder(target.parent)
-
-
-@contextmanager
-def _folder(folder: Path) -> Iterator[None]:
-    """Within the block the folder is there; at its end, the folder that it is in knows of it for good.
-
-    One sync after the other, once all is done, is one round of the file system's journal: the second finds all written.
-    """
-    is_new = _new_folder(folder)
-    yield
-    if is_new:
-        sync_folder(folder.parent)
-
-
-def _make_folder(folder: Path) -> None:
-    with _folder(folder):
-        pass
-
-
-def _new_folder(folder: Path) -> bool:
-    """False: it is there already. What it lacks above it is made known at once, for others use that, too."""
-    try:
-        folder.mkdir()
-    except FileNotFoundError:
-        if folder == folder.parent:
-            raise
-        _make_folder(folder.parent)
-        return _new_folder(folder)
-    except OSError:  # what a disk says that may not be written to differs, even where the folder is there already
-        if not folder.is_dir():
-            raise
-        return False
-    return True
-
-
-def _sync_file(path: Path) -> None:
-    with path.open("rb+") as file:  # Windows flushes only what is open for writing
-        os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in this folder outlast a power cut, where the system can. That the disk failed is an error."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in _NO_FOLDER_SYNC:
-            raise
-    finally:
-        os.close(handle)

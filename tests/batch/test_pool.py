@@ -9,7 +9,7 @@ from simulated_ports import SimulatedDownloads, SimulatedService, virtual_time
 from simulated_run import SimulatedRuns
 from simulation.clock import BEGIN
 
-from pipeline.batch.batch import UNKNOWN_CEILING
+from pipeline.batch.bringing import UNKNOWN_CEILING
 from pipeline.batch.pool import FIRST_HOLD_S, GROWS_TO, PROBES, SHUT_AFTER_S, Pool
 from pipeline.domain.errors import CeilingReached
 from pipeline.domain.jobs import TeamLimits

@@ -2,19 +2,23 @@
 
 All jobs end at one moment, so that nothing but downloads is left to do; then curl fetches the same files from the same
 service to the same file system, as many at once. What curl leaves out is named beside it: the bytes on the disk (fsync) and
-their SHA-256. Memory is the peak of the one process that downloads. The official client's scripts hold whole meshes: their
+their SHA-256. Between the two stands a bare aiohttp loop (``bare_downloads.py``): as curl does it, with the hash, and with hash
+and fsync, which is what Python and the disk leave to be had. Memory is the peak of the one process that downloads. The official client's scripts hold whole meshes: their
 peak stands below.
 """
 
 import argparse
+import json
 import os
 import shutil
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from rig import (
+    BENCH,
     QuickService,
     Ran,
     Truth,
@@ -29,6 +33,7 @@ from rig import (
 )
 
 MB = 1_000_000
+BARE = {"bare aiohttp": (), "bare aiohttp, hash": ("hash",), "bare aiohttp, hash, fsync": ("hash", "sync")}
 SETS_MIN = 32
 
 
@@ -65,13 +70,26 @@ class Bench:
         out = self.folder / "curl"
         out.mkdir()
         config = self.folder / "curl.txt"
-        origin = self.service.url.removesuffix("/v1")
-        config.write_text("".join(f"url={origin}/files/mesh_{at}\noutput={out}/{at}.glb\n" for at in range(self.count)))
+        config.write_text("".join(f"url={url}\noutput={out}/{at}.glb\n" for at, url in enumerate(self.urls())))
         command = ("curl", "--silent", "--parallel", "--parallel-immediate", "--parallel-max", str(at_once))
         ran = measured(*command, "--config", str(config))
         took_s = ran.wall_s + (_sync(out) if is_synced else 0.0)
         shutil.rmtree(out)
         return _fetch(self.service.truth(), took_s, ran)
+
+    def urls(self) -> list[str]:
+        origin = self.service.url.removesuffix("/v1")
+        return [f"{origin}/files/mesh_{at}" for at in range(self.count)]
+
+    def bare(self, at_once: int, extras: tuple[str, ...]) -> Fetch:
+        """The same files."""
+        out, urls = self.folder / "bare", self.folder / "urls.txt"
+        out.mkdir()
+        urls.write_text("\n".join(self.urls()))
+        ran = measured(sys.executable, str(BENCH / "bare_downloads.py"), str(urls), str(at_once), str(out), *extras)
+        assert ran.code == 0, ran.code
+        shutil.rmtree(out)
+        return _told(self.service.truth(), json.loads(ran.out))
 
     def script(self, way: str, mesh_bytes: int) -> Fetch:
         """The whole script, its jobs end at once."""
@@ -79,8 +97,7 @@ class Bench:
         out = self.folder / "script"
         told = baseline(way, self.service, self.sets, out, at_once=32, poll_s=0)
         shutil.rmtree(out)
-        ran = Ran(code=0, began=0, wall_s=told["wall_s"], cpu_s=told["cpu_s"], peak_bytes=told["peak_bytes"], out="")
-        return _fetch(self.service.truth(), told["wall_s"], ran)
+        return _told(self.service.truth(), told)
 
 
 def _sync(folder: Path) -> float:
@@ -89,6 +106,13 @@ def _sync(folder: Path) -> float:
         with path.open("rb") as file:
             os.fsync(file.fileno())
     return time.time() - began
+
+
+def _told(truth: Truth, told: dict[str, float]) -> Fetch:
+    """What a script says of itself."""
+    peak_bytes = int(told["peak_bytes"])
+    ran = Ran(code=0, began=0, wall_s=told["wall_s"], cpu_s=told["cpu_s"], peak_bytes=peak_bytes, out="")
+    return _fetch(truth, told["wall_s"], ran)
 
 
 def _fetch(truth: Truth, took_s: float, ran: Ran) -> Fetch:
@@ -113,12 +137,15 @@ def _rows(bench: Bench, mb: int, asked: argparse.Namespace) -> list[tuple[str, .
     rows = []
     for downloads in asked.downloads:
         runs, curls, synced = list[Fetch](), list[Fetch](), list[Fetch]()
+        bare: dict[str, list[Fetch]] = {name: [] for name in BARE}
         for _ in range(asked.rounds):
             runs.append(bench.run(mb * MB, downloads))
             curls.append(bench.curl(downloads, is_synced=False))
             synced.append(bench.curl(downloads, is_synced=True))
-        rows.append(_row(f"run, {bench.count} of {mb} MB, {downloads} at once", runs, curls, synced))
-        rows.append(_row(f"curl, {bench.count} of {mb} MB, {downloads} at once", curls, curls, synced))
+            for name, extras in BARE.items():
+                bare[name].append(bench.bare(downloads, extras))
+        for name, fetches in {"run": runs, **bare, "curl": curls, "curl, fsync": synced}.items():
+            rows.append(_row(f"{name}, {bench.count} of {mb} MB, {downloads} at once", fetches, curls, synced))
     for way in asked.scripts:
         whole = [bench.script(way, mb * MB) for _ in range(asked.rounds)]
         rows.append(_row(f"{way}, {mb} MB, whole script", whole))

@@ -1,82 +1,191 @@
 """Runs a Python script and tells where its CPU time went: python tests/bench/profiled.py .venv/bin/mvmesh run M.yaml --yes
 
-A timer of CPU time interrupts the main thread; what it runs then is counted, by the package whose code it is and by our module
-on whose behalf it runs. When it waits at that moment, some other thread was at work: those are told apart by the kernel's own
-count of every thread's time.
+Every thread's own CPU clock is read where work of one kind begins and ends: steps of coroutines on the event loop, calls in
+threads, system calls for files and sockets. What is begun within something else counts for itself alone. What is left is told,
+too: so the parts make up what the kernel says of the whole process. Reading the clocks costs some per cent.
 """
 
 import atexit
-import os
+import functools
+import importlib
+import inspect
+import json
+import resource
 import runpy
-import signal
 import sys
 import threading
+import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
-from types import FrameType
+from collections.abc import Callable, Coroutine, Generator
+from concurrent.futures import thread
+from contextlib import contextmanager
+from typing import Any
 
-EVERY_S = 0.001
-SHOWN = 22
-_THREADS_EVERY = 50
-_WAITS = "selectors"
+from anyio import to_thread
+
+Place = tuple[str, str]
+"""A module, and what in it: ``Class.method`` or ``function``."""
+
+PLANNING = "planning: folders, pictures, records"
+LEDGER = "ledger: records and questions, on the loop"
+COMMITS = "ledger: statements and commits, in a thread"
+PAID = "HTTP: the paid POST, each on a connection of its own"
+HTTP = "HTTP: all other requests"
+PARSED = "HTTP: answers taken apart"
+SOCKETS = "sockets: connect, send, receive, close (kernel)"
+SYNCS = "files: fsync (kernel)"
+FILES = "files: open, write, rename, folders; hashing"
+THREADS = "planning: folders listed, pictures read, in threads"
+WATCHING = "watching"
+RESULTS = "results and report"
+UPLOADS = "flow: pictures into requests, retries, gates"
+SUBMISSION = "flow: submission"
+DOWNLOAD = "flow: URLs asked for, downloads"
+DELIVERY = "flow: acceptance, delivery"
+FLOW = "flow: states, slots, all else"
+POLLING = "event loop: epoll (kernel)"
+LOOP = "event loop: tasks, timers, callbacks, hops to threads"
+OUTSIDE = "starting and ending threads and the process, waking one another"
+
+PARTS: dict[str, tuple[Place, ...]] = {
+    PLANNING: tuple(
+        ("pipeline.batch.survey", f"Survey.{one}") for one in ("go_on", "head", "_looked_at", "_decided", "free")
+    ),
+    LEDGER: tuple(
+        ("pipeline.ports.ledger", f"SqliteLedger.{one}")
+        for one in ("advance", "open_item", "item", "uploads", "record_uploads", "delivery", "record_delivery")
+    ),
+    COMMITS: (("pipeline.ports.sqlite", "Database._commit"),),
+    HTTP: (
+        ("pipeline.ports.http", "ApiSession.send"),
+        ("pipeline.ports.http", "TransferSession._get"),
+        ("pipeline.ports.http", "Incoming.read"),
+    ),
+    PARSED: (("aiohttp.client_proto", "ResponseHandler.data_received"), ("pipeline.ports.scenario_calls", "parse")),
+    SOCKETS: tuple(("socket", f"socket.{one}") for one in ("__init__", "connect", "send", "sendmsg", "recv", "close")),
+    SYNCS: (("os", "fsync"),),
+    WATCHING: (("pipeline.stages.watch", "Watcher.run"),),
+    RESULTS: (("pipeline.batch.publishing", "Publishing.publish"),),
+    UPLOADS: (("pipeline.batch.uploads", "Uploads._send_one"), ("pipeline.batch.uploads", "Uploads.assets")),
+    SUBMISSION: (("pipeline.batch.submissions", "Submissions.submit"),),
+    DOWNLOAD: (("pipeline.batch.flow", "Flow._download"),),
+    DELIVERY: (("pipeline.batch.flow", "Flow._deliver"),),
+    FLOW: (("pipeline.batch.flow", "Flow.bring"),),
+    POLLING: (("selectors", "EpollSelector.select"),),
+    LOOP: (("asyncio", "Handle._run"),),
+}
+_OF_FILES = ("pipeline.ports.storage", "pipeline.ports.downloads")
 
 
-class Samples:
+class Account:
+    """CPU nanoseconds by part. A part within another is not counted twice."""
+
     def __init__(self) -> None:
-        self.by_package = Counter[str]()
-        self.by_module = Counter[str]()
-        self.threads: dict[int, tuple[str, float]] = {}
-        """Name and CPU seconds by the kernel's id; looked at now and then, as threads end before the process does."""
+        self.spent = Counter[str]()
+        self.calls = Counter[str]()
+        self._of = threading.local()
 
-    def take(self, _: int, frame: FrameType | None) -> None:
-        if self.by_package.total() % _THREADS_EVERY == 0:
-            self.threads |= _thread_times_s()
-        names = list(_modules(frame))
-        package = names[0] if names[0].startswith("pipeline") else names[0].partition(".")[0]
-        self.by_package[package] += 1
-        self.by_module[next((name for name in names if name.startswith("pipeline.")), package)] += 1
-
-
-def _modules(frame: FrameType | None) -> Iterator[str]:
-    while frame is not None:
-        yield frame.f_globals.get("__name__") or "?"
-        frame = frame.f_back
+    @contextmanager
+    def within(self, part: str) -> Generator[None]:
+        """The block's time on this thread is the part's, less what is another's within."""
+        outer = getattr(self._of, "inner_ns", 0)
+        self._of.inner_ns, began = 0, time.thread_time_ns()
+        try:
+            yield
+        finally:
+            took = time.thread_time_ns() - began
+            self.spent[part] += took - self._of.inner_ns
+            self._of.inner_ns = outer + took
 
 
-def _thread_times_s() -> dict[int, tuple[str, float]]:
-    tick = os.sysconf("SC_CLK_TCK")
-    names = {one.native_id: one.name.rstrip("_-0123456789") for one in threading.enumerate()}
-    times = {}
-    for task in Path("/proc/self/task").iterdir():
-        with suppress(FileNotFoundError):
-            told = (task / "stat").read_text().rpartition(")")[2].split()
-            times[int(task.name)] = (names.get(int(task.name), "not Python's"), (int(told[11]) + int(told[12])) / tick)
-    return times
+ACCOUNT = Account()
 
 
-def report(samples: Samples) -> None:
-    signal.setitimer(signal.ITIMER_PROF, 0)
-    total = samples.by_package.total() or 1
-    for title, counts in (("whose code", samples.by_package), ("on whose behalf", samples.by_module)):
-        print(f"\n{title} ({total} samples of the main thread; {_WAITS}: it waited, another thread ran)")
-        for name, count in counts.most_common(SHOWN):
-            print(f"{count / total:8.1%}  {name}")
-    print("\nCPU seconds by kind of thread")
-    spent = Counter[str]()
-    for name, seconds in (samples.threads | _thread_times_s()).values():
-        spent[name] += seconds
-    for name, seconds in spent.most_common():
-        print(f"{seconds:8.2f}  {name}")
+class Steps:
+    """A coroutine whose every step is counted."""
+
+    def __init__(self, part: str, inner: Coroutine[Any, Any, Any]) -> None:
+        self._part = part
+        self._inner = inner
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        send, value = self._inner.send, None
+        while True:
+            try:
+                with ACCOUNT.within(self._part):
+                    asked = send(value)
+            except StopIteration as ended:
+                return ended.value
+            try:
+                value, send = (yield asked), self._inner.send
+            except BaseException as error:  # noqa: BLE001 - handed on
+                value, send = error, self._inner.throw
+
+
+def counted(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def awaited(*args: Any, **kwargs: Any) -> Any:
+            of = PAID if kwargs.get("fresh_connection") else part
+            ACCOUNT.calls[of] += 1
+            return await Steps(of, function(*args, **kwargs))
+
+        return awaited
+
+    @functools.wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        ACCOUNT.calls[part] += 1
+        with ACCOUNT.within(part):
+            return function(*args, **kwargs)
+
+    return called
+
+
+def watch() -> None:
+    for part, places in PARTS.items():
+        for module, name in places:
+            *owners, last = name.split(".")
+            owner = functools.reduce(getattr, owners, importlib.import_module(module))
+            setattr(owner, last, counted(part, getattr(owner, last)))
+    run = thread._WorkItem.run
+
+    def in_a_thread(item: Any) -> None:
+        function = item.task[0] if hasattr(item, "task") else item.fn
+        while isinstance(function, functools.partial):
+            function = function.func
+        part = FILES if getattr(function, "__module__", "") in _OF_FILES else THREADS
+        ACCOUNT.calls[part] += 1
+        with ACCOUNT.within(part):
+            run(item)
+
+    thread._WorkItem.run = in_a_thread  # type: ignore[method-assign]
+    run_sync = to_thread.run_sync
+
+    async def hop(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        return await run_sync(counted(THREADS, function), *args, **options)
+
+    to_thread.run_sync = hop  # type: ignore[assignment]
+
+
+def report() -> None:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    spent = {part: ns / 1e9 for part, ns in ACCOUNT.spent.items()}
+    spent[OUTSIDE] = usage.ru_utime + usage.ru_stime - sum(spent.values())
+    told = {
+        "parts": spent,
+        "calls": ACCOUNT.calls,
+        "user_s": usage.ru_utime,
+        "system_s": usage.ru_stime,
+        "switches": usage.ru_nvcsw + usage.ru_nivcsw,
+    }
+    print(json.dumps(told))
 
 
 def main() -> None:
     sys.argv = sys.argv[1:]
-    samples = Samples()
-    atexit.register(report, samples)
-    signal.signal(signal.SIGPROF, samples.take)
-    signal.setitimer(signal.ITIMER_PROF, EVERY_S, EVERY_S)
+    watch()
+    atexit.register(report)
     runpy.run_path(sys.argv[0], run_name="__main__")
 
 

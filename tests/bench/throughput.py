@@ -17,6 +17,7 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
+from profiled import FILES, OUTSIDE, PAID, PARTS, THREADS
 from rig import (
     BENCH,
     MVMESH,
@@ -87,10 +88,33 @@ class Bench:
         return Measure(sets / wall_s, cpu_s / sets * 1000, asked, peak_bytes / 1e6)
 
     def profile(self) -> None:
+        """A table of CPU a set by what it is spent on, the whole less one over a single set; and the bare loop's."""
+        plain, bare = self.ours(), self.script("bare")
+        one, whole = self.profiled("set-000000"), self.profiled("*")
+        sets = self.asked.sets - 1
+
+        def a_set(what: str, part: str = "") -> float:
+            of, less = (told[what][part] if part else told[what] for told in (whole, one))
+            return float(of - less) / sets
+
+        parts = {part: a_set("parts", part) * 1000 for part in whole["parts"]}
+        rows = [(part, f"{ms:.2f} ms") for part, ms in sorted(parts.items(), key=lambda it: -it[1])]
+        print_table(("CPU a set", ""), [*rows, ("all of it, while it is counted", f"{sum(parts.values()):.2f} ms")])
+        print(
+            f"\nof it in the kernel {a_set('system_s') * 1000:.2f} ms; {a_set('switches'):.0f} context switches a set"
+        )
+        print(f"not counted: {plain.cpu_ms:.2f} ms, {plain.sets_s:.0f} sets/s, {plain.requests:.2f} requests")
+        print(f"a bare aiohttp loop that sends the same: {bare.cpu_ms:.2f} ms, {bare.sets_s:.0f} sets/s")
+
+    def profiled(self, chosen: str) -> dict[str, Any]:
         self.service.reset(**self.behaviour)
-        self.rounds = 999
+        self.rounds += 1000
         script = str(BENCH / "profiled.py")
-        print(measured(sys.executable, script, MVMESH, "run", str(self.manifest("*")), "--yes").out)
+        ran = measured(sys.executable, script, MVMESH, "run", str(self.manifest(chosen)), "--yes")
+        assert ran.code == 0, ran.code
+        told = json.loads(ran.out.splitlines()[-1])
+        told["parts"] = {part: told["parts"].get(part, 0.0) for part in (*PARTS, PAID, FILES, THREADS, OUTSIDE)}
+        return told
 
 
 def compare(bench: Bench, scripts: Sequence[str], rounds: int) -> None:

@@ -26,7 +26,7 @@ from busy_service import BusyService, Measured, ideal_s, keep_busy, lognormal_s
 from simulated_ports import SimulatedService, glb, virtual_time
 from simulated_run import SimulatedRuns
 
-from pipeline.batch import batch as batches
+from pipeline.batch import bringing
 from pipeline.domain.errors import CeilingReached
 from pipeline.domain.jobs import Job, TeamLimits
 
@@ -114,7 +114,7 @@ def of_mvmesh(case: Case, seed: int, *, tells: bool = True) -> Row:
             }
             for at in range(case.jobs):
                 runs.add(f"set {at:05}")
-            with mock.patch.object(batches, "PUBLISH_EVERY_S", 1e9):  # it takes no virtual time, but real one
+            with mock.patch.object(bringing, "PUBLISH_EVERY_S", 1e9):  # it takes no virtual time, but real one
                 outcome, _ = await runs.run()
             assert outcome.delivered == case.jobs, outcome
 

@@ -4,13 +4,16 @@ import os
 import subprocess
 import sys
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 
+import anyio
 import pytest
 
 from pipeline.domain.errors import LocalIoError
+from pipeline.ports.durable import local_errors
 from pipeline.ports.lines import lines_of
-from pipeline.ports.storage import LocalStorage, local_errors
+from pipeline.ports.storage import LocalStorage
 
 pytestmark = pytest.mark.anyio
 
@@ -206,6 +209,7 @@ async def main():
         storage.write(folder / "a" / "mesh.glb", b"x" * 2000),
         storage.copy(folder / "source", folder / "b" / "mesh.glb"),
         storage.publish(folder / "source", folder / "c" / "mesh.glb"),
+        storage.publish_new(folder / "other", folder / "d" / "mesh.glb"),
     ):
         try:
             await call
@@ -219,12 +223,13 @@ anyio.run(main)
 @pytest.mark.skipif(os.name == "nt", reason="folders are not synced there")
 @pytest.mark.parametrize(
     ("what", "told", "visible"),
-    [("file", 3, []), ("folder", 3, []), ("size", 2, ["c/mesh.glb"])],
+    [("file", 4, []), ("folder", 4, []), ("size", 2, ["c/mesh.glb", "d/mesh.glb"])],
     ids=["fsync of a file", "fsync of a folder", "a file that may not grow"],
 )
 def test_what_the_disk_did_not_take_is_never_a_success(tmp_path, what, told, visible):
     """An error of fsync or of the last flush; publishing moves a file that is there already."""
-    (tmp_path / "source").write_bytes(b"x" * 2000)
+    for name in ("source", "other"):
+        (tmp_path / name).write_bytes(b"x" * 2000)
     done = subprocess.run(
         [sys.executable, "-c", FAULTY_DISK, str(tmp_path), what], capture_output=True, text=True, check=True
     )
@@ -253,6 +258,57 @@ async def test_bytes_are_on_the_disk_before_their_name_and_all_names_before_it_i
     synced.clear()
     await storage.publish(source, target.with_name("more.glb"))
     assert [inode for inode, _ in synced] == [target.with_name("more.glb").stat().st_ino, folders[1]]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders are not synced there")
+async def test_files_that_come_together_share_the_syncs_of_their_folders(storage, tmp_path, monkeypatch):
+    moves = [(tmp_path / f"{at}.part", tmp_path / "out" / f"set {at}" / "mesh.glb") for at in range(20)]
+    for source, _ in moves:
+        source.write_bytes(source.name.encode())
+    meshes, folders, fsync = {source.stat().st_ino for source, _ in moves}, [], os.fsync
+
+    def watched(handle):
+        fsync(handle)
+        inode = os.fstat(handle).st_ino
+        if inode not in meshes:
+            folders.append(inode)
+            assert sum(target.exists() for _, target in moves) > 1 or inode == tmp_path.stat().st_ino
+
+    monkeypatch.setattr(os, "fsync", watched)
+    told = await together([partial(storage.publish_new, *move) for move in moves])
+    assert told == [True] * 20
+    assert [target.read_bytes() for _, target in moves] == [source.name.encode() for source, _ in moves]
+    assert {target.parent.stat().st_ino for _, target in moves} < set(folders), "each folder knows of its mesh"
+    assert folders.count((tmp_path / "out").stat().st_ino) <= 4, "a hop has sixteen"
+
+
+async def test_of_files_that_come_together_those_that_cannot_fail_alone(storage, tmp_path):
+    (tmp_path / "file").write_bytes(b"in the way")
+    wanted = {"a": True, "gone": False, "b": True, "file": LocalIoError, "c": True, "a again": False}
+    for name in set(wanted) - {"gone"}:
+        (tmp_path / f"{name}.part").write_bytes(name.encode())
+    targets = {name: tmp_path / name.split()[0] / "mesh.glb" for name in wanted}
+    told = await together([partial(storage.publish_new, tmp_path / f"{one}.part", targets[one]) for one in wanted])
+    assert [one if isinstance(one, bool) else type(one) for one in told] == list(wanted.values())
+    assert "folder" in told[3].mend
+    assert (tmp_path / "a" / "mesh.glb").read_bytes() == b"a"
+    assert (tmp_path / "a again.part").exists()
+
+
+async def together(calls):
+    """The results of all, or their errors."""
+    told = [None] * len(calls)
+
+    async def one(at, call):
+        try:
+            told[at] = await call()
+        except LocalIoError as error:
+            told[at] = error
+
+    async with anyio.create_task_group() as tasks:
+        for at, call in enumerate(calls):
+            tasks.start_soon(one, at, call)
+    return told
 
 
 async def test_a_circle_of_links_is_told_with_its_mend(storage, tmp_path):
