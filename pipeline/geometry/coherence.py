@@ -5,7 +5,7 @@ is measured against their outlines without any grid in space. With all outlines'
 coherence of Hernandez, Schmitt and Cipolla, "Silhouette Coherence for Camera Calibration under Circular Motion" (2007).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -55,9 +55,9 @@ class Outlines:
         return np.concatenate([_tagged(at, _contour(plane)) for at, plane in enumerate(self.distances)])
 
     @cached_property
-    def inside(self) -> NDArray[np.float64]:
-        """(Q, 3) points inside the silhouettes, evenly spread; as ``contour``."""
-        return np.concatenate([_tagged(at, _inside(plane)) for at, plane in enumerate(self.distances)])
+    def inside(self) -> list[NDArray[np.float64]]:
+        """(Q, 3) points inside each silhouette, evenly spread; as ``contour``."""
+        return [_tagged(at, _inside(plane)) for at, plane in enumerate(self.distances)]
 
     def without(self, view: View) -> "Outlines":
         keep = [at for at, one in enumerate(self.views) if one is not view]
@@ -111,16 +111,19 @@ def agreements(seen: Outlines, parameters: Parameters) -> NDArray[np.float64]:
 
     The hull lies within every silhouette, so that this is the part of the silhouette whose rays meet the hull.
     """
-    at = seen.inside
-    off, _ = march(seen.distances, seen.frames, parameters, at, _TOLERANCE)
-    views = at[:, 0].astype(np.intp)
-    count = np.bincount(views, minlength=len(seen.views))
-    return np.bincount(views, off <= _TOLERANCE, len(seen.views)) / np.maximum(count, 1)
+    return np.array([_agreement(seen, parameters, at) for at in range(len(seen.views))])
 
 
-def worst_agreement(seen: Outlines, parameters: Parameters) -> float:
-    """The least of the ``agreements``."""
-    return float(agreements(seen, parameters).min())
+def agree(seen: Outlines, parameters: Parameters, first: Sequence[View] = ()) -> bool:
+    """Whether the silhouettes of all views are consistent; cheap to deny when ``first`` ones are not."""
+    order = sorted(range(len(seen.views)), key=lambda at: seen.views[at] not in first)
+    return all(_agreement(seen, parameters, at) >= CONSISTENT for at in order)
+
+
+def _agreement(seen: Outlines, parameters: Parameters, at: int) -> float:
+    points = seen.inside[at]
+    off, _ = march(seen.distances, seen.frames, parameters, points, _TOLERANCE)
+    return float(np.mean(off <= _TOLERANCE)) if len(points) else 1.0
 
 
 def extents(seen: Outlines, parameters: Parameters) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

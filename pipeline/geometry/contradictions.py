@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.domain.views import View
-from pipeline.geometry.coherence import CONSISTENT, Outlines, Parameters, shared, worst_agreement
+from pipeline.geometry.coherence import Outlines, Parameters, agree, shared
 from pipeline.geometry.visual_hull import Hull, coarse_values
 
 MEND = "check that they show the same object, each under its own name, in the same frame and scale"
@@ -40,36 +40,33 @@ def odd_views(seen: Outlines, parameters: Parameters) -> tuple[View, ...]:
     if len(seen.views) <= _WITNESSES:
         return ()
     rest = {view: (seen.without(view), np.delete(parameters, at, axis=0)) for at, view in enumerate(seen.views)}
-    return tuple(view for view, others in rest.items() if worst_agreement(*others) >= CONSISTENT)
+    return tuple(view for view, others in rest.items() if agree(*others))
 
 
 def doubt(seen: Outlines, odd: tuple[View, ...]) -> Doubt:
     """What is wrong with views found by ``odd_views`` in pictures that share a frame."""
-    mirrored = tuple(view for view in odd if _agree(seen.mirrored(view)))
+    mirrored = tuple(view for view in odd if agree(seen.mirrored(view), shared(seen), (view,)))
     return Doubt(views=mirrored or odd, fault=Fault.MIRRORED if mirrored else Fault.ODD)
 
 
 def swapped_views(seen: Outlines) -> Doubt | None:
     """Two views that agree with all others of a shared frame when they change their names."""
     for pair in combinations(seen.views, 2):
-        if _agree(seen.exchanged(*pair)):
+        if agree(seen.exchanged(*pair), shared(seen), pair):
             return Doubt(views=pair, fault=Fault.SWAPPED)
     return None
 
 
-def complaint(wrong: Doubt) -> str:
-    """A sentence for the person."""
+def complaint(wrong: Doubt, agreement: float) -> str:
+    """A sentence for the person; ``agreement`` is that of the silhouettes as they are."""
     names = [str(view) for view in wrong.views]
+    now = f"now the silhouettes agree to {agreement:.2f} only"
     if wrong.fault is Fault.SWAPPED:
-        return f"The {' and '.join(names)} views seem to have each other's names: then all silhouettes agree."
+        return f"The {' and '.join(names)} views seem to have each other's names: {now}, else fully."
     one = f"The {names[0]} view" if len(names) == 1 else f"One of the views {', '.join(names)}"
     if wrong.fault is Fault.MIRRORED:
-        return f"{one} seems to be mirrored, or to show the opposite side: mirrored, its silhouette fits the others."
-    return f"{one} contradicts the others, which agree without it; {MEND}."
-
-
-def _agree(seen: Outlines) -> bool:
-    return worst_agreement(seen, shared(seen)) >= CONSISTENT
+        return f"{one} seems to be mirrored, or to show the opposite side: {now}, mirrored fully."
+    return f"{one} contradicts the others, which agree without it: {now}; {MEND}."
 
 
 def contradiction(hull: Hull) -> str:

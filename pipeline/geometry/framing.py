@@ -18,10 +18,10 @@ from pipeline.geometry.coherence import (
     CONSISTENT,
     Outlines,
     Parameters,
+    agreements,
     extents,
     outlines,
     shared,
-    worst_agreement,
 )
 from pipeline.geometry.contradictions import MEND, Doubt, Fault, complaint, doubt, odd_views, swapped_views
 from pipeline.geometry.framing_fit import (
@@ -36,12 +36,15 @@ from pipeline.geometry.rays import PIXEL
 
 _SOLVED = 0.1
 """The cost of a fit that leaves nothing to explain."""
-_CLEARER, _BETTER = 0.4, 0.5
-"""What a change must leave at most of the cost, and of what the worst view lacks of agreement."""
-_GOOD = 0.95
-"""The least agreement of the worst view that makes a change worth believing."""
-_SIMPLER, _SLACK = 1.5, 0.05
-"""A simpler explanation is taken when its cost is at most so many times that of the best, and so much more."""
+_CLEARER = 0.3
+"""What a change must leave at most of the cost."""
+_BETTER = 0.5
+"""What it must leave at most of what the views lack of agreement, on average."""
+_GOOD, _FAIR = 0.95, 0.8
+"""The least agreement, on average and of the worst view, that makes a change worth believing."""
+_OWN_BELOW, _BOTH_BELOW = 0.96, 0.9
+"""The worst view's agreement below which frames of their own, and these with perspective, are looked for: they have so
+many unknowns that they also explain silhouettes cut out badly."""
 _ROOM = ORTHOGRAPHIC_WIDTH / 2 - PIXEL
 """How far from the origin the object may reach along each axis."""
 
@@ -84,7 +87,7 @@ def remarks(found: Framings) -> tuple[str, ...]:
     if told:
         told.append(f"So the silhouettes agree to {found.agreement:.3f}, before to {found.agreement_before:.3f}.")
     if found.doubt:
-        told.append(complaint(found.doubt))
+        told.append(complaint(found.doubt, found.agreement))
     elif found.agreement < _GOOD:
         told.append(f"The silhouettes agree to {found.agreement:.2f} only; {MEND}.")
     return tuple(told)
@@ -97,50 +100,54 @@ def framings(coverages: Mapping[View, NDArray[np.float32]]) -> Framings:
     equal output.
     """
     seen = outlines(coverages)
-    before = worst_agreement(seen, shared(seen))
-    if before >= CONSISTENT:
-        return _found(seen, shared(seen), before)
+    before = agreements(seen, shared(seen))
+    if before.min() >= CONSISTENT:
+        return _found(seen, shared(seen), before, before)
     plain = as_shared(seen)
-    found = None if _depth_is_open(seen) else _believed(seen, with_perspective(seen), before, _SOLVED)
-    if found is None and (odd := odd_views(seen, shared(seen))):
-        return _without(seen, odd, before)
-    found = found or _believed(seen, _simplest(seen, plain), before, _CLEARER * plain.cost)
-    if found is None or (found.distance and found.frames is Frames.OWN):
-        wrong = swapped_views(seen)
-        if wrong or found is None:
-            return _found(seen, shared(seen), before, doubt_=wrong)
-    return found
+    turned = plain if _depth_is_open(seen) else with_perspective(seen)
+    if turned.cost <= _SOLVED and (found := _believed(seen, plain, turned, before)):
+        return found
+    if odd := odd_views(seen, shared(seen)):
+        return _all_but_one(seen, odd, plain, before)
+    own = on_their_own(seen) if before.min() < _OWN_BELOW else plain
+    fits = [turned, own]
+    if min(found.cost for found in fits) > _SOLVED and before.min() < _BOTH_BELOW and not _depth_is_open(seen):
+        fits.append(with_distance(seen, own.parameters))
+    simplest = _simplest(fits)
+    found = _believed(seen, plain, simplest, before)
+    if simplest is own and own.cost <= _SOLVED and found:
+        return found
+    if wrong := swapped_views(seen):
+        return _found(seen, shared(seen), before, before, wrong)
+    return found or _found(seen, shared(seen), before, before)
 
 
-def _without(seen: Outlines, odd: tuple[View, ...], before: float) -> Framings:
+def _all_but_one(seen: Outlines, odd: tuple[View, ...], plain: Fit, before: NDArray[np.float64]) -> Framings:
     """All views but one share a frame: that one is framed on its own, or wrong."""
     wrong = doubt(seen, odd)
     if wrong.fault is Fault.ODD:
-        fits = [one_on_its_own(seen, view) for view in odd]
-        best = min(fits, key=lambda found: found.cost)
-        if found := _believed(seen, best, before, _SOLVED):
+        best = min((one_on_its_own(seen, view) for view in odd), key=lambda fit: fit.cost)
+        if best.cost <= _SOLVED and (found := _believed(seen, plain, best, before)):
             return found
-    return _found(seen, shared(seen), before, doubt_=wrong)
+    return _found(seen, shared(seen), before, before, wrong)
 
 
-def _simplest(seen: Outlines, plain: Fit) -> Fit:
-    """The first explanation that leaves nothing open, else the first that is nearly as good as the best."""
-    fits = [plain]
-    if not _depth_is_open(seen):
-        fits.append(with_perspective(seen))
-    fits.append(on_their_own(seen))
-    if fits[-1].cost > _SOLVED and not _depth_is_open(seen):
-        fits.append(with_distance(seen, fits[-1].parameters))
-    enough = max(_SIMPLER * min(found.cost for found in fits) + _SLACK, _SOLVED)
-    return next(found for found in fits if found.cost <= enough)
+def _simplest(fits: list[Fit]) -> Fit:
+    """The first explanation, from the simplest on, that leaves nothing open or is much better than simpler ones."""
+    chosen = fits[0]
+    for fit in fits[1:]:
+        if chosen.cost > _SOLVED and fit.cost <= _BETTER * chosen.cost:
+            chosen = fit
+    return chosen
 
 
-def _believed(seen: Outlines, fit: Fit, before: float, enough: float) -> Framings | None:
-    """The framings of a fit, if they explain well enough what doesn't agree without."""
-    if fit.cost > enough:
+def _believed(seen: Outlines, plain: Fit, fit: Fit, before: NDArray[np.float64]) -> Framings | None:
+    """The framings of a fit, if they explain well enough what doesn't agree without them."""
+    if fit.cost > _CLEARER * plain.cost:
         return None
-    after = worst_agreement(seen, fit.parameters)
-    if after < _GOOD or 1 - after > _BETTER * (1 - before):
+    after = agreements(seen, fit.parameters)
+    lacking = 1 - after.mean()
+    if after.min() < _FAIR or lacking > 1 - _GOOD or lacking > _BETTER * (1 - before.mean()):
         return None
     return _found(seen, _fitted(seen, fit.parameters), before, after)
 
@@ -167,18 +174,18 @@ def _own(parameters: Parameters) -> bool:
 def _found(
     seen: Outlines,
     parameters: Parameters,
-    before: float,
-    after: float | None = None,
-    doubt_: Doubt | None = None,
+    before: NDArray[np.float64],
+    after: NDArray[np.float64],
+    wrong: Doubt | None = None,
 ) -> Framings:
     perspective = float(parameters[:, 3].max())
     return Framings(
         of={view: Framing(**_named(row)) for view, row in zip(seen.views, parameters, strict=True)},
         frames=Frames.OWN if _own(parameters) else Frames.SHARED,
         distance=1 / perspective if perspective else None,
-        agreement_before=before,
-        agreement=before if after is None else after,
-        doubt=doubt_,
+        agreement_before=float(before.min()),
+        agreement=float(after.min()),
+        doubt=wrong,
     )
 
 

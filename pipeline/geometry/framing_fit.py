@@ -11,7 +11,7 @@ from pipeline.geometry.rays import PIXEL
 
 PERSPECTIVE_MAX = 0.9
 """Pictures of a wider field of view than about 60 degrees are not looked for."""
-SCALES = 0.3, 3.0
+SCALES = 0.1, 10.0
 """No picture shows the object so much smaller or larger than another one."""
 _FIRST_PERSPECTIVES = (0.15, 0.3, 0.5)
 _SOFT = 4 * PIXEL
@@ -50,8 +50,12 @@ def with_perspective(seen: Outlines) -> Fit:
 
 
 def on_their_own(seen: Outlines) -> Fit:
-    """Orthographic pictures framed each on its own."""
-    return _solved(seen, from_extents(seen), _frames_unknown(seen))
+    """Orthographic pictures framed each on its own; the first view's frame is kept."""
+    found = _solved(seen, from_extents(seen), _frames_unknown(seen))
+    first = found.parameters[0, 1:3] @ seen.frames[0, :2]
+    kept = found.parameters.copy()
+    kept[:, 1:3] -= kept[:, :1] * (seen.frames[:, :2] @ first)
+    return Fit(kept, found.cost)
 
 
 def one_on_its_own(seen: Outlines, view: View) -> Fit:
