@@ -85,12 +85,14 @@ def reconstruct(
     hull = visual_hull({view: seen.coverage for view, seen in silhouettes.items()}, framed.of)
     hull, guesses = rounded(hull, silhouettes)
     stages.within("hull")(1)
-    vertices, faces = surface(hull, options.face_count)
+    vertices, faces = surface(hull, options.face_count, stages.within("surface"))
     if not len(faces):
         raise ReconstructionError(contradiction(hull))
     stages.within("surface")(1)
     if options.textured:
-        mesh, base_color = textured(vertices, faces, hull.projections, _colours(hull, silhouettes))
+        colours = _colours(hull, silhouettes)
+        stages.within("texture")(0.15)
+        mesh, base_color = textured(vertices, faces, hull.projections, colours)
     else:
         mesh, base_color = bare(vertices, faces), None
     stages.within("texture")(1)
