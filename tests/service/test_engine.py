@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from engine_modes import MODES, pictures
+from engine_jobs import MODES, pictures
 from glb_checks import check
 from PIL import Image
 
 from pipeline.domain.views import View
 from pipeline.service.engine import EngineFailure, EngineTask, make_mesh
 
-SCRIPT = Path(__file__).parents[1] / "engine_modes.py"
+SCRIPT = Path(__file__).parents[1] / "engine_jobs.py"
 TEXTURES = {"albedo", "metallic", "roughness"}
 
 
