@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from engine_modes import MODES, pictures
+from engine_jobs import MODES, pictures
 from glb_checks import check
 from PIL import Image
 

@@ -18,7 +18,7 @@ from pipeline.geometry.texture import bare, textured
 from pipeline.geometry.threads import shared_out
 from pipeline.geometry.visual_hull import Hull, visual_hull
 
-_SIZE_MAX_PX = 2048
+SIZE_MAX_PX = 2048
 """Larger pictures are worked on at this size: eight of them fill the largest texture long before."""
 _SIZE_MIN_PX = 16
 _FACES_MIN = 4
@@ -85,12 +85,14 @@ def reconstruct(
     hull = visual_hull({view: seen.coverage for view, seen in silhouettes.items()}, framed.of)
     hull, guesses = rounded(hull, silhouettes)
     stages.within("hull")(1)
-    vertices, faces = surface(hull, options.face_count)
+    vertices, faces = surface(hull, options.face_count, stages.within("surface"))
     if not len(faces):
         raise ReconstructionError(contradiction(hull))
     stages.within("surface")(1)
     if options.textured:
-        mesh, base_color = textured(vertices, faces, hull.projections, _colours(hull, silhouettes))
+        colours = _colours(hull, silhouettes)
+        stages.within("texture")(0.15)
+        mesh, base_color = textured(vertices, faces, hull.projections, colours)
     else:
         mesh, base_color = bare(vertices, faces), None
     stages.within("texture")(1)
@@ -114,7 +116,7 @@ def _check(pictures: Mapping[View, NDArray[np.uint8]]) -> None:
 def _working_size(pictures: Mapping[View, NDArray[np.uint8]]) -> int:
     """The side of the squares that all pictures are worked on: that of the largest one, within bounds."""
     largest: int = max(max(picture.shape[:2]) for picture in pictures.values())
-    return min(max(largest, _SIZE_MIN_PX), _SIZE_MAX_PX)
+    return min(max(largest, _SIZE_MIN_PX), SIZE_MAX_PX)
 
 
 def _expected_s(view_count: int, size: int, options: Options) -> dict[str, float]:

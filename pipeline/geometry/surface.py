@@ -8,6 +8,7 @@ from pipeline.domain.views import ORTHOGRAPHIC_WIDTH
 from pipeline.geometry.bodies import without_phantoms
 from pipeline.geometry.decimation import decimate
 from pipeline.geometry.isosurface import isosurface
+from pipeline.geometry.progress import Progress, unheard
 from pipeline.geometry.visual_hull import Hull, field_slices, grid_around, near_surface
 
 _FINEST = ORTHOGRAPHIC_WIDTH / 2048
@@ -25,7 +26,7 @@ _SHRINK, _SWELL = 0.5, -0.53
 """Steps of a round of smoothing that keeps the volume."""
 
 
-def surface(hull: Hull, face_count: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+def surface(hull: Hull, face_count: int, progress: Progress = unheard) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """(V, 3) world positions and (F, 3) faces, counter-clockwise seen from outside: closed and manifold.
 
     Exactly ``face_count`` faces rounded down to even; fewer where the finest grid has no more, more where a surface of
@@ -34,9 +35,11 @@ def surface(hull: Hull, face_count: int) -> tuple[NDArray[np.float32], NDArray[n
     vertices, faces = _fine_enough(hull, face_count)
     if not len(faces):
         return vertices.astype(np.float32), faces
+    progress(0.5)
     faces = without_phantoms(vertices, faces, hull.projections)
     for _ in range(_ROUNDS):
         vertices = _moved(_moved(vertices, faces, _SHRINK), faces, _SWELL)
+    progress(0.6)
     vertices, faces = decimate(vertices, faces, face_count)
     return vertices.astype(np.float32), faces
 

@@ -101,11 +101,13 @@ def make_mesh(task: EngineTask) -> Made:
 
 
 def _read(paths: Mapping[View, Path], progress: Progress) -> "dict[View, NDArray[np.uint8]]":
+    """No more than one picture is in memory in more pixels than the engine works on."""
+    from pipeline.geometry.reconstruction import SIZE_MAX_PX  # noqa: PLC0415
     from pipeline.ports.images import read_rgba  # noqa: PLC0415
 
     pictures = {}
     for view, path in paths.items():
-        pictures[view] = read_rgba(path.read_bytes(), view.field)
+        pictures[view] = read_rgba(path.read_bytes(), view.field, longest_px=SIZE_MAX_PX)
         progress(len(pictures) / len(paths))
     return pictures
 

@@ -10,7 +10,7 @@ TESTS = Path(__file__).parents[1]
 SCRIPT = """
 import importlib, json, pkgutil, sys, tempfile
 from pathlib import Path
-import engine_modes
+import engine_jobs
 import numpy as np
 from numba.core.dispatcher import Dispatcher
 import pipeline.geometry
@@ -27,8 +27,8 @@ def compiled():
 warming.main()
 warmed = compiled()
 with tempfile.TemporaryDirectory() as folder:
-    engine_modes.make_all(Path(folder), 1)
-    front = engine_modes.pictures(engine_modes.MODES["textured"])[engine_modes.View.FRONT]
+    engine_jobs.make_all(Path(folder), 1)
+    front = engine_jobs.pictures(engine_jobs.MODES["textured"])[engine_jobs.View.FRONT]
     preview(read_glb(Path(folder, "textured", "mesh").read_bytes()).parts, front)
 print(json.dumps([sorted(compiled() - warmed), len(warmed)]))
 """

@@ -593,3 +593,14 @@ def cmyk_profile() -> bytes:
     )
     header += b"acsp" + b"\0" * 28 + struct.pack(">iii", 63190, 65536, 54061)
     return header.ljust(128, b"\0") + table + bodies
+
+
+def test_a_picture_that_is_too_large_is_made_smaller_without_its_hidden_colours():
+    rgba = np.zeros((40, 60, 4), np.uint8)
+    rgba[:, :, 0] = 255  # red where nobody sees it
+    rgba[:, 33:, :] = (0, 200, 0, 255)
+    small = read_rgba(encode_png(rgba), longest_px=30)
+    assert small.shape == (20, 30, 4)
+    assert read_rgba(encode_png(rgba), longest_px=60).shape == rgba.shape
+    assert np.abs(small[0, 16].astype(int) - (0, 200, 0, 128)).max() <= 1
+    assert set(small[0, :, 3].tolist()) == {0, 128, 255}

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from engine_modes import MODES, pictures
+from engine_jobs import MODES, pictures
 from glb_checks import check
 from PIL import Image
 
 from pipeline.domain.views import View
 from pipeline.service.engine import EngineFailure, EngineTask, make_mesh
 
-SCRIPT = Path(__file__).parents[1] / "engine_modes.py"
+SCRIPT = Path(__file__).parents[1] / "engine_jobs.py"
 TEXTURES = {"albedo", "metallic", "roughness"}
 
 
@@ -67,10 +67,12 @@ def test_textures_come_one_by_one_for_a_pbr_material_alone(made: Path, name: str
             assert image.mode == ("RGB" if texture == "albedo" else "L")
 
 
-def test_a_guessed_depth_is_noted(made: Path) -> None:
+def test_what_was_found_or_guessed_is_noted_and_nothing_else_is(made: Path) -> None:
     for name, mode in MODES.items():
-        notes = json.loads((made / name / "notes.json").read_text())
-        assert any("depth" in note and "guessed" in note for note in notes) == (mode.views == (View.FRONT,)), name
+        notes = " ".join(json.loads((made / name / "notes.json").read_text()))
+        assert ("depth" in notes and "guessed" in notes) == (mode.views == (View.FRONT,)), name
+        assert ("have perspective" in notes) == (mode.perspective > 0), name
+        assert ("framed on its own" in notes) == (mode.scale != 1), name
 
 
 def task(folder: Path, given: Mapping[View, np.ndarray]) -> EngineTask:

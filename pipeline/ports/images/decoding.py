@@ -61,8 +61,9 @@ class Decoded:
     """What was done that the service could not be asked to do."""
 
 
-def read_rgba(data: bytes, name: str = "the picture") -> "NDArray[np.uint8]":
-    """A picture file's pixels: (H, W, 4) uint8, sRGB with straight alpha, upright, row 0 at the top.
+def read_rgba(data: bytes, name: str = "the picture", *, longest_px: int | None = None) -> "NDArray[np.uint8]":
+    """A picture file's pixels: (H, W, 4) uint8, sRGB with straight alpha, upright, row 0 at the top; made smaller where
+    its longer side is more than ``longest_px``.
 
     Raises:
         PictureRefused: not a still picture, or not a whole one.
@@ -71,7 +72,13 @@ def read_rgba(data: bytes, name: str = "the picture") -> "NDArray[np.uint8]":
 
     decoded = decode(data, name)
     image, _ = in_srgb(decoded.image, decoded.profile)
-    return np.array(image.convert("RGBA"), dtype=np.uint8)
+    image = image.convert("RGBA")
+    if longest_px is not None and max(image.size) > longest_px:  # Pillow weighs colours by their alpha
+        shrink = longest_px / max(image.size)
+        image = image.resize(
+            (max(1, round(image.width * shrink)), max(1, round(image.height * shrink))), Image.Resampling.BOX
+        )
+    return np.array(image, dtype=np.uint8)
 
 
 def decode(data: bytes, name: str) -> Decoded:

@@ -1,6 +1,6 @@
 """Small jobs of every kind that the engine knows, on pictures of coloured balls that are computed here.
 
-As a script: does all of them in worker's fashion, ``engine_modes.py FOLDER THREADS``: a folder for each, with its files.
+As a script: does all of them in worker's fashion, ``engine_jobs.py FOLDER THREADS``: a folder for each, with its files.
 """
 
 import json
