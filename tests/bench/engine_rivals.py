@@ -104,7 +104,11 @@ def ours(given: Coverages) -> Surface:
 def best_reading(solid: Solid, truths: dict[tuple[int, int, int], Solid]) -> tuple[float, str]:
     """The greatest IoU over growths and moves by half a voxel; ``truths`` by their moves in half voxels."""
     found = []
-    for name, read, lattice in (("", solid, 0), ("shrunk, ", _corners(solid, np.logical_and), 1), ("grown, ", _corners(solid, np.logical_or), 1)):
+    for name, read, lattice in (
+        ("", solid, 0),
+        ("shrunk, ", _corners(solid, np.logical_and), 1),
+        ("grown, ", _corners(solid, np.logical_or), 1),
+    ):
         for move in truths:
             if all(lattice - 1 <= step <= lattice for step in move) or not lattice:
                 found.append((iou(read, truths[move]), f"{name}{move}"))
@@ -115,7 +119,9 @@ def _corners(solid: Solid, join: np.ufunc) -> Solid:
     """At the corner after each voxel, whether all (or any) of the eight voxels around it are inside."""
     for axis in range(3):
         after = np.zeros_like(solid)
-        after[tuple(slice(None, -1) if k == axis else slice(None) for k in range(3))] = np.take(solid, range(1, GRID), axis)
+        after[tuple(slice(None, -1) if k == axis else slice(None) for k in range(3))] = np.take(
+            solid, range(1, GRID), axis
+        )
         solid = join(solid, after)
     return solid
 
@@ -148,17 +154,25 @@ def hulls(source: Source, o3d: Any, measure: Any, rounds: int) -> Iterator[tuple
         ways.append(("Open3D carve_silhouette", partial(carved_by_open3d, o3d), 1))
     for name, carve, times in ways:
         spent, solid = timed(partial(carve, given), times)
-        made = None
-        if measure:
-            more, made = timed(partial(cubes, measure, solid), rounds)
-            name, spent = f"{name} + scikit-image", spent + more
-        yield _row(source, name, spent, spent / reference, made, solid, truths)
+        more, surface = timed(partial(cubes, measure, solid), rounds) if measure else (0.0, None)
+        told = f"{name} + scikit-image" if measure else name
+        yield _row(source, told, spent + more, (spent + more) / reference, surface, solid, truths)
 
 
-def _row(source: Source, name: str, spent: float, times: float, surface: Surface | None, solid: Solid, truths: Any) -> tuple[str, ...]:
+def _row(  # noqa: PLR0917 - the columns in their order
+    source: Source, name: str, spent: float, times: float, surface: Surface | None, solid: Solid, truths: Any
+) -> tuple[str, ...]:
     best, reading = best_reading(solid, truths)
     seen = [_silhouette(source, view, surface) for view in View] if surface else [float("nan")]
-    return (source.name, name, f"{spent:.2f}", f"{times:.1f}", f"{fmean(seen):.4f}", f"{iou(solid, truths[0, 0, 0]):.4f}", f"{best:.4f} {reading}")
+    return (
+        source.name,
+        name,
+        f"{spent:.2f}",
+        f"{times:.1f}",
+        f"{fmean(seen):.4f}",
+        f"{iou(solid, truths[0, 0, 0]):.4f}",
+        f"{best:.4f} {reading}",
+    )
 
 
 def _silhouette(source: Source, view: View, surface: Surface) -> float:
@@ -199,7 +213,10 @@ def main() -> None:
     print_table(head, (row for source in given for row in hulls(source, o3d, measure, asked.rounds)))
     if xatlas:
         print("\nTexturing; CPU s: ours with its texture painted, xatlas' unfolding alone\n")
-        print_table(("set", "faces", "ours", "xatlas", "times ours"), (row for source in given[:1] for row in textures(source, xatlas)))
+        print_table(
+            ("set", "faces", "ours", "xatlas", "times ours"),
+            (row for source in given[:1] for row in textures(source, xatlas)),
+        )
 
 
 def arguments() -> argparse.Namespace:
