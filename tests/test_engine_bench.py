@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent / "bench"))
 import engine_modes
-from engine_solids import GRID, SPACING, closed, f_score, iou, plain_hull, truth
+from engine_solids import closed, f_score, iou, plain_hull, truth
 from engine_subjects import Shot, Source, Subject, coverage, photograph
 from engine_validity import Verdict, judged
 
@@ -17,10 +17,15 @@ from pipeline.domain.views import CAMERAS, View
 from pipeline.geometry.gltf import pack_glb
 from pipeline.geometry.mesh import Mesh
 
+GRID = 110
+"""Voxels along the frame: a hundredth of a unit each."""
+VOXEL = 1e-6
 BOX = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float64)
 SIDES = np.array(
-    [[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1], [2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4]]
-    + [[1, 5, 7], [1, 7, 3]]
+    [
+        [int(corner) for corner in side]
+        for side in ["013", "032", "467", "475", "045", "051", "237", "276", "026", "064", "157", "173"]
+    ]
 )
 """Counter-clockwise seen from outside."""
 
@@ -39,33 +44,33 @@ def grey(faces: NDArray[np.int32], *_: object) -> NDArray[np.float64]:
 
 def test_boxes_that_run_through_one_another_are_solid_once() -> None:
     positions, faces = joined(box((0.3, 0.1, 0.1)), box((0.1, 0.3, 0.1), (0.05, 0, 0)))
-    found = truth(positions, faces)
+    found = truth(positions, faces, GRID)
     volume = 0.6 * 0.2 * 0.2 + 0.2 * 0.6 * 0.2 - 0.2 * 0.2 * 0.2
-    assert found.solid.sum() * SPACING**3 == pytest.approx(volume, rel=0.01)
+    assert found.solid.sum() * VOXEL == pytest.approx(volume, rel=0.01)
     assert found.unsure < 0.01
-    assert not (np.abs(found.points) < 0.09).all(axis=1).any()  # what is hidden inside is not surface
+    assert not (np.abs(found.points) < 0.07).all(axis=1).any()  # what is hidden inside is not surface
 
 
 def test_a_hole_in_a_box_hardly_matters_and_a_void_inside_is_filled() -> None:
     positions, faces = joined(box((0.3, 0.3, 0.3)))
-    assert iou(truth(positions, faces[1:]).solid, truth(positions, faces).solid) > 0.9
+    assert iou(truth(positions, faces[1:], GRID).solid, truth(positions, faces, GRID).solid) > 0.9
     hollow = np.concatenate([faces, faces[:, ::-1] + 8])
     both = np.concatenate([positions, box((0.2, 0.2, 0.2))])
-    assert truth(both, hollow).solid.sum() * SPACING**3 == pytest.approx(0.6**3, rel=0.01)
+    assert truth(both, hollow, GRID).solid.sum() * VOXEL == pytest.approx(0.6**3, rel=0.01)
 
 
 def test_a_box_is_its_own_hull() -> None:
     positions, faces = joined(box((0.3, 0.2, 0.1)))
     seen = {view: coverage(positions, faces, Shot(camera=CAMERAS[view]), 512, 3) for view in View}
-    hull, real = plain_hull(seen), closed(positions, faces)
+    hull, real = plain_hull(seen, GRID), closed(positions, faces, GRID)
     assert iou(hull.solid, real.solid) > 0.97
     assert f_score(hull.points, real.points) > 0.99
-    assert f_score(real.points, closed(positions + 0.02, faces).points) < 0.9
+    assert f_score(real.points, closed(positions + 0.02, faces, GRID).points) < 0.9
 
 
 def test_voxels_lie_in_the_frame_of_the_views() -> None:
     positions, faces = joined(box((0.05, 0.05, 0.05), (0.3, -0.2, 0.1)))
-    at = np.argwhere(closed(positions, faces).solid).mean(axis=0)
+    at = np.argwhere(closed(positions, faces, GRID).solid).mean(axis=0)
     assert (at + 0.5) / GRID * 1.1 - 0.55 == pytest.approx([0.3, -0.2, 0.1], abs=0.005)
 
 
