@@ -6,7 +6,7 @@ LOWEST := .venv-lowest
 TOOLS := .venv-tools
 UV := $(TOOLS)/bin/uv
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench bench-saturation soak kill-nights fuzz lock test-lowest clean
+.PHONY: help setup demo test check format bench bench-saturation bench-engine soak kill-nights fuzz lock test-lowest clean
 
 help:  ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -47,6 +47,10 @@ bench: setup  ## Measure what the README claims, and what one would use instead
 bench-saturation: setup  ## Measure how busy the service is kept, and at what cost: half an hour
 	for one in startup throughput slots ceiling latency big_meshes libraries virtual_slots; do \
 		$(BIN)/python tests/bench/$$one.py || exit 1; done
+
+bench-engine: setup  ## SETS=folders with ground truths: measure the engine's meshes, times, files; draw contact sheets
+	for one in quality times validity rivals; do $(BIN)/python tests/bench/engine_$$one.py $(SETS) || exit 1; done
+	$(BIN)/python tests/bench/contact_sheets.py out/contact-sheets $(SETS)
 
 soak: setup  ## SEEDS=1000 nights in virtual time: faults, crashes, all promises
 	$(BIN)/python tests/bench/soak.py --seeds $(or $(SEEDS),1000) --processes 2

@@ -8,7 +8,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "configs"))
 from modelling.paints import Place, Values, cloud, colour, disc, noise, over, plain, repeated, shaded, wood
 from modelling.pictures import Piece
-from modelling.shapes import Points, ball, box, curve, lathe, rounded, tube
+from modelling.shapes import Points, Shape, ball, box, curve, lathe, rounded, tube
 
 
 def mug() -> list[Piece]:
@@ -82,7 +82,7 @@ def bumpy_ball() -> list[Piece]:
     return [Piece(shape=_round().bent(_bumpy), paint=_marble)]
 
 
-def _round() -> "object":
+def _round() -> Shape:
     angle = np.linspace(-np.pi / 2, np.pi / 2, 160)
     profile = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     profile[[0, -1], 0] = 0

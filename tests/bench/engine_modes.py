@@ -139,7 +139,11 @@ def _slope(picture: Pixels, above: float, below: float) -> NDArray[np.float64]:
 
 
 def _shadow(picture: Pixels, view: View, _: np.random.Generator) -> Pixels:
-    """White, with a soft dark patch where the object stands: below it from the side, around it from above."""
+    """White, with a soft dark patch where the object stands: below it from the side, around it from above. A camera
+    below sees no floor.
+    """
+    if view is View.BOTTOM:
+        return _before(picture, np.full((*picture.shape[:2], 3), 250.0))
     solid = picture[..., 3] > 127
     height, width = solid.shape
     rows, columns = np.nonzero(solid)

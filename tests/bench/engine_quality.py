@@ -29,7 +29,7 @@ from statistics import fmean, median
 import engine_modes
 import numpy as np
 from engine_solids import Shape, closed, f_score, iou, plain_hull, truth
-from engine_subjects import FURTHER, SYNTHETIC, Pixels, Shot, Source, coverage, of_parts, photograph, sources
+from engine_subjects import FURTHER, SYNTHETIC, Pixels, Shot, Source, Subject, coverage, of_parts, photograph, sources
 from numpy.typing import NDArray
 
 from pipeline.domain.views import CAMERAS, Camera, View
@@ -189,13 +189,13 @@ def _colours(
     )
 
 
-def bare(made: Reconstruction, positions: NDArray[np.float64]) -> "object":
+def bare(made: Reconstruction, positions: NDArray[np.float64]) -> Subject:
     """The mesh with its texture, unlit: the light of the pictures is in it."""
     subject = of_parts([Part(mesh=made.mesh, texture=made.base_color)], is_lit=False)
-    return type(subject)(positions=positions, faces=subject.faces, look=subject.look)
+    return Subject(positions=positions, faces=subject.faces, look=subject.look)
 
 
-def _pair(source: Source, subject: "object", camera: Camera, size: int) -> tuple[Pixels, Pixels]:
+def _pair(source: Source, subject: Subject, camera: Camera, size: int) -> tuple[Pixels, Pixels]:
     """(N, 3) colours of the truth and of the mesh where both cover a pixel wholly."""
     real = seen_at(source, camera, size)
     ours = photograph(subject, Shot(camera=camera), len(real), samples=NEW_PX * 2 // len(real))

@@ -25,7 +25,7 @@ _AXIS = [(0, 0, 1)]
 _SAMPLES = 400_000
 
 Solid = NDArray[np.bool_]
-"""(GRID, GRID, GRID), indexed x, y, z; voxel k's centre is at (k + 0.5) * SPACING - ORTHOGRAPHIC_WIDTH / 2."""
+"""(n, n, n), indexed x, y, z; voxel k's centre is at ((k + 0.5) / n - 0.5) * ORTHOGRAPHIC_WIDTH."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,22 +39,22 @@ class Shape:
     """Voxels whose lines disagree (number between 0.25 and 0.75), as a part of the solid ones."""
 
 
-def truth(positions: NDArray[np.floating], faces: NDArray[np.integer]) -> Shape:
-    number = winding(positions, faces, _LINES)
+def truth(positions: NDArray[np.floating], faces: NDArray[np.integer], grid: int = GRID) -> Shape:
+    number = winding(positions, faces, _LINES, grid)
     filled = _filled(number >= 0.5)
     unsure = ((number > 0.25) & (number < 0.75)).sum() / max(filled.sum(), 1)
     return Shape(solid=filled, points=_unburied(scattered(positions, faces), filled), unsure=float(unsure))
 
 
-def closed(positions: NDArray[np.floating], faces: NDArray[np.integer]) -> Shape:
+def closed(positions: NDArray[np.floating], faces: NDArray[np.integer], grid: int = GRID) -> Shape:
     """Of a mesh that is known to be closed: one line a point is enough."""
-    solid = winding(positions, faces, _AXIS) >= 0.5
+    solid = winding(positions, faces, _AXIS, grid) >= 0.5
     return Shape(solid=solid, points=scattered(positions, faces), unsure=0)
 
 
-def plain_hull(coverages: dict[View, NDArray[np.floating]]) -> Shape:
+def plain_hull(coverages: dict[View, NDArray[np.floating]], grid: int = GRID) -> Shape:
     """The exact boolean hull: a voxel is inside where every silhouette covers its centre by half, bilinearly."""
-    solid = np.ones((GRID, GRID, GRID), np.bool_)
+    solid = np.ones((grid, grid, grid), np.bool_)
     for view, one in coverages.items():
         camera = CAMERAS[view]
         _carve(solid, np.ascontiguousarray(one, np.float32), np.array(camera.right), np.array(camera.up))
@@ -74,18 +74,17 @@ def f_score(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
 
 
 def winding(
-    positions: NDArray[np.floating], faces: NDArray[np.integer], lines: list[tuple[int, int, int]]
+    positions: NDArray[np.floating], faces: NDArray[np.integer], lines: list[tuple[int, int, int]], grid: int = GRID
 ) -> NDArray[np.float32]:
-    """(GRID, GRID, GRID) the mean of the signed crossings along lines; of overlapping closed surfaces it is their number."""
-    grid = (np.asarray(positions, np.float64) + ORTHOGRAPHIC_WIDTH / 2) / SPACING - 0.5
+    """(n, n, n) the mean of the signed crossings along lines; of overlapping closed surfaces it is their number."""
+    voxels = (np.asarray(positions, np.float64) / ORTHOGRAPHIC_WIDTH + 0.5) * grid - 0.5
     faces = np.asarray(faces, np.int64)
-    total = np.zeros((GRID, GRID, GRID), np.float32)
+    total = np.zeros((grid, grid, grid), np.float32)
     for line in lines:
         main = next(axis for axis in (0, 1, 2) if line[axis])
         order = [main, (main + 1) % 3, (main + 2) % 3]  # a rotation: keeps what is counter-clockwise
         step = [line[axis] * line[main] for axis in order]
-        turned = np.transpose(total, order)
-        _add_line(turned, grid[:, order].copy(), faces, step[1], step[2])
+        _add_line(np.transpose(total, order), voxels[:, order].copy(), faces, step[1], step[2])
     return total / len(lines)
 
 
@@ -176,14 +175,15 @@ def _filled(solid):
 @njit(cache=True)
 def _carve(solid, coverage, right, up):
     n, size = solid.shape[0], coverage.shape[0]
+    spacing = ORTHOGRAPHIC_WIDTH / n
     for i in range(n):
-        x = (i + 0.5) * SPACING - ORTHOGRAPHIC_WIDTH / 2
+        x = (i + 0.5) * spacing - ORTHOGRAPHIC_WIDTH / 2
         for j in range(n):
-            y = (j + 0.5) * SPACING - ORTHOGRAPHIC_WIDTH / 2
+            y = (j + 0.5) * spacing - ORTHOGRAPHIC_WIDTH / 2
             for k in range(n):
                 if not solid[i, j, k]:
                     continue
-                z = (k + 0.5) * SPACING - ORTHOGRAPHIC_WIDTH / 2
+                z = (k + 0.5) * spacing - ORTHOGRAPHIC_WIDTH / 2
                 across = (x * right[0] + y * right[1] + z * right[2]) / ORTHOGRAPHIC_WIDTH * size + size / 2 - 0.5
                 down = size / 2 - 0.5 - (x * up[0] + y * up[1] + z * up[2]) / ORTHOGRAPHIC_WIDTH * size
                 column, row = int(np.floor(across)), int(np.floor(down))
@@ -215,7 +215,7 @@ def _unburied(points: NDArray[np.float32], solid: Solid) -> NDArray[np.float32]:
     deep = solid.copy()
     for axis in range(3):
         deep &= np.roll(deep, 1, axis) & np.roll(deep, -1, axis)
-    at = np.clip(((points + ORTHOGRAPHIC_WIDTH / 2) / SPACING).astype(int), 0, GRID - 1)
+    at = np.clip(((points / ORTHOGRAPHIC_WIDTH + 0.5) * len(solid)).astype(int), 0, len(solid) - 1)
     return points[~deep[at[:, 0], at[:, 1], at[:, 2]]]
 
 
@@ -225,7 +225,7 @@ def _borders(solid: Solid) -> NDArray[np.float32]:
     for axis in range(3):
         at = np.argwhere(np.diff(solid.astype(np.int8), axis=axis) != 0) + 0.5
         at[:, axis] += 0.5
-        points.append(at * SPACING - ORTHOGRAPHIC_WIDTH / 2)
+        points.append((at / len(solid) - 0.5) * ORTHOGRAPHIC_WIDTH)
     return np.concatenate(points).astype(np.float32)
 
 
