@@ -4,6 +4,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+_GREY, _LEAST_GREY = 0.05, 0.05
+"""Where less than that part of the pixels beside an outline is grey, the picture was cut out hard, in steps."""
+_WIDTH_PX = 3.0
+"""Over what width steps are evened out."""
+_STEP_PX = 0.4
+"""How far an outline may be moved by that: no part that has a pixel of its own vanishes, and corners stay."""
+_NEAR_PX = 3
+"""Distances beyond that have no steps to speak of."""
+
 
 @njit(cache=True, nogil=True)
 def nearest_marked(marked: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -63,7 +72,20 @@ def signed_distance(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
     soft = softened(coverage)
     marked = _beside(soft >= 0.5)
     rows, columns = nearest_marked(marked)
-    return _from_outline(soft, _pieces(soft, marked), rows, columns)
+    distance: NDArray[np.float32] = _from_outline(soft, _pieces(soft, marked), rows, columns)
+    edge = coverage[marked]
+    if np.mean((edge > _GREY) & (edge < 1 - _GREY)) >= _LEAST_GREY:
+        return distance
+    evened: NDArray[np.float32] = _unstepped(distance, _weights())
+    return evened
+
+
+def _weights() -> NDArray[np.float32]:
+    """A Gaussian's, cut off at twice its width."""
+    at = np.arange(-round(2 * _WIDTH_PX), round(2 * _WIDTH_PX) + 1)
+    weights = np.exp(-(at[:, None] ** 2 + at[None, :] ** 2) / (2 * _WIDTH_PX**2))
+    normalised: NDArray[np.float32] = (weights / weights.sum()).astype(np.float32)
+    return normalised
 
 
 def softened(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -151,3 +173,24 @@ def _from_outline(
             length = np.sqrt(across * across + along * along)
             distance[y, x] = -length if soft[y, x] >= 0.5 else length
     return distance
+
+
+@njit(cache=True, nogil=True)
+def _unstepped(distance: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The distances from an outline without the steps that hard pixels make of it."""
+    height, width = distance.shape
+    reach = len(weights) // 2
+    smooth, farthest = distance.copy(), np.float32(reach)
+    for y in range(height):
+        for x in range(width):
+            here = distance[y, x]
+            if abs(here) > _NEAR_PX:
+                continue
+            mean = np.float32(0)
+            for j in range(len(weights)):
+                row = min(max(y + j - reach, 0), height - 1)
+                for i in range(len(weights)):
+                    column = min(max(x + i - reach, 0), width - 1)
+                    mean += weights[j, i] * min(max(distance[row, column], -farthest), farthest)
+            smooth[y, x] = min(max(mean, here - _STEP_PX), here + _STEP_PX)
+    return smooth
