@@ -14,7 +14,7 @@ _NEAR_PX = 3
 """Distances beyond that have no steps to speak of."""
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def nearest_marked(marked: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """(H, W) row and column of the marked pixel nearest to each pixel, exactly; at least one must be marked.
 
@@ -94,7 +94,7 @@ def softened(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
     return mean
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _softened(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
     height, width = coverage.shape
     soft, column_sums = np.empty_like(coverage), np.empty(width + 2, np.float32)
@@ -120,7 +120,7 @@ def _beside(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return beside
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _pieces(soft: NDArray[np.float32], marked: NDArray[np.bool_]) -> NDArray[np.float32]:
     """(H, W, 3) at each marked pixel the outline that passes by: its unit normal y, x, and how deep inside it lies.
 
@@ -155,7 +155,7 @@ def _pieces(soft: NDArray[np.float32], marked: NDArray[np.bool_]) -> NDArray[np.
     return pieces
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _from_outline(
     soft: NDArray[np.float32], pieces: NDArray[np.float32], rows: NDArray[np.int32], columns: NDArray[np.int32]
 ) -> NDArray[np.float32]:
@@ -175,7 +175,7 @@ def _from_outline(
     return distance
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _unstepped(distance: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
     """The distances from an outline without the steps that hard pixels make of it."""
     height, width = distance.shape
