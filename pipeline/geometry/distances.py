@@ -58,9 +58,17 @@ def nearest_marked(marked: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArra
 
 def distance_from(marked: NDArray[np.bool_]) -> NDArray[np.float32]:
     """(H, W) distance in pixels from the nearest marked pixel; at least one must be marked."""
-    rows, columns = nearest_marked(marked)
-    y, x = np.ogrid[: marked.shape[0], : marked.shape[1]]
-    return np.hypot(rows - y, columns - x).astype(np.float32)
+    distance: NDArray[np.float32] = _lengths(*nearest_marked(marked))
+    return distance
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _lengths(rows: NDArray[np.int32], columns: NDArray[np.int32]) -> NDArray[np.float32]:
+    lengths = np.empty(rows.shape, np.float32)
+    for y in range(rows.shape[0]):
+        for x in range(rows.shape[1]):
+            lengths[y, x] = np.sqrt(float((rows[y, x] - y) ** 2 + (columns[y, x] - x) ** 2))
+    return lengths
 
 
 def signed_distance(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
