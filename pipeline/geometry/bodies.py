@@ -76,7 +76,7 @@ def _grown(covered: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return grown.ravel()
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _shadows(
     vertices: NDArray[np.floating[Any]],
     faces: NDArray[np.int32],
@@ -118,7 +118,7 @@ def _shadows(
     return covered, found[:count]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _volumes(
     vertices: NDArray[np.floating[Any]], faces: NDArray[np.int32], labels: NDArray[np.int32], count: int
 ) -> NDArray[np.float64]:
@@ -131,7 +131,7 @@ def _volumes(
     return volumes
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _bodies(faces: NDArray[np.int32], vertex_count: int) -> tuple[NDArray[np.int32], int]:
     """(F,) the number of each face's body, counted from 0 in the order of their first faces; union-find."""
     parent = np.arange(vertex_count)

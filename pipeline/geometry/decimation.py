@@ -72,7 +72,12 @@ def _compact(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> tuple[N
     return vertices[used], renamed[faces].astype(np.int32)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
+def _at(vertices: NDArray[np.float64], v: int) -> tuple[float, float, float]:
+    return vertices[v, 0], vertices[v, 1], vertices[v, 2]  # a slice would cost more than what is done with it
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _quadrics(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> NDArray[np.float64]:
     """(V, 10): the squared distance to the planes of a vertex' faces, weighted by area: xx xy xz yy yz zz x y z 1."""
     quadrics = np.zeros((len(vertices), 10))
@@ -92,23 +97,18 @@ def _quadrics(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> NDArra
     return quadrics
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _merged(
-    p: NDArray[np.float64], q: NDArray[np.float64], of_p: NDArray[np.float64], of_q: NDArray[np.float64]
+    vertices: NDArray[np.float64], quadrics: NDArray[np.float64], p: int, q: int
 ) -> tuple[float, float, float, float]:
     """Where the two vertices of an edge had best become one, and what that costs."""
-    x, y, z = (p[0] + q[0]) / 2, (p[1] + q[1]) / 2, (p[2] + q[2]) / 2
-    xx, xy, xz, yy, yz, zz = (
-        of_p[0] + of_q[0],
-        of_p[1] + of_q[1],
-        of_p[2] + of_q[2],
-        of_p[3] + of_q[3],
-        of_p[4] + of_q[4],
-        of_p[5] + of_q[5],
-    )
-    bx, by, bz = of_p[6] + of_q[6], of_p[7] + of_q[7], of_p[8] + of_q[8]
+    px, py, pz, qx, qy, qz = *_at(vertices, p), *_at(vertices, q)
+    x, y, z = (px + qx) / 2, (py + qy) / 2, (pz + qz) / 2
+    xx, xy, xz = quadrics[p, 0] + quadrics[q, 0], quadrics[p, 1] + quadrics[q, 1], quadrics[p, 2] + quadrics[q, 2]
+    yy, yz, zz = quadrics[p, 3] + quadrics[q, 3], quadrics[p, 4] + quadrics[q, 4], quadrics[p, 5] + quadrics[q, 5]
+    bx, by, bz = quadrics[p, 6] + quadrics[q, 6], quadrics[p, 7] + quadrics[q, 7], quadrics[p, 8] + quadrics[q, 8]
     gx, gy, gz = xx * x + xy * y + xz * z + bx, xy * x + yy * y + yz * z + by, xz * x + yz * y + zz * z + bz
-    price = x * (gx + bx) + y * (gy + by) + z * (gz + bz) + of_p[9] + of_q[9]
+    price = x * (gx + bx) + y * (gy + by) + z * (gz + bz) + quadrics[p, 9] + quadrics[q, 9]
     area = xx + yy + zz
     xx, yy, zz = xx + _HOLD * area, yy + _HOLD * area, zz + _HOLD * area
     cx, cy, cz = yy * zz - yz * yz, xz * yz - xy * zz, xy * yz - xz * yy
@@ -119,11 +119,11 @@ def _merged(
         dz = -(cz * gx + (xy * xz - xx * yz) * gy + (xx * yy - xy * xy) * gz) / determinant
         x, y, z = x + dx, y + dy, z + dz
         price += gx * dx + gy * dy + gz * dz
-    length = (p[0] - q[0]) ** 2 + (p[1] - q[1]) ** 2 + (p[2] - q[2]) ** 2
+    length = (px - qx) ** 2 + (py - qy) ** 2 + (pz - qz) ** 2
     return x, y, z, max(price, 0.0) + _SHORT * area * length
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _price(
     vertices: NDArray[np.float64], faces: NDArray[np.int32], quadrics: NDArray[np.float64]
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
@@ -136,12 +136,12 @@ def _price(
             a, b = faces[f, corner], faces[f, (corner + 1) % 3]
             if a < b:
                 ends[at, 0], ends[at, 1] = a, b
-                prices[at] = _merged(vertices[a], vertices[b], quadrics[a], quadrics[b])[3]
+                prices[at] = _merged(vertices, quadrics, a, b)[3]
                 at += 1
     return ends[:at], prices[:at]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _keeps_shape(
     faces: NDArray[np.int32],
     vertices: NDArray[np.float64],
@@ -158,23 +158,23 @@ def _keeps_shape(
     b, c = faces[f, (k + 1) % 3], faces[f, (k + 2) % 3]
     if other in (b, c):
         return True
-    p, q, r = vertices[moved], vertices[b], vertices[c]
-    ex, ey, ez = r[0] - q[0], r[1] - q[1], r[2] - q[2]
-    ux, uy, uz, vx, vy, vz = p[0] - q[0], p[1] - q[1], p[2] - q[2], x - q[0], y - q[1], z - q[2]
+    px, py, pz, (qx, qy, qz), (rx, ry, rz) = *_at(vertices, moved), _at(vertices, b), _at(vertices, c)
+    ex, ey, ez = rx - qx, ry - qy, rz - qz
+    ux, uy, uz, vx, vy, vz = px - qx, py - qy, pz - qz, x - qx, y - qy, z - qz
     ax, ay, az = ey * uz - ez * uy, ez * ux - ex * uz, ex * uy - ey * ux
     bx, by, bz = ey * vz - ez * vy, ez * vx - ex * vz, ex * vy - ey * vx
     was, now = np.sqrt(ax * ax + ay * ay + az * az), np.sqrt(bx * bx + by * by + bz * bz)
     if ax * bx + ay * by + az * bz < _TILT * was * now:
         return False
     edge = ex * ex + ey * ey + ez * ez
-    square_was = edge + ux * ux + uy * uy + uz * uz + (p[0] - r[0]) ** 2 + (p[1] - r[1]) ** 2 + (p[2] - r[2]) ** 2
-    square_now = edge + vx * vx + vy * vy + vz * vz + (x - r[0]) ** 2 + (y - r[1]) ** 2 + (z - r[2]) ** 2
+    square_was = edge + ux * ux + uy * uy + uz * uz + (px - rx) ** 2 + (py - ry) ** 2 + (pz - rz) ** 2
+    square_now = edge + vx * vx + vy * vy + vz * vz + (x - rx) ** 2 + (y - ry) ** 2 + (z - rz) ** 2
     # Quality is 2 sqrt(3) |cross product| / sum of squared edges.
     quality_was, quality_now = 3.4641 * was / square_was, 3.4641 * now / square_now
     return bool(now > 0 and quality_now >= min(least, quality_was))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _linked(
     faces: NDArray[np.int32], vertex_count: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
@@ -190,7 +190,7 @@ def _linked(
     return first, last, after, valence
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _hand_over(
     faces: NDArray[np.int32], after: NDArray[np.int32], valence: NDArray[np.int32], corner: int, heir: int
 ) -> None:
@@ -207,7 +207,7 @@ def _hand_over(
         corner = after[corner]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _collapse(
     vertices: NDArray[np.float64],
     faces: NDArray[np.int32],
@@ -232,7 +232,7 @@ def _collapse(
         u, v = ends[e, 0], ends[e, 1]
         if settled[u] or settled[v]:
             continue
-        x, y, z, _ = _merged(vertices[u], vertices[v], quadrics[u], quadrics[v])
+        x, y, z, _ = _merged(vertices, quadrics, u, v)
         fits = True
         corner = first[u]
         while corner >= 0 and fits:

@@ -4,8 +4,17 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+_GREY, _LEAST_GREY = 0.05, 0.05
+"""Where less than that part of the pixels beside an outline is grey, the picture was cut out hard, in steps."""
+_WIDTH_PX = 3.0
+"""Over what width steps are evened out."""
+_STEP_PX = 0.4
+"""How far an outline may be moved by that: no part that has a pixel of its own vanishes, and corners stay."""
+_NEAR_PX = 3
+"""Distances beyond that have no steps to speak of."""
 
-@njit(cache=True, nogil=True)
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def nearest_marked(marked: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """(H, W) row and column of the marked pixel nearest to each pixel, exactly; at least one must be marked.
 
@@ -49,9 +58,17 @@ def nearest_marked(marked: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArra
 
 def distance_from(marked: NDArray[np.bool_]) -> NDArray[np.float32]:
     """(H, W) distance in pixels from the nearest marked pixel; at least one must be marked."""
-    rows, columns = nearest_marked(marked)
-    y, x = np.ogrid[: marked.shape[0], : marked.shape[1]]
-    return np.hypot(rows - y, columns - x).astype(np.float32)
+    distance: NDArray[np.float32] = _lengths(*nearest_marked(marked))
+    return distance
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _lengths(rows: NDArray[np.int32], columns: NDArray[np.int32]) -> NDArray[np.float32]:
+    lengths = np.empty(rows.shape, np.float32)
+    for y in range(rows.shape[0]):
+        for x in range(rows.shape[1]):
+            lengths[y, x] = np.sqrt(float((rows[y, x] - y) ** 2 + (columns[y, x] - x) ** 2))
+    return lengths
 
 
 def signed_distance(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -63,7 +80,20 @@ def signed_distance(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
     soft = softened(coverage)
     marked = _beside(soft >= 0.5)
     rows, columns = nearest_marked(marked)
-    return _from_outline(soft, _pieces(soft, marked), rows, columns)
+    distance: NDArray[np.float32] = _from_outline(soft, _pieces(soft, marked), rows, columns)
+    edge = coverage[marked]
+    if np.mean((edge > _GREY) & (edge < 1 - _GREY)) >= _LEAST_GREY:
+        return distance
+    evened: NDArray[np.float32] = _unstepped(distance, _weights())
+    return evened
+
+
+def _weights() -> NDArray[np.float32]:
+    """A Gaussian's, cut off at twice its width."""
+    at = np.arange(-round(2 * _WIDTH_PX), round(2 * _WIDTH_PX) + 1)
+    weights = np.exp(-(at[:, None] ** 2 + at[None, :] ** 2) / (2 * _WIDTH_PX**2))
+    normalised: NDArray[np.float32] = (weights / weights.sum()).astype(np.float32)
+    return normalised
 
 
 def softened(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -72,7 +102,7 @@ def softened(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
     return mean
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _softened(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
     height, width = coverage.shape
     soft, column_sums = np.empty_like(coverage), np.empty(width + 2, np.float32)
@@ -98,7 +128,7 @@ def _beside(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return beside
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _pieces(soft: NDArray[np.float32], marked: NDArray[np.bool_]) -> NDArray[np.float32]:
     """(H, W, 3) at each marked pixel the outline that passes by: its unit normal y, x, and how deep inside it lies.
 
@@ -133,7 +163,7 @@ def _pieces(soft: NDArray[np.float32], marked: NDArray[np.bool_]) -> NDArray[np.
     return pieces
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _from_outline(
     soft: NDArray[np.float32], pieces: NDArray[np.float32], rows: NDArray[np.int32], columns: NDArray[np.int32]
 ) -> NDArray[np.float32]:
@@ -151,3 +181,24 @@ def _from_outline(
             length = np.sqrt(across * across + along * along)
             distance[y, x] = -length if soft[y, x] >= 0.5 else length
     return distance
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _unstepped(distance: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The distances from an outline without the steps that hard pixels make of it."""
+    height, width = distance.shape
+    reach = len(weights) // 2
+    smooth, farthest = distance.copy(), np.float32(reach)
+    for y in range(height):
+        for x in range(width):
+            here = distance[y, x]
+            if abs(here) > _NEAR_PX:
+                continue
+            mean = np.float32(0)
+            for j in range(len(weights)):
+                row = min(max(y + j - reach, 0), height - 1)
+                for i in range(len(weights)):
+                    column = min(max(x + i - reach, 0), width - 1)
+                    mean += weights[j, i] * min(max(distance[row, column], -farthest), farthest)
+            smooth[y, x] = min(max(mean, here - _STEP_PX), here + _STEP_PX)
+    return smooth

@@ -153,7 +153,7 @@ def _on_slice(vertices: NDArray[np.float32], z: int) -> tuple[NDArray[np.int64],
     return (y << 32 | x << 1) + (vertices[which, 1] > y), which
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _march(
     values: NDArray[np.float32], active: NDArray[np.bool_], lowest: int, table: NDArray[np.int8]
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
@@ -206,7 +206,7 @@ def _march(
     return vertices[:made].copy(), faces[:cut].copy()
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _forget(numbers: NDArray[np.int32], active: NDArray[np.bool_]) -> None:
     """Set the (planes, ny, nx) numbers to -1 at the corners of all cells in active blocks."""
     for row in range(active.shape[0]):

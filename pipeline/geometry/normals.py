@@ -18,7 +18,7 @@ def vertex_normals(vertices: NDArray[np.floating[Any]], faces: NDArray[np.intege
     return units.astype(np.float32)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _sums(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> NDArray[np.float64]:
     sums = np.zeros_like(vertices)
     for f in range(len(faces)):

@@ -65,7 +65,7 @@ def _on_grid(hull: Hull, spacing: float) -> tuple[NDArray[np.float64], NDArray[n
     return vertices * spacing + np.array(grid.origin), faces
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _moved(vertices: NDArray[np.float64], faces: NDArray[np.int32], step: float) -> NDArray[np.float64]:
     """Each vertex moved by this part of the way to the middle of its neighbours (Taubin, 1995)."""
     sums, counts = np.zeros_like(vertices), np.zeros(len(vertices))
