@@ -116,7 +116,7 @@ class ChangeFeed:
             beyond: so many pages more; for a deep one below what any look asks for.
         """
         since, self._seen_before = self.since(now, deep=deep), self._seen_until
-        if self._seen_until is None or self._wanted is not None:
+        if self._seen_until is None or self.told_at is None or self._wanted is not None:
             return Reading(since, down_to=None)
         seen = self.since(now, deep=False) if deep else self._seen_until - max(_UNSORTED, self._unsorted)
         return Reading(since, down_to=seen, beyond=beyond)

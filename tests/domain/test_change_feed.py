@@ -108,6 +108,7 @@ def test_a_service_that_tells_no_time_is_read_deep_each_time():
     feed.shown(job(-100))
     assert feed.is_kept_back(job(-100))
     assert reach_s(feed, 1) == 1 + DEEP.total_seconds(), "nobody knows how late that is"
+    assert pages_read(feed.reading(at(1), deep=False, beyond=0), *(full_page(-one) for one in range(20))) is None
 
 
 def look_without_a_date(feed, *jobs, now_s):
