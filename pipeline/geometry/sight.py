@@ -11,6 +11,7 @@ from pipeline.domain.views import View
 from pipeline.geometry.cameras import Cameras, Projections
 from pipeline.geometry.rasterising import rasterise
 from pipeline.geometry.rims import leaks
+from pipeline.geometry.threads import shared_out
 
 GRAZING = 0.12
 """Views that see a surface under a smaller cosine than this show nothing usable of it."""
@@ -66,12 +67,15 @@ def look(surface: Surface, projections: Projections, colours: NDArray[np.uint8])
     views, size = projections.views, projections.size
     depths, leaking = np.empty(colours.shape[:3], np.float32), np.empty(colours.shape[:3], np.bool_)
     shown = np.empty((len(views), len(surface.faces)), np.float32)
-    for at in range(len(views)):
+
+    def look_from(at: int) -> None:
         points = projections.points(at, surface.vertices)
         fragments = rasterise(points, surface.faces, size, size)
         depths[at] = fragments.depth
         shown[at] = _shown(fragments.face, surface.faces, points)
         leaking[at] = leaks(fragments.depth, colours[at], float(projections.cameras.pixels[at]))
+
+    shared_out(look_from, range(len(views)))
     return Sight(
         surface=surface,
         projections=projections,

@@ -23,6 +23,7 @@ from pipeline.geometry.painting import Painted, paint
 from pipeline.geometry.rasterising import rasterise
 from pipeline.geometry.resampling import resampled
 from pipeline.geometry.sight import GRAZING, Sight, Surface, look, points_of, sampled, squareness
+from pipeline.geometry.threads import shared_out
 from pipeline.geometry.unseen import invented, unseen_tiles
 
 _PADDING_PX = 4
@@ -105,7 +106,8 @@ def textured(
     traits, shiny = _traits(surface, vertex_colours, samples, seen) if pbr else (np.empty((len(vertices), 0)), False)
     chosen = _choose(projections.cameras, vertices, faces, seen, share, sight.shown)
     carried = _Carried(share=share, colours=vertex_colours, traits=traits.astype(np.float32))
-    tiles = [_view_tile(sight, at, np.flatnonzero(chosen == at), carried) for at in np.unique(chosen[chosen >= 0])]
+    used = [int(at) for at in np.unique(chosen[chosen >= 0])]
+    tiles = shared_out(lambda at: _view_tile(sight, at, np.flatnonzero(chosen == at), carried), used)
     if (chosen < 0).any():
         unseen = unseen_tiles(surface, np.flatnonzero(chosen < 0), vertex_colours, carried.traits, projections.size)
         tiles += [_Tile(faces=tile.faces, points=tile.points, painted=tile.painted) for tile in unseen]
