@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from rig import print_table
 
 from pipeline.domain.views import CAMERAS, ORTHOGRAPHIC_WIDTH, View
-from pipeline.geometry.reconstruct import Options, reconstruct
+from pipeline.geometry.reconstruction import Options, reconstruct
 from pipeline.geometry.surface import _on_grid
 from pipeline.geometry.visual_hull import visual_hull
 
