@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from pipeline.domain.views import CAMERAS, ORTHOGRAPHIC_WIDTH, View
 from pipeline.geometry.cameras import Framing
 from pipeline.geometry.gltf import EncodedImage, pack_glb
+from pipeline.geometry.materials import roughness
 from pipeline.geometry.ordering import ordered
 from pipeline.geometry.preview import preview
 from pipeline.geometry.reconstruction import Options, reconstruct
@@ -36,6 +37,8 @@ def main() -> None:
         made = reconstruct(pictures, Options(face_count=2_000, pbr=True))
         pack_glb(ordered(made.mesh), base_color=_BLANK, normal=_BLANK, generator="")
         preview([Part(mesh=made.mesh, texture=made.base_color)], pictures[View.FRONT])
+    shiny = np.repeat(np.array([20, 200], np.uint8), 9).reshape(2, 3, 3)
+    roughness(shiny, np.ones((2, 3), np.float32), np.arange(3, dtype=np.int32)[None])
 
 
 def _picture(view: View, framing: Framing) -> NDArray[np.uint8]:

@@ -16,9 +16,9 @@ class Atlas:
     """Left and top of each rectangle, in the order they were given."""
 
 
-def packed(sizes: Sequence[tuple[int, int]]) -> Atlas | None:
+def packed(sizes: Sequence[tuple[int, int]], largest: int = LARGEST) -> Atlas | None:
     """The smallest texture for rectangles of these widths and heights, not turned; None if the largest is too small."""
-    sides = [side for side in (1 << n for n in range(LARGEST.bit_length())) if side >= _SMALLEST]
+    sides = [side for side in (1 << n for n in range(largest.bit_length())) if side >= _SMALLEST]
     shapes = sorted(
         ((w, h) for w in sides for h in sides if max(w, h) <= 2 * min(w, h)), key=lambda s: (s[0] * s[1], s[1])
     )

@@ -58,7 +58,7 @@ def rasterise(points: NDArray[np.floating[Any]], faces: NDArray[np.integer[Any]]
     return Fragments(face=face, depth=depth, barycentric=barycentric)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _cover(
     at: NDArray[np.int64], nearness: NDArray[np.float64], faces: NDArray[np.int64], width: int, height: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:

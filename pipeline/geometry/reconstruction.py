@@ -22,8 +22,6 @@ SIZE_MAX_PX = 2048
 """Larger pictures are worked on at this size: eight of them fill the largest texture long before."""
 _SIZE_MIN_PX = 16
 _FACES_MIN = 4
-_ROUGHNESS = 0.9
-"""Pictures in a soft light show no highlights to tell roughness by: every surface is said to be matt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,15 +90,16 @@ def reconstruct(
     if options.textured:
         colours = _colours(hull, silhouettes)
         stages.within("texture")(0.15)
-        mesh, base_color = textured(vertices, faces, hull.projections, colours)
+        made = textured(vertices, faces, hull.projections, colours, pbr=options.pbr)
     else:
-        mesh, base_color = bare(vertices, faces), None
+        made = bare(vertices, faces)
     stages.within("texture")(1)
     return Reconstruction(
-        mesh=mesh,
-        base_color=base_color,
-        metallic_roughness=_matt() if options.pbr and options.textured else None,
-        notes=(*remarks(framed), *guesses, *_notes(hull, options, len(faces))),
+        mesh=made.mesh,
+        base_color=made.base_color,
+        metallic_roughness=made.metallic_roughness,
+        normal_map=made.normal_map,
+        notes=(*remarks(framed), *guesses, *_notes(hull, options, len(faces)), *made.notes),
     )
 
 
@@ -147,11 +146,6 @@ def _colours(hull: Hull, silhouettes: Mapping[View, Silhouette]) -> NDArray[np.u
     return np.stack(shared_out(lambda of: pure_colours(silhouettes[of[0]], of[1] / of[2]), list(shown)))
 
 
-def _matt() -> NDArray[np.uint8]:
-    """Constant: no occlusion, the stated roughness, no metal."""
-    return np.full((4, 4, 3), (255, round(255 * _ROUGHNESS), 0), np.uint8)
-
-
 def _notes(hull: Hull, options: Options, face_count: int) -> tuple[str, ...]:
     notes = []
     if hull.inflation:
@@ -160,6 +154,4 @@ def _notes(hull: Hull, options: Options, face_count: int) -> tuple[str, ...]:
         notes.append(f"The finest grid gives {face_count:,} faces, not the {options.face_count:,} asked for.")
     if face_count > options.face_count:
         notes.append(f"The surface keeps {face_count:,} faces: with {options.face_count:,} it would fold or tear.")
-    if options.pbr and options.textured:
-        notes.append(f"Roughness {_ROUGHNESS} and no metal everywhere: soft light shows neither.")
     return tuple(notes)

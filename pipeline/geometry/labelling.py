@@ -1,0 +1,253 @@
+"""Which view paints which part of a surface: seen squarely, in agreement with the others, with seams that don't show.
+
+A labelling with the least cost (Lempitsky and Ivanov, "Seamless Mosaicing of Image-Based Texture Maps", 2007), found by
+min-sum belief propagation on patches of the surface and refined vertex by vertex (iterated conditional modes).
+"""
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+_PATCH = 0.012
+"""World units across a patch: the number of patches doesn't depend on that of the faces."""
+_SEAM = 0.006
+"""World units: a seam between opposite colours costs as much as a strip of this width that no view sees."""
+_CALM = 0.08
+"""A seam that doesn't show costs this part of one that shows most: fewer seams, all else equal."""
+_LONELY = 0.3
+"""The cost of a colour that all other views contradict, where being unseen costs 2 and seen edge-on 1."""
+_SWEEPS = 8
+_REFINEMENTS = 3
+_FEATHER = 0.006
+"""World units over which one view passes into the next."""
+_FEATHER_ROUNDS_MAX = 8
+
+
+def shares(
+    vertices: NDArray[np.float32],
+    faces: NDArray[np.int32],
+    normals: NDArray[np.float32],
+    samples: NDArray[np.uint8],
+    seen: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """(N, V) how much of each vertex's colour comes from each view; they sum to 1, to 0 where no view sees it.
+
+    ``samples`` (N, V, 3) are the colours in which the views show the vertices, ``seen`` (N, V) how much each view's
+    word weighs there, 0 where it sees nothing.
+    """
+    areas, edge = vertex_areas(vertices, faces)
+    costs = _costs(samples, seen, areas)
+    patches = _patches(vertices, normals)
+    labels = _propagated(vertices, faces, samples, seen, costs, patches)[patches]
+    for parity in range(_REFINEMENTS):
+        _refine(vertices, faces, samples, seen, costs, labels, parity & 1)
+    rounds = int(np.clip(round((_FEATHER / max(edge, 1e-9)) ** 2), 1, _FEATHER_ROUNDS_MAX))
+    return _feathered(faces, _alone(labels, seen), seen, rounds)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def vertex_areas(vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> tuple[NDArray[np.float32], float]:
+    """(V,) a third of the area of each vertex's faces, and the mean length of an edge."""
+    areas, length = np.zeros(len(vertices), np.float32), 0.0
+    for f in range(len(faces)):
+        a, b, c = vertices[faces[f, 0]], vertices[faces[f, 1]], vertices[faces[f, 2]]
+        ux, uy, uz, vx, vy, vz = b[0] - a[0], b[1] - a[1], b[2] - a[2], c[0] - a[0], c[1] - a[1], c[2] - a[2]
+        nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+        third = np.sqrt(nx * nx + ny * ny + nz * nz) / 6
+        length += np.sqrt(ux * ux + uy * uy + uz * uz)
+        for corner in range(3):
+            areas[faces[f, corner]] += third
+    return areas, length / max(len(faces), 1)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _costs(samples: NDArray[np.uint8], seen: NDArray[np.float32], areas: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(V, N) what it costs to paint a vertex from a view: by how slantwise it sees it, and alone with its colour."""
+    count, views = len(areas), len(seen)
+    costs = np.empty((count, views), np.float32)
+    for v in range(count):
+        total = np.float32(0)
+        for view in range(views):
+            total += seen[view, v]
+        for view in range(views):
+            if seen[view, v] <= 0:
+                costs[v, view] = 2 * areas[v]
+                continue
+            unlike = np.float32(0)
+            for other in range(views):
+                if other != view and seen[other, v] > 0:
+                    unlike += seen[other, v] * _unlike(samples, v, view, other)
+            costs[v, view] = areas[v] * (1 - min(seen[view, v], np.float32(1.2)) + _LONELY * unlike / total)
+    return costs
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _unlike(samples: NDArray[np.uint8], v: int, one: int, other: int) -> float:
+    """How differently two views show a vertex, 0..1."""
+    total = 0.0
+    for channel in range(3):
+        total += abs(float(samples[one, v, channel]) - float(samples[other, v, channel]))
+    return total / 765
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _seam(
+    samples: NDArray[np.uint8], seen: NDArray[np.float32], ends: tuple[int, int], labels: tuple[int, int]
+) -> float:
+    """The cost per length of an edge whose ends are painted from two views."""
+    one, other = labels
+    if one == other:
+        return 0.0
+    total = 0.0
+    for v in ends:
+        total += _unlike(samples, v, one, other) if seen[one, v] > 0 and seen[other, v] > 0 else 1.0
+    return _SEAM * (_CALM + (1 - _CALM) * total / 2)
+
+
+def _patches(vertices: NDArray[np.float32], normals: NDArray[np.float32]) -> NDArray[np.int32]:
+    """(V,) the patch of each vertex: those in one small cube that face one way."""
+    x, y, z = ((vertices - vertices.min(axis=0)) / _PATCH).astype(np.int64).T
+    axis = np.abs(normals).argmax(axis=1)
+    way = 2 * axis + (np.take_along_axis(normals, axis[:, None], axis=1)[:, 0] < 0)
+    keys = ((x << 40) | (y << 22) | (z << 3)) + way
+    return np.unique(keys, return_inverse=True)[1].ravel().astype(np.int32)
+
+
+def _propagated(
+    vertices: NDArray[np.float32],
+    faces: NDArray[np.int32],
+    samples: NDArray[np.uint8],
+    seen: NDArray[np.float32],
+    costs: NDArray[np.float32],
+    patches: NDArray[np.int32],
+) -> NDArray[np.int8]:
+    """(P,) the view of each patch."""
+    count = int(patches.max()) + 1
+    beliefs = np.empty((count, costs.shape[1]))
+    for view, cost in enumerate(costs.T):
+        beliefs[:, view] = np.bincount(patches, cost, count)
+    ends = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    # On a closed surface every edge comes once in each direction.
+    ends = ends[(ends[:, 0] < ends[:, 1]) & (patches[ends[:, 0]] != patches[ends[:, 1]])]
+    one, other = patches[ends[:, 0]].astype(np.int64), patches[ends[:, 1]]
+    pairs, number = np.unique(np.minimum(one, other) * count + np.maximum(one, other), return_inverse=True)
+    seams = _pair_costs(vertices, samples, seen, ends, number.ravel(), len(pairs))
+    return _propagate(beliefs, pairs // count, pairs % count, seams)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _pair_costs(
+    vertices: NDArray[np.float32],
+    samples: NDArray[np.uint8],
+    seen: NDArray[np.float32],
+    ends: NDArray[np.int32],
+    number: NDArray[np.intp],
+    count: int,
+) -> NDArray[np.float32]:
+    """(pairs, N, N) what the seam between two patches costs, by their views, no matter which has which."""
+    views = len(seen)
+    seams = np.zeros((count, views, views), np.float32)
+    for e in range(len(ends)):
+        i, j = ends[e, 0], ends[e, 1]
+        x, y, z = vertices[i, 0] - vertices[j, 0], vertices[i, 1] - vertices[j, 1], vertices[i, 2] - vertices[j, 2]
+        length = np.sqrt(x * x + y * y + z * z)
+        for one in range(views):
+            for other in range(one):
+                seam = length * _seam(samples, seen, (i, j), (one, other))
+                seams[number[e], one, other] += seam
+                seams[number[e], other, one] += seam
+    return seams
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _propagate(
+    beliefs: NDArray[np.float64], first: NDArray[np.int64], second: NDArray[np.int64], seams: NDArray[np.float32]
+) -> NDArray[np.int8]:
+    """Min-sum belief propagation, pair after pair there and back; returns the views of least cost."""
+    pairs, views = seams.shape[:2]
+    messages, new = np.zeros((pairs, 2, views)), np.empty(views)
+    for sweep in range(_SWEEPS):
+        for step in range(pairs):
+            pair = step if sweep % 2 == 0 else pairs - 1 - step
+            for way in range(2):
+                source, target = (first[pair], second[pair]) if way == 0 else (second[pair], first[pair])
+                new[:] = np.inf
+                for own in range(views):
+                    held = beliefs[source, own] - messages[pair, 1 - way, own]
+                    for theirs in range(views):
+                        new[theirs] = min(new[theirs], held + seams[pair, own, theirs])
+                least = new.min()
+                for theirs in range(views):
+                    change = new[theirs] - least - messages[pair, way, theirs]
+                    messages[pair, way, theirs] += change
+                    beliefs[target, theirs] += change
+    labels = np.empty(len(beliefs), np.int8)
+    for patch in range(len(beliefs)):
+        labels[patch] = beliefs[patch].argmin()
+    return labels
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _refine(
+    vertices: NDArray[np.float32],
+    faces: NDArray[np.int32],
+    samples: NDArray[np.uint8],
+    seen: NDArray[np.float32],
+    costs: NDArray[np.float32],
+    labels: NDArray[np.int8],
+    parity: int,
+) -> None:
+    """Give every second vertex the view that costs least beside its neighbours' views."""
+    totals = costs.copy()
+    for f in range(len(faces)):
+        for corner in range(3):
+            # On a closed surface every neighbour comes once as the next corner.
+            i, j = faces[f, corner], faces[f, (corner + 1) % 3]
+            if i % 2 != parity:
+                continue
+            x, y, z = vertices[i, 0] - vertices[j, 0], vertices[i, 1] - vertices[j, 1], vertices[i, 2] - vertices[j, 2]
+            length = np.sqrt(x * x + y * y + z * z)
+            for view in range(len(seen)):
+                if seen[view, i] > 0:
+                    totals[i, view] += length * _seam(samples, seen, (i, j), (view, labels[j]))
+    for v in range(len(labels)):
+        if v % 2 == parity:
+            labels[v] = totals[v].argmin()
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _alone(labels: NDArray[np.int8], seen: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N, V) all of a vertex from its view, or from the one that sees it best where that one doesn't."""
+    alone = np.zeros(seen.shape, np.float32)
+    for v in range(len(labels)):
+        view = labels[v]
+        if seen[view, v] <= 0:
+            view = seen[:, v].argmax()
+        if seen[view, v] > 0:
+            alone[view, v] = 1
+    return alone
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _feathered(
+    faces: NDArray[np.int32], alone: NDArray[np.float32], seen: NDArray[np.float32], rounds: int
+) -> NDArray[np.float32]:
+    """Shares spread over their neighbours, as far as the views see, so that they sum to 1 again."""
+    views, count = alone.shape
+    feathered = np.ascontiguousarray(alone.T)
+    for _ in range(rounds):
+        sums = feathered.copy()
+        for f in range(len(faces)):
+            for corner in range(3):
+                i, j = faces[f, corner], faces[f, (corner + 1) % 3]
+                for view in range(views):
+                    sums[i, view] += feathered[j, view]
+        for v in range(count):
+            total = np.float32(0)
+            for view in range(views):
+                if seen[view, v] <= 0:
+                    sums[v, view] = 0
+                total += sums[v, view]
+            for view in range(views):
+                feathered[v, view] = sums[v, view] / total if total > 0 else 0
+    return np.ascontiguousarray(feathered.T)
