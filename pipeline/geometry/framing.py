@@ -107,14 +107,22 @@ def framings(coverages: Mapping[View, NDArray[np.float32]]) -> Framings:
     turned = plain if _depth_is_open(seen) else with_perspective(seen)
     if turned.cost <= _SOLVED and (found := _believed(seen, plain, turned, before)):
         return found
-    if odd := odd_views(seen, shared(seen)):
-        return _all_but_one(seen, odd, plain, before)
+    odd = _odd(seen, plain, before)
+    if odd and (not odd.doubt or odd.doubt.fault is Fault.MIRRORED):
+        return odd
+    return _explained(seen, plain, turned, before, odd)
+
+
+def _explained(seen: Outlines, plain: Fit, turned: Fit, before: NDArray[np.float64], odd: Framings | None) -> Framings:
+    """What neither a shared frame nor perspective (``turned``) explains alone, nor one ``odd`` view for sure."""
     own = on_their_own(seen) if before.min() < _OWN_BELOW else plain
     fits = [turned, own]
-    if min(found.cost for found in fits) > _SOLVED and before.min() < _BOTH_BELOW and not _depth_is_open(seen):
+    if min(fit.cost for fit in fits) > _SOLVED and before.min() < _BOTH_BELOW and not _depth_is_open(seen):
         fits.append(with_distance(seen, own.parameters))
     simplest = _simplest(fits)
     found = _believed(seen, plain, simplest, before)
+    if odd:
+        return found if found and simplest.cost <= _SOLVED else odd
     if simplest is own and own.cost <= _SOLVED and found:
         return found
     if wrong := swapped_views(seen):
@@ -122,8 +130,11 @@ def framings(coverages: Mapping[View, NDArray[np.float32]]) -> Framings:
     return found or _found(seen, shared(seen), before, before)
 
 
-def _all_but_one(seen: Outlines, odd: tuple[View, ...], plain: Fit, before: NDArray[np.float64]) -> Framings:
-    """All views but one share a frame: that one is framed on its own, or wrong."""
+def _odd(seen: Outlines, plain: Fit, before: NDArray[np.float64]) -> Framings | None:
+    """Where all views but one agree in a shared frame: that one is framed on its own, or wrong."""
+    odd = odd_views(seen, shared(seen))
+    if not odd:
+        return None
     wrong = doubt(seen, odd)
     if wrong.fault is Fault.ODD:
         best = min((one_on_its_own(seen, view) for view in odd), key=lambda fit: fit.cost)
