@@ -32,7 +32,7 @@ def without_phantoms(
     (V, 3) world positions, (F, 3) faces of a closed surface. Bodies are judged from the largest down.
     """
     labels, count = _bodies(faces, len(vertices))
-    if count == 1:
+    if count <= 1:
         return faces
     volumes = np.abs(_volumes(vertices, faces, labels, count))
     large = volumes >= _REAL * volumes.max()

@@ -36,7 +36,6 @@ def surface(hull: Hull, face_count: int, progress: Progress = unheard) -> tuple[
     if not len(faces):
         return vertices.astype(np.float32), faces
     progress(0.5)
-    faces = without_phantoms(vertices, faces, hull.projections)
     for _ in range(_ROUNDS):
         vertices = _moved(_moved(vertices, faces, _SHRINK), faces, _SWELL)
     progress(0.6)
@@ -45,7 +44,7 @@ def surface(hull: Hull, face_count: int, progress: Progress = unheard) -> tuple[
 
 
 def _fine_enough(hull: Hull, face_count: int) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """The surface on about the coarsest grid that has faces to spare, else on the finest."""
+    """The surface without phantoms on about the coarsest grid that has faces to spare, else on the finest."""
     spacing = ORTHOGRAPHIC_WIDTH / min(max(hull.projections.size, _FEWEST), _MOST)
     vertices, faces = _on_grid(hull, spacing)
     while spacing > _FINEST and len(faces) < _ENOUGH * face_count:
@@ -56,13 +55,14 @@ def _fine_enough(hull: Hull, face_count: int) -> tuple[NDArray[np.float64], NDAr
 
 
 def _on_grid(hull: Hull, spacing: float) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """The hull's surface on a grid of this spacing, world positions; no faces where the grid meets none of it."""
+    """The hull's bodies on a grid of this spacing, world positions; no faces where the grid meets none of it."""
     grid = grid_around(hull, spacing)
     if grid is None:
         return np.empty((0, 3)), np.empty((0, 3), np.int32)
     blocks = near_surface(hull, grid)
     vertices, faces = isosurface(lambda *layers: field_slices(hull, grid, blocks, *layers), blocks.active, grid.shape)
-    return vertices * spacing + np.array(grid.origin), faces
+    vertices = vertices * spacing + np.array(grid.origin)
+    return vertices, without_phantoms(vertices, faces, hull.projections)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
