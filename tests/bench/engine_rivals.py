@@ -173,7 +173,7 @@ def _row(  # noqa: PLR0917 - the columns in their order
 
 def _silhouette(source: Source, view: View, surface: Surface) -> float:
     clean = engine_modes.pictures(source, "clean", [view])[view][..., 3] / 255
-    return coverage_iou(clean, coverage(*surface, Shot(camera=CAMERAS[view]), len(clean)))
+    return coverage_iou(clean, coverage(*surface, Shot(camera=CAMERAS[view]), len(clean), source.samples))
 
 
 def textures(source: Source, xatlas: Any) -> Iterator[tuple[str, ...]]:
