@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from rig import print_table
 
 from pipeline.domain.views import CAMERAS, ORTHOGRAPHIC_WIDTH, View
-from pipeline.geometry.reconstruct import Options, reconstruct
+from pipeline.geometry.reconstruction import Options, reconstruct
 from pipeline.geometry.surface import _on_grid
 from pipeline.geometry.visual_hull import visual_hull
 
@@ -178,7 +178,7 @@ def _silhouette(source: Source, view: View, surface: Surface) -> float:
 
 def textures(source: Source, xatlas: Any) -> Iterator[tuple[str, ...]]:
     """Unfolding alone (no picture is put on it yet) against all of our texturing."""
-    from pipeline.geometry import reconstruct as engine  # noqa: PLC0415 - a stage of it is timed
+    from pipeline.geometry import reconstruction as engine  # noqa: PLC0415 - a stage of it is timed
 
     given = engine_modes.pictures(source, "clean", View)
     spent: dict[str, float] = {}
