@@ -58,7 +58,7 @@ def _taken(source: Source, words: list[str], views: list[View]) -> dict[View, Pi
     place = ROOT / "out" / "bench-sets" / _edition() / source.name / ("+".join(camera_words) or "clean")
     if source.folder is None and all((place / f"{view}.png").is_file() for view in views):
         return {view: one for view, one in read_pictures(place).items() if view in views}
-    made = {view: photograph(source.subject, _shot(source, view, words), SIZE) for view in views}
+    made = {view: photograph(source.subject, _shot(source, view, words), SIZE, source.samples) for view in views}
     if source.folder is None:
         place.mkdir(parents=True, exist_ok=True)
         for view, one in made.items():

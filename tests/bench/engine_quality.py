@@ -2,8 +2,8 @@
 
 Given folders have view images and a ground_truth.glb, or hold such folders; the project's own objects are measured beside them.
 What is printed, a line for each set and mode:
-  IoU     coverage of the given views by the mesh and by the truth, 1024 px: the sum of the lesser over the sum of the greater;
-          mean and worst
+  IoU     coverage of the given views by the mesh and by the truth, 1024 px: the sum of the lesser over the sum of the greater,
+          both sampled at the same places of each pixel; mean and worst
   volume  intersection over union with the truth on 256^3 voxels, and what that is beyond the exact boolean hull of the same views'
           clean silhouettes; ~: the truth is an open surface, what is inside is a matter of opinion
   F       F-score at 1 % of the object's diameter, and what that is beyond the same hull
@@ -139,7 +139,7 @@ def _memory(what: str, *, reset: bool = False) -> float:
 
 def _covered(source: Source, view: View, positions: NDArray[np.float64], faces: NDArray[np.integer]) -> float:
     clean = seen_at(source, CAMERAS[view], engine_modes.SIZE)[..., 3] / 255
-    return coverage_iou(clean, coverage(positions, faces, Shot(camera=CAMERAS[view]), len(clean)))
+    return coverage_iou(clean, coverage(positions, faces, Shot(camera=CAMERAS[view]), len(clean), source.samples))
 
 
 def coverage_iou(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
@@ -211,7 +211,7 @@ def residual(source: Source) -> tuple[float, float]:
     """How well our own photograph of the truth matches the pictures that were given: worst coverage IoU, worst PSNR in dB."""
     found = []
     for view, given in engine_modes.pictures(source, "clean", View).items():
-        ours = photograph(source.subject, Shot(camera=CAMERAS[view]), len(given))
+        ours = photograph(source.subject, Shot(camera=CAMERAS[view]), len(given), source.samples)
         both = (given[..., 3] == 255) & (ours[..., 3] == 255)
         found.append(
             (coverage_iou(given[..., 3] / 255, ours[..., 3] / 255), _psnr(given[both][:, :3], ours[both][:, :3]))

@@ -173,12 +173,12 @@ def _row(  # noqa: PLR0917 - the columns in their order
 
 def _silhouette(source: Source, view: View, surface: Surface) -> float:
     clean = engine_modes.pictures(source, "clean", [view])[view][..., 3] / 255
-    return coverage_iou(clean, coverage(*surface, Shot(camera=CAMERAS[view]), len(clean)))
+    return coverage_iou(clean, coverage(*surface, Shot(camera=CAMERAS[view]), len(clean), source.samples))
 
 
 def textures(source: Source, xatlas: Any) -> Iterator[tuple[str, ...]]:
     """Unfolding alone (no picture is put on it yet) against all of our texturing."""
-    from pipeline.geometry import reconstruct as engine  # noqa: PLC0415 - a stage of it is timed
+    from pipeline.geometry import reconstruction as engine  # noqa: PLC0415 - a stage of it is timed
 
     given = engine_modes.pictures(source, "clean", View)
     spent: dict[str, float] = {}

@@ -162,6 +162,11 @@ class Source:
     folder: Path | None = None
 
     @property
+    def samples(self) -> int:
+        """Along a pixel's side, of its pictures: what is compared with them takes as many, at the same places."""
+        return 2 if self.folder else 3
+
+    @property
     def subject(self) -> Subject:
         return _subject(self)
 
@@ -175,7 +180,7 @@ class Source:
         if self.folder:
             given = read_pictures(self.folder)
             return {view: given[view] for view in views if view in given}
-        return {view: photograph(self.subject, Shot(camera=CAMERAS[view]), size) for view in views}
+        return {view: photograph(self.subject, Shot(camera=CAMERAS[view]), size, self.samples) for view in views}
 
 
 @cache

@@ -39,7 +39,7 @@ _ENDS = (
     ("pipeline.ports.images.encoding", "encode_png"),
     ("pipeline.geometry.gltf", "pack_glb"),
 )
-_INSIDE = ("reconstruct", "surface", "texture")
+_INSIDE = ("reconstruction", "surface", "texture")
 """Modules of ``pipeline.geometry`` whose calls of other modules are stages."""
 
 
@@ -108,8 +108,8 @@ def in_this_process(folder: Path, face_count: int) -> None:
                 "cpu_s": time.process_time() - cpu,
                 "wall_s": time.perf_counter() - began,
                 "peak_mb": _memory("VmHWM"),
-                "glb_mb": made[0].path.stat().st_size / 1e6,
-                "faces": made[0].properties["faceCount"],
+                "glb_mb": made.files[0].path.stat().st_size / 1e6,
+                "faces": made.files[0].properties["faceCount"],
                 "stages": stages.spent,
             }
         print(json.dumps(told), flush=True)

@@ -174,7 +174,7 @@ def made(source: Source, mode: str, kind: str, face_count: int, folder: Path) ->
         progress=folder / "progress",
         threads=2,
     )
-    return make_mesh(task)[0].path
+    return make_mesh(task).files[0].path
 
 
 def cases(asked: argparse.Namespace) -> Iterator[tuple[Source, str, str, int]]:
