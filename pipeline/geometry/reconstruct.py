@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipeline.domain.views import ORTHOGRAPHIC_WIDTH, View
 from pipeline.geometry.contradictions import contradiction
 from pipeline.geometry.mesh import Mesh
-from pipeline.geometry.silhouettes import ReconstructionError, Silhouette, completed, pure_colours, silhouette
+from pipeline.geometry.silhouettes import ReconstructionError, Silhouette, pure_colours, silhouettes
 from pipeline.geometry.surface import surface
 from pipeline.geometry.texture import bare, textured
 from pipeline.geometry.visual_hull import Hull, visual_hull
@@ -60,16 +60,16 @@ def reconstruct(
     Raises ReconstructionError, which names the view and the mend, when the front view is missing, when a picture shows
     no object or nothing but the object, or when the silhouettes have nothing in common.
     """
-    silhouettes = _silhouettes(pictures)
+    seen = _silhouettes(pictures)
     progress(0.25)
-    hull = visual_hull({view: seen.coverage for view, seen in silhouettes.items()})
+    hull = visual_hull({view: one.coverage for view, one in seen.items()})
     progress(0.4)
     vertices, faces = surface(hull, options.face_count)
     if not len(faces):
         raise ReconstructionError(contradiction(hull))
     progress(0.65)
     if options.textured:
-        mesh, base_color = textured(vertices, faces, _colours(hull, silhouettes))
+        mesh, base_color = textured(vertices, faces, _colours(hull, seen))
     else:
         mesh, base_color = bare(vertices, faces), None
     progress(1)
@@ -87,13 +87,13 @@ def _silhouettes(pictures: Mapping[View, NDArray[np.uint8]]) -> dict[View, Silho
         raise ReconstructionError("front view: missing; it is the one view that a reconstruction needs")
     largest = max(max(picture.shape[:2]) for picture in pictures.values())
     size = min(max(largest, _SIZE_MIN_PX), _SIZE_MAX_PX)
-    return completed({view: silhouette(view, pictures[view], size) for view in View if view in pictures})
+    return silhouettes(pictures, size)
 
 
-def _colours(hull: Hull, silhouettes: Mapping[View, Silhouette]) -> dict[View, NDArray[np.uint8]]:
+def _colours(hull: Hull, seen: Mapping[View, Silhouette]) -> dict[View, NDArray[np.uint8]]:
     pixel = ORTHOGRAPHIC_WIDTH / hull.distances.shape[1]
     return {
-        view: pure_colours(silhouettes[view], distance / pixel)
+        view: pure_colours(seen[view], distance / pixel)
         for view, distance in zip(hull.views, hull.distances, strict=True)
     }
 
