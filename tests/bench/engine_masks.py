@@ -47,7 +47,7 @@ def cases(folder: Path, word: str, size: int | None) -> Iterator[tuple[str, Pict
             yield kind, {view: put(picture, view) for view, picture in clean.items()}, clean
     for variant in sorted((folder / "variants").glob("*")) if (folder / "variants").exists() else ():
         given = pictures(variant)
-        if word in variant.name and all((p[..., 3] == 255).all() for p in given.values()):
+        if word in f"variant {variant.name}" and all((p[..., 3] == 255).all() for p in given.values()):
             yield f"variant {variant.name}", given, pictures(folder, given[View.FRONT].shape[0])
 
 
