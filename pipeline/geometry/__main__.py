@@ -15,7 +15,10 @@ def main() -> None:
     ball = np.zeros((128, 128, 4), np.uint8)
     ball[inside] = (200, 120, 40, 255)
     opaque = np.where(inside[..., None], ball, np.uint8(255))
-    for picture in (ball, opaque):
+    light = 255 - 60 * np.exp(-8 * (across[:, None] - 0.6) ** 2 - 8 * across[None, :] ** 2)
+    floor = np.dstack([light, light, light, np.full_like(light, 255)]).astype(np.uint8)
+    shaded = np.where(inside[..., None], ball, floor)
+    for picture in (ball, opaque, shaded):
         made = reconstruct(dict.fromkeys(View, picture), Options(face_count=2_000, pbr=True))
         reconstruct({View.FRONT: picture}, Options(face_count=2_000))
         preview([Part(mesh=made.mesh, texture=made.base_color)], picture)
