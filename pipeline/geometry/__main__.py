@@ -30,6 +30,7 @@ def main() -> None:
         {view: seen[view] for view in _SIDES},
         {View.FRONT: seen[View.FRONT]},
         {view: _on_white(picture) for view, picture in seen.items()},
+        {view: _on_floor(picture) for view, picture in seen.items()},
         {view: _picture(view, _NEAR) for view in View},
         {view: _picture(view, _SMALL if view is View.FRONT else Framing()) for view in View},
     )
@@ -60,6 +61,14 @@ def _picture(view: View, framing: Framing) -> NDArray[np.uint8]:
 
 def _on_white(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.where(picture[..., 3:] > 0, picture, np.uint8(255))
+
+
+def _on_floor(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """On white, with a soft shadow below."""
+    across = np.linspace(-1, 1, _SIZE)
+    light = 255 - 60 * np.exp(-8 * (across[:, None] - 0.6) ** 2 - 8 * across[None, :] ** 2)
+    floor = np.dstack([light, light, light, np.full_like(light, 255)]).astype(np.uint8)
+    return np.where(picture[..., 3:] > 0, picture, floor)
 
 
 if __name__ == "__main__":

@@ -1,140 +1,235 @@
-"""An object in front of a plain background: what of each pixel it covers."""
+"""What is behind an object: the background of an opaque picture as it would look without the object.
+
+Worked out on cells of a few pixels, whose means have little noise. What can be reached from the border without a sharp
+step, and has the background's colour, perhaps darker, is background; so a soft shadow is part of it.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.geometry.distances import distance_from, nearest_marked
+from pipeline.geometry.pieces import pieces
+from pipeline.geometry.shadows import Manner, reached, true_shadows
 
-_SPECK = 1e-3
-"""Pieces smaller than this part of the largest are dirt on the background."""
-_LEAST_HOLE = 2e-4
-"""The part of the picture from which on background that the object encloses may be a hole."""
-_HOLE_NOISE = 2.5
-"""How far a hole's middle pixel may differ from the background, in the background's own noise."""
-_LEAST_DIFFERENCE = 10.0
-"""The colour difference (of 255, all channels together) that tells an object from a noiseless background."""
-_NOISE = 5.0
-"""The same for a noisy one, in its noise."""
-_NOISE_MAX = 20.0
-"""A border that differs more than that from its own trend is no background."""
+_CELLS = 192
+"""About so many cells are laid along the longer side, by cells of a power of two of pixels."""
+_CELL_MAX_PX = 8
+_BORDER = 2
+"""The picture's outermost rings of cells show the background, for the most part."""
 _BORDER_HELD = 0.5
 """The part of the border that must be background for the background to be known."""
-EDGE_PX = 3
-"""How far an anti-aliased and compressed edge reaches."""
+_NOISE_MAX = 14.0
+"""A border that differs more than that from its own trend is no background."""
+_FIT_CELLS = 3_000
+"""So many cells are enough to fit a trend to."""
+_FIT_ROUNDS = 4
+_UNTRENDED = 20.0
+"""Levels: so far the background may stray from what its border foretells, as a vignette does."""
+_LEAST_HOLE = 2e-4
+"""The part of the picture from which on background that the object encloses may be a hole."""
+_BEND = 0.25
+"""How strongly a shadow's slope may bend over two of as many pixels as a cell has, in parts of its darkness."""
+_STRICTNESS = (1.0, 0.6, 0.35)
+"""How steep a shadow may be, tried in turn until none of them turns out to be part of the object."""
 
 
-def coverage_before_background(colours: NDArray[np.uint8]) -> NDArray[np.float32] | None:
-    """(H, W) how much of each pixel of an (H, W, 3) sRGB picture is object, not plain, shaded or noisy background.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Background:
+    """The background of an (H, W) picture, on (h, w) cells of ``cell`` x ``cell`` pixels."""
 
-    None when most of the border does not look like one background.
-    """
-    difference, noise = _difference(colours.astype(np.float32))
-    if noise > _NOISE_MAX:
+    cell: int
+    clear: NDArray[np.bool_]
+    """(h, w) where nothing but background is seen."""
+    holes: NDArray[np.bool_]
+    """(h, w) the part of it that the object encloses; it may be a plain part of the object after all."""
+    dark: NDArray[np.bool_]
+    """(h, w) the part of it that lies in a shadow."""
+    plate: NDArray[np.float32]
+    """(h, w, 3) what the background looks like, behind the object too, where it is continued."""
+    noise: float
+    """Standard deviation of a pixel from the plate, in levels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cells:
+    """A picture in cells."""
+
+    px: int
+    means: NDArray[np.float32]
+    """(h, w, 3)"""
+    kinks: NDArray[np.float32]
+    """(h, w) the greatest second difference of brightness, over two pixels, in levels."""
+
+
+def background(colours: NDArray[np.uint8]) -> Background | None:
+    """The background of an (H, W, 3 or more) sRGB picture; None when most of the border does not look like one."""
+    cells = _cells(colours)
+    border = _border(cells.means.shape[:2])
+    trend, held = _trend(cells.means, border, degree=2)
+    off = np.sqrt(((cells.means - trend) ** 2).mean(axis=2))
+    fits = border & (off <= max(3 * float(np.median(off[border])), 8))
+    if float(np.median(off[border])) > _NOISE_MAX or held < _BORDER_HELD:
         return None
-    differs = difference > max(_LEAST_DIFFERENCE, _NOISE * noise)
-    border = np.concatenate([differs[0], differs[-1], differs[:, 0], differs[:, -1]])
-    if border.mean() > 1 - _BORDER_HELD:
-        return None
-    mask = _without_specks(_without_spots(differs, difference, noise))
-    return _soft_edge(mask, difference)
+    manner = _manner(cells, fits)
+    first = reached(cells.means, cells.kinks, trend, fits, replace(manner, steepness=0, slack=_UNTRENDED))
+    trend, _ = _trend(cells.means, first, degree=4)
+    clear, dark = _shadowed(cells, trend, fits, manner)
+    holes = _holes(cells, trend, clear, manner if dark.any() else replace(manner, steepness=0))
+    return Background(
+        cell=cells.px,
+        clear=clear | holes,
+        holes=holes,
+        dark=dark,
+        plate=_plate(cells.means, trend, clear | holes),
+        noise=manner.noise,
+    )
 
 
-def _difference(colours: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
-    """(H, W) how far each pixel is from the background that the border shows, and the noise of that difference."""
-    height, width, _ = colours.shape
-    y, x = np.indices((height, width), np.float32, sparse=True)
-    y, x = 2 * y / height - 1, 2 * x / width - 1
-    terms = [np.ones((height, width), np.float32), x + 0 * y, y + 0 * x, x * x + 0 * y, y * y + 0 * x, x * y]
-    band = max(2, min(height, width) // 40)
-    border = np.ones((height, width), bool)
-    border[band:-band, band:-band] = False
-    weights = _fitted(np.stack([term[border] for term in terms], axis=1), colours[border])
-    smooth = _blurred(colours)
-    for term, weight in zip(terms, weights, strict=True):
-        smooth -= term[..., None] * weight
-    difference = np.sqrt((smooth**2).sum(axis=2))
-    return difference, float(np.median(difference[border]))
+def _cells(colours: NDArray[np.uint8]) -> Cells:
+    longer = max(colours.shape[:2])
+    px = int(np.clip(2 ** int(np.log2(max(longer / _CELLS, 1))), 1, _CELL_MAX_PX))
+    means, kinks = _gathered(colours, px)
+    return Cells(px=px, means=means, kinks=kinks)
 
 
-def _fitted(terms: NDArray[np.float32], colours: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(T, 3) weights of the (N, T) terms that explain most of the (N, 3) colours; what does not fit is left out."""
-    step = max(1, len(terms) // 20_000)
-    terms, colours = terms[::step], colours[::step]
-    error = np.abs(colours - np.median(colours, axis=0)).sum(axis=1)
-    weights = np.zeros((terms.shape[1], 3), np.float32)
-    for _ in range(4):
-        fits = error <= max(3 * float(np.median(error)), _LEAST_DIFFERENCE)
-        weights = np.linalg.lstsq(terms[fits], colours[fits], rcond=None)[0]
-        error = np.abs(colours - terms @ weights).sum(axis=1)
-    return weights
+@njit(cache=True, nogil=True, error_model="numpy")
+def _gathered(colours: NDArray[np.uint8], px: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Means and kinks. A soft slope has none, however steep; an edge has as much as it has contrast."""
+    height, width = colours.shape[0], colours.shape[1]
+    rows, columns = -(-height // px), -(-width // px)
+    means, kinks = np.zeros((rows, columns, 3), np.float32), np.zeros((rows, columns), np.float32)
+    light = np.empty((5, width), np.int32)
+    most = np.zeros(columns, np.int32)
+    for y in range(height + 2):
+        if y < height:
+            sums = means[y // px]
+            for x in range(width):
+                r, g, b = colours[y, x, 0], colours[y, x, 1], colours[y, x, 2]
+                light[y % 5, x] = int(r) + 2 * int(g) + int(b)
+                at = x // px
+                sums[at, 0] += r
+                sums[at, 1] += g
+                sums[at, 2] += b
+        middle = y - 2
+        if middle < 0:
+            continue
+        here = light[middle % 5]
+        for x in range(2, width - 2):
+            kink = abs(here[x - 2] - 2 * here[x] + here[x + 2])
+            most[x // px] = max(most[x // px], kink)
+        if 2 <= middle < height - 2:
+            above, below = light[(middle - 2) % 5], light[(middle + 2) % 5]
+            for x in range(width):
+                kink = abs(above[x] - 2 * here[x] + below[x])
+                most[x // px] = max(most[x // px], kink)
+        if middle % px == px - 1 or middle == height - 1:
+            count = px * (min(middle + 1, height) - middle // px * px)
+            for at in range(columns):
+                kinks[middle // px, at] = most[at] / np.float32(4)
+                most[at] = 0
+                part = count if at < columns - 1 else count * (width - at * px) / px
+                for k in range(3):
+                    means[middle // px, at, k] /= part
+    return means, kinks
 
 
-def _blurred(colours: NDArray[np.float32]) -> NDArray[np.float32]:
-    padded = np.pad(colours, ((1, 1), (1, 1), (0, 0)), mode="edge")
-    across = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
-    blurred: NDArray[np.float32] = (across[:-2] + across[1:-1] + across[2:]) / 9
-    return blurred
+def _border(shape: tuple[int, int]) -> NDArray[np.bool_]:
+    border = np.ones(shape, bool)
+    border[_BORDER:-_BORDER, _BORDER:-_BORDER] = False
+    return border
 
 
-def _without_spots(differs: NDArray[np.bool_], difference: NDArray[np.float32], noise: float) -> NDArray[np.bool_]:
-    """The object with the spots filled that only happen to look like background; true holes stay.
+def _trend(means: NDArray[np.float32], known: NDArray[np.bool_], *, degree: int) -> tuple[NDArray[np.float32], float]:
+    """(h, w, 3) a polynomial through most of the known cells, and the part of them that it fits."""
+    height, width, _ = means.shape
+    y, x = np.linspace(-1, 1, height), np.linspace(-1, 1, width)
+    powers = [(i, j) for i in range(degree + 1) for j in range(degree + 1 - i)]
+    rows, columns = np.nonzero(known)
+    step = max(1, len(rows) // _FIT_CELLS)
+    rows, columns = rows[::step], columns[::step]
+    samples = np.stack([y[rows] ** i * x[columns] ** j for i, j in powers], axis=1)
+    colours = means[rows, columns].astype(np.float64)
+    error: NDArray[np.floating[Any]] = np.abs(colours - np.median(colours, axis=0)).max(axis=1)
+    for _ in range(_FIT_ROUNDS):
+        fits = error <= max(3 * float(np.median(error)), 3)
+        weights = _least_squares(samples[fits], colours[fits])
+        error = np.abs(colours - samples @ weights).max(axis=1)
+    by_row = np.zeros((degree + 1, width, 3))
+    for (i, j), weight in zip(powers, weights, strict=True):
+        by_row[i] += x[:, None] ** j * weight
+    trend: NDArray[np.float64] = np.zeros((height, width, 3))
+    for i in range(degree + 1):
+        trend += y[:, None, None] ** i * by_row[i]
+    return trend.astype(np.float32), float((error <= max(3 * float(np.median(error)), 10)).mean())
 
-    What the border reaches is background; a piece that the object encloses must be large and just as plain.
-    """
-    labels = _labels(~differs)
-    sizes = np.bincount(labels.ravel())
-    background = np.zeros(len(sizes), bool)
-    background[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = True
-    for label in np.flatnonzero(~background & (sizes >= _LEAST_HOLE * differs.size)):
-        background[label] = np.median(difference[labels == label]) <= _HOLE_NOISE * noise + 1
-    background[0] = False
-    return ~background[labels]
+
+def _least_squares(samples: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(T, 3) weights of the (N, T) terms; held near zero where too few cells tell them."""
+    normal = samples.T @ samples + 1e-6 * len(samples) * np.eye(samples.shape[1])
+    return np.asarray(np.linalg.solve(normal, samples.T @ values), np.float64)
 
 
-def _without_specks(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    labels = _labels(mask)
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    cleaned: NDArray[np.bool_] = (sizes > _SPECK * sizes.max())[labels] & mask
-    return cleaned
+def _manner(cells: Cells, fits: NDArray[np.bool_]) -> Manner:
+    """How uneven the background is, from the border."""
+    across = np.sqrt((np.diff(cells.means, axis=1) ** 2).mean(axis=2))[fits[:, 1:] & fits[:, :-1]]
+    step, kink = float(np.median(across)), float(np.quantile(cells.kinks[fits], 0.95))
+    return Manner(step=1.5 + 4 * step, kink=2 + 1.2 * kink, noise=step * cells.px / np.sqrt(2), bend=_BEND / cells.px)
+
+
+def _shadowed(
+    cells: Cells, trend: NDArray[np.float32], fits: NDArray[np.bool_], manner: Manner
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """What is background, and the part of it that lies in shadows: as much as shows no sign of being object."""
+    clear = dark = fits
+    for strictness in _STRICTNESS:
+        strict = manner.stricter(strictness)
+        clear = reached(cells.means, cells.kinks, trend, fits, strict)
+        clear, dark, sure = true_shadows(cells.means, trend, clear, strict)
+        if sure:
+            break
+    return clear, dark
+
+
+def _holes(cells: Cells, trend: NDArray[np.float32], clear: NDArray[np.bool_], manner: Manner) -> NDArray[np.bool_]:
+    """Enclosed cells that look just like the background, in pieces that are large enough."""
+    off = np.sqrt(((cells.means - trend) ** 2).mean(axis=2))
+    alike = ~clear & (off <= manner.tolerance) & (cells.kinks <= manner.kink)
+    found = pieces(alike)
+    chosen = found.sizes >= max(_LEAST_HOLE * clear.size, 10)
+    holes = np.zeros_like(clear)
+    found.painted(chosen, holes, value=True)
+    return reached(cells.means, cells.kinks, trend, holes, manner) & ~clear if chosen.any() else holes
+
+
+def _plate(means: NDArray[np.float32], trend: NDArray[np.float32], clear: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """The means where they show the background; elsewhere the trend, off by as much as the nearest background is."""
+    return trend + _continued(means - trend, clear)
 
 
 @njit(cache=True, nogil=True)
-def _labels(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """(H, W) the number, from 1, of the connected piece that each pixel of the mask belongs to; 0 elsewhere."""
-    height, width = mask.shape
-    labels = np.zeros((height, width), np.int32)
-    waiting = np.empty(height * width, np.int64)
-    count = 0
-    for start in range(height * width):
-        if not mask[start // width, start % width] or labels[start // width, start % width]:
-            continue
-        count += 1
-        labels[start // width, start % width] = count
-        waiting[0], left = start, 1
-        while left:
-            left -= 1
-            y, x = waiting[left] // width, waiting[left] % width
-            for step_y, step_x in ((-1, 0), (1, 0), (0, -1), (0, 1)):
-                to_y, to_x = y + step_y, x + step_x
-                inside = 0 <= to_y < height and 0 <= to_x < width
-                if inside and mask[to_y, to_x] and not labels[to_y, to_x]:
-                    labels[to_y, to_x] = count
-                    waiting[left] = to_y * width + to_x
-                    left += 1
-    return labels
-
-
-def _soft_edge(mask: NDArray[np.bool_], difference: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Coverage whose edge lies where the difference from the background is half of what it is just inside."""
-    if mask.all() or not mask.any():
-        return mask.astype(np.float32)
-    core = distance_from(~mask) > EDGE_PX
-    if not core.any():
-        return mask.astype(np.float32)
-    rows, columns = nearest_marked(core)
-    full = difference[rows, columns]
-    near = distance_from(core) <= 2 * EDGE_PX
-    soft = np.clip(difference / np.maximum(full, 1e-3), 0, 1)
-    return np.where(core, 1, np.where(mask & near, soft, mask)).astype(np.float32)
+def _continued(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """(h, w, 3) known values, softened, spread over a few cells and fading beyond."""
+    height, width = known.shape
+    spread, ring = np.zeros_like(values), np.where(known, 0, 127).astype(np.int8)
+    for round_ in range(6):
+        for row in range(height):
+            for column in range(width):
+                if (round_ == 0) != known[row, column] or (round_ and ring[row, column] < 127):
+                    continue
+                total = np.zeros(3, np.float32)
+                count = np.float32(0)
+                for y in range(max(row - 1, 0), min(row + 2, height)):
+                    for x in range(max(column - 1, 0), min(column + 2, width)):
+                        if ring[y, x] < max(round_, 1):
+                            for k in range(3):
+                                total[k] += values[y, x, k] if round_ == 0 else spread[y, x, k]
+                            count += 1
+                if count:
+                    for k in range(3):
+                        spread[row, column, k] = total[k] / count
+                    if round_:
+                        ring[row, column] = round_
+    return spread

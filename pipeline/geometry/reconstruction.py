@@ -12,7 +12,7 @@ from pipeline.geometry.framing import Frames, framings, remarks
 from pipeline.geometry.mesh import Mesh
 from pipeline.geometry.progress import Progress, Stages, unheard
 from pipeline.geometry.rounding import rounded
-from pipeline.geometry.silhouettes import ReconstructionError, Silhouette, completed, pure_colours, silhouette
+from pipeline.geometry.silhouettes import ReconstructionError, Silhouette, completed, pure_colours, silhouettes
 from pipeline.geometry.surface import surface
 from pipeline.geometry.texture import bare, textured
 from pipeline.geometry.threads import shared_out
@@ -75,20 +75,20 @@ def reconstruct(
     _check(pictures)
     size = _working_size(pictures)
     stages = Stages(progress, _expected_s(len(pictures), size, options))
-    silhouettes = _silhouettes(pictures, size, stages.within("silhouettes"))
-    framed = framings({view: seen.coverage for view, seen in silhouettes.items()})
+    seen = silhouettes(pictures, size, stages.within("silhouettes"))
+    framed = framings({view: one.coverage for view, one in seen.items()})
     if framed.frames is Frames.SHARED and framed.distance is None:
-        silhouettes = completed(silhouettes)
+        seen = completed(seen)
     stages.within("framings")(1)
-    hull = visual_hull({view: seen.coverage for view, seen in silhouettes.items()}, framed.of)
-    hull, guesses = rounded(hull, silhouettes)
+    hull = visual_hull({view: one.coverage for view, one in seen.items()}, framed.of)
+    hull, guesses = rounded(hull, seen)
     stages.within("hull")(1)
     vertices, faces = surface(hull, options.face_count, stages.within("surface"))
     if not len(faces):
         raise ReconstructionError(contradiction(hull))
     stages.within("surface")(1)
     if options.textured:
-        colours = _colours(hull, silhouettes)
+        colours = _colours(hull, seen)
         stages.within("texture")(0.15)
         made = textured(vertices, faces, hull.projections, colours, pbr=options.pbr)
     else:
@@ -130,20 +130,10 @@ def _expected_s(view_count: int, size: int, options: Options) -> dict[str, float
     }
 
 
-def _silhouettes(pictures: Mapping[View, NDArray[np.uint8]], size: int, progress: Progress) -> dict[View, Silhouette]:
-    """All on squares of one size, in the order of ``View``."""
-    found = {}
-    for view in View:
-        if view in pictures:
-            found[view] = silhouette(view, pictures[view], size)
-            progress(len(found) / len(pictures))
-    return found
-
-
-def _colours(hull: Hull, silhouettes: Mapping[View, Silhouette]) -> NDArray[np.uint8]:
+def _colours(hull: Hull, seen: Mapping[View, Silhouette]) -> NDArray[np.uint8]:
     """(N, S, S, 3) the object's colours in the order of the hull's views, carried on over its outlines."""
     shown = zip(hull.projections.views, hull.distances, hull.projections.cameras.pixels, strict=True)
-    return np.stack(shared_out(lambda of: pure_colours(silhouettes[of[0]], of[1] / of[2]), list(shown)))
+    return np.stack(shared_out(lambda of: pure_colours(seen[of[0]], of[1] / of[2]), list(shown)))
 
 
 def _notes(hull: Hull, options: Options, face_count: int) -> tuple[str, ...]:

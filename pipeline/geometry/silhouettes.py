@@ -4,12 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.domain.views import View
-from pipeline.geometry.backgrounds import EDGE_PX, coverage_before_background
+from pipeline.geometry.backgrounds import background
 from pipeline.geometry.distances import distance_from, nearest_marked, softened
+from pipeline.geometry.matting import matte
+from pipeline.geometry.progress import Progress, unheard
 from pipeline.geometry.resampling import resampled
+from pipeline.geometry.threads import shared_out
 
 _OPAQUE = 250
 """Alpha from here up counts as opaque: below, somebody meant transparency."""
@@ -17,6 +21,11 @@ _LEAST_TRANSPARENT = 1e-3
 """The part of a picture that must be transparent for its alpha to be believed."""
 _ALPHA_EDGE_PX = 1
 """How far an edge with straight alpha reaches."""
+_FOUND_EDGE_PX = 1.5
+"""The same where the edge was found against a background, which is taken out of its colours."""
+_MANY, _TRACE, _NEARLY = 0.01, 24, 224
+"""Alpha that a hundredth of the pixels have, up to this or from this, stands for none or all."""
+_HALF = np.float32(0.5)
 _ALIKE = 0.9
 """Opposite outlines that overlap by so much (intersection over union) show one object in one frame."""
 _MARGIN = "leave a margin of plain background around the object, or make the background transparent"
@@ -53,35 +62,101 @@ def pure_colours(seen: Silhouette, distance_px: NDArray[np.float32]) -> NDArray[
     return seen.colours[rows, columns]
 
 
+def silhouettes(
+    pictures: Mapping[View, NDArray[np.uint8]], size: int, progress: Progress = unheard
+) -> dict[View, Silhouette]:
+    """Cut the object out of all (H, W, 4) straight-alpha sRGB pictures of a set; in the order of ``View``.
+
+    Raises ReconstructionError as ``silhouette`` does.
+    """
+    views, done = [view for view in View if view in pictures], []
+
+    def cut(view: View) -> Silhouette:
+        seen = silhouette(view, pictures[view], size)
+        done.append(view)
+        progress(len(done) / len(views))
+        return seen
+
+    return dict(zip(views, shared_out(cut, views), strict=True))
+
+
 def silhouette(view: View, picture: NDArray[np.uint8], size: int) -> Silhouette:
     """Cut the object out of a straight-alpha (H, W, 4) picture, on a square of ``size`` pixels.
 
     Raises ReconstructionError when there is nothing but background, or none of it.
     """
-    transparent = float(np.mean(picture[..., 3] < _OPAQUE)) >= _LEAST_TRANSPARENT
-    coverage = (picture[..., 3] / np.float32(255)) if transparent else coverage_before_background(picture[..., :3])
-    if coverage is None:
-        raise ReconstructionError(f"{view} view: the object fills the picture or the background isn't plain; {_MARGIN}")
-    if (coverage >= 0.5).all():
+    opacity = _opacity(picture)
+    if opacity is None:
+        behind = background(picture)
+        if behind is None:
+            raise ReconstructionError(
+                f"{view} view: the object fills the picture or the background isn't plain; {_MARGIN}"
+            )
+        coverage, colours = matte(picture, behind)
+    else:
+        coverage, colours = opacity[picture[..., 3]], picture[..., :3]
+    if coverage.min() >= _HALF:
         raise ReconstructionError(f"{view} view: the object covers the whole picture; {_MARGIN}")
-    seen = _squared(coverage.astype(np.float32), picture[..., :3], size, given=transparent)
-    if not (softened(seen.coverage) >= 0.5).any():
+    seen = _squared(coverage, colours, size, given=opacity is not None)
+    if not _anything(seen.coverage):
         raise ReconstructionError(f"{view} view: no object found, the picture is blank; replace the picture")
     return seen
 
 
+def _opacity(picture: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+    """(256,) the coverage that each alpha means; None when the picture is opaque.
+
+    The lowest and the highest alpha that many pixels have mean none and all: exports leave a trace of alpha in what is
+    empty, and take a little from what is solid.
+    """
+    counts = _alphas(picture)
+    many = np.flatnonzero(counts >= max(_MANY * counts.sum(), 1))
+    low, high = int(many[0]), int(many[-1])
+    if low >= _OPAQUE or counts[:_OPAQUE].sum() < _LEAST_TRANSPARENT * counts.sum():
+        return None
+    empty = low if low <= _TRACE else 0
+    solid = high if high >= _NEARLY else 255
+    if solid - empty <= _TRACE:
+        return None
+    opacity: NDArray[np.float32] = np.clip((np.arange(256, dtype=np.float32) - empty) / (solid - empty), 0, 1)
+    return opacity
+
+
+@njit(cache=True, nogil=True)
+def _alphas(picture: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """(256,) how many pixels have each alpha."""
+    counts = np.zeros((2, 256), np.int64)  # two, so that equal neighbours need not wait for each other
+    for row in range(picture.shape[0]):
+        for column in range(picture.shape[1]):
+            counts[column & 1, picture[row, column, 3]] += 1
+    total: NDArray[np.int64] = counts[0] + counts[1]
+    return total
+
+
+def _anything(coverage: NDArray[np.float32]) -> bool:
+    """Whether an outline is left once the coverage is softened; most often one wholly covered place tells."""
+    top, left = (int(n) for n in np.unravel_index(int(coverage.argmax()), coverage.shape))
+    near = coverage[max(top - 1, 0) : top + 4, max(left - 1, 0) : left + 4]
+    return bool((softened(near) >= _HALF).any() or (softened(coverage) >= _HALF).any())
+
+
 def _squared(coverage: NDArray[np.float32], colours: NDArray[np.uint8], size: int, *, given: bool) -> Silhouette:
-    """Centre on a square, then scale it to ``size``."""
+    """Centre on a square, then scale it to ``size``; what is not covered lends no colour."""
     height, width = coverage.shape
     longer = max(height, width)
-    top, left = (longer - height) // 2, (longer - width) // 2
-    margins = ((top, longer - height - top), (left, longer - width - left))
-    coverage = np.pad(coverage, margins)
-    colours = np.pad(colours, (*margins, (0, 0)), mode="edge")
+    if height != width:
+        top, left = (longer - height) // 2, (longer - width) // 2
+        margins = ((top, longer - height - top), (left, longer - width - left))
+        coverage = np.pad(coverage, margins)
+        colours = np.pad(colours, (*margins, (0, 0)), mode="edge")
     if longer != size:
+        weighted = resampled(colours * coverage[..., None], size, size)
         coverage = resampled(coverage, size, size)
-        colours = np.rint(resampled(colours, size, size)).astype(np.uint8)
-    impure_px = (_ALPHA_EDGE_PX if given else EDGE_PX) * max(1.0, size / longer)
+        covered = coverage[..., None] > _HALF / 255
+        plain = resampled(colours, size, size)
+        mean = np.where(covered, weighted / np.maximum(coverage[..., None], _HALF / 255), plain)
+        colours = np.rint(mean).astype(np.uint8)
+    impure_px = (_ALPHA_EDGE_PX if given else _FOUND_EDGE_PX) * max(1.0, size / longer)
     return Silhouette(coverage=coverage, colours=colours, impure_px=impure_px, given=given)
 
 

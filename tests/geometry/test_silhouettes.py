@@ -76,6 +76,34 @@ def test_no_background_is_left_in_the_colours(picture: NDArray[np.uint8]) -> Non
     assert np.abs(pure_colours(seen, signed_distance(seen.coverage)) - ORANGE).max() <= 1
 
 
+def test_a_trace_of_alpha_is_none_and_a_little_less_than_solid_is_all() -> None:
+    coverage = ring()
+    picture = transparent(coverage)
+    picture[..., 3] = np.rint(5 + 240 * coverage)
+    assert silhouette(View.FRONT, picture, SIZE).coverage == pytest.approx(coverage, abs=1 / 200)
+
+
+def test_nearly_opaque_pictures_are_opaque() -> None:
+    picture = opaque(np.full((SIZE, SIZE, 3), 255.0), ring())
+    picture[..., 3] = 252
+    assert not silhouette(View.FRONT, picture, SIZE).given
+
+
+@pytest.mark.parametrize("size", [SIZE // 2, 2 * SIZE])
+def test_colours_under_what_is_transparent_are_nobodys(size: int) -> None:
+    picture = transparent(ring())
+    picture[picture[..., 3] == 0] = (0, 255, 255, 0)
+    seen = silhouette(View.FRONT, picture, size)
+    assert np.abs(pure_colours(seen, signed_distance(seen.coverage)) - ORANGE).max() <= 2
+
+
+def test_premultiplied_edges_leave_no_dark_seam() -> None:
+    picture = transparent(ring())
+    picture[..., :3] = np.rint(picture[..., :3] * ring()[..., None])
+    seen = silhouette(View.FRONT, picture, SIZE)
+    assert np.abs(pure_colours(seen, signed_distance(seen.coverage)) - ORANGE).max() <= 2
+
+
 def test_a_wide_picture_stands_in_the_middle_of_its_square() -> None:
     seen = silhouette(View.FRONT, transparent(ring())[30:90], 2 * SIZE)
     assert seen.coverage.shape == (2 * SIZE, 2 * SIZE)
