@@ -69,15 +69,9 @@ def silhouettes(
 
     Raises ReconstructionError as ``silhouette`` does.
     """
-    views, done = [view for view in View if view in pictures], []
-
-    def cut(view: View) -> Silhouette:
-        seen = silhouette(view, pictures[view], size)
-        done.append(view)
-        progress(len(done) / len(views))
-        return seen
-
-    return dict(zip(views, shared_out(cut, views), strict=True))
+    views = [view for view in View if view in pictures]
+    seen = shared_out(lambda view: silhouette(view, pictures[view], size), views, progress)
+    return dict(zip(views, seen, strict=True))
 
 
 def silhouette(view: View, picture: NDArray[np.uint8], size: int) -> Silhouette:
