@@ -61,11 +61,21 @@ def test_a_hole_in_a_box_hardly_matters_and_a_void_inside_is_filled() -> None:
 
 def test_a_box_is_its_own_hull() -> None:
     positions, faces = joined(box((0.3, 0.2, 0.1)))
-    seen = {view: coverage(positions, faces, Shot(camera=CAMERAS[view]), 512, 3) for view in View}
+    shots = [Shot(camera=CAMERAS[view]) for view in View]
+    seen = {shot: coverage(positions, faces, shot, 512, 3) for shot in shots}
     hull, real = plain_hull(seen, GRID), closed(positions, faces, GRID)
     assert iou(hull.solid, real.solid) > 0.97
     assert f_score(hull.points, real.points) > 0.99
     assert f_score(real.points, closed(positions + 0.02, faces, GRID).points) < 0.9
+
+
+def test_a_pinholes_hull_holds_the_box_and_little_more() -> None:
+    positions, faces = joined(box((0.3, 0.2, 0.1)))
+    shots = [engine_modes.judged_from(view, "persp") for view in View]
+    hull = plain_hull({shot: coverage(positions, faces, shot, 512, 3) for shot in shots}, GRID).solid
+    real = closed(positions, faces, GRID).solid
+    assert (real & ~hull).sum() < 0.02 * real.sum()
+    assert iou(hull, real) > 0.75
 
 
 def test_voxels_lie_in_the_frame_of_the_views() -> None:

@@ -66,6 +66,11 @@ def _taken(source: Source, words: list[str], views: list[View]) -> dict[View, Pi
     return made
 
 
+def judged_from(view: View, mode: str) -> Shot:
+    """Where a mesh is looked at to be compared with the truth at a given view: the mode's own camera, its framing undone."""
+    return _whole(view, ["persp"] if "persp" in mode else [])
+
+
 def _edition() -> str:
     """Another one whenever the code that draws is another."""
     here = Path(__file__).parent
@@ -79,10 +84,14 @@ def _edition() -> str:
 
 
 def _shot(source: Source, view: View, words: list[str]) -> Shot:
+    whole = _whole(view, words)
+    return _framed(source, view, whole) if "framed" in words else whole
+
+
+def _whole(view: View, words: list[str]) -> Shot:
     perspective = 1 / DISTANCE if "persp" in words else 0.0
     scale = ORTHOGRAPHIC_WIDTH / (2 * DISTANCE * tan(radians(_FIELD_DEG / 2))) if perspective else 1.0
-    whole = Shot(camera=CAMERAS[view], scale=scale, perspective=perspective)
-    return _framed(source, view, whole) if "framed" in words else whole
+    return Shot(camera=CAMERAS[view], scale=scale, perspective=perspective)
 
 
 def _framed(source: Source, view: View, whole: Shot) -> Shot:

@@ -11,6 +11,7 @@ What is printed, a line for each set and mode:
   new     the same at 12 directions that were never given
   s, MB   of reconstruct alone: CPU seconds of all threads, growth of the process's memory at its peak
 Where pictures leave scale and place open (framed, persp), the mesh is first moved and scaled to fit the truth; never turned.
+Perspective views are judged from where they were taken, and their hull is that of pinholes.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from engine_solids import Shape, closed, f_score, iou, plain_hull, truth
 from engine_subjects import FURTHER, SYNTHETIC, Pixels, Shot, Source, Subject, coverage, of_parts, photograph, sources
 from numpy.typing import NDArray
 
-from pipeline.domain.views import CAMERAS, Camera, View
+from pipeline.domain.views import CAMERAS, View
 from pipeline.geometry.reconstruction import Options, Reconstruction, ReconstructionError, reconstruct
 from pipeline.geometry.rendering import Part, from_linear, linear
 
@@ -72,12 +73,12 @@ def shape_of(source: Source) -> Shape:
 
 
 @cache
-def seen_at(source: Source, camera: Camera, size: int) -> Pixels:
+def seen_at(source: Source, shot: Shot, size: int) -> Pixels:
     """What is compared with: at the views of a set that was given, its own pictures."""
-    view = next((view for view in View if CAMERAS[view] == camera), None)
+    view = next((view for view in View if Shot(camera=CAMERAS[view]) == shot), None)
     if view is not None and size == engine_modes.SIZE:
         return engine_modes.pictures(source, "clean", View)[view]
-    return photograph(source.subject, Shot(camera=camera), size, samples=2)
+    return photograph(source.subject, shot, size, source.samples)
 
 
 def measure(source: Source, mode: str, views: Sequence[View], options: Options) -> Measures:
@@ -86,11 +87,12 @@ def measure(source: Source, mode: str, views: Sequence[View], options: Options) 
     mesh = made.mesh
     positions = mesh.positions.astype(np.float64)
     if any(word in mode for word in engine_modes.GAUGE_FREE):
-        positions = aligned(source, positions, mesh.faces)
-    ious = {view: _covered(source, view, positions, mesh.faces) for view in given}
-    clean = {view: seen_at(source, CAMERAS[view], engine_modes.SIZE)[..., 3] / 255 for view in given}
+        positions = aligned(source, mode, positions, mesh.faces)
+    shots = {view: engine_modes.judged_from(view, mode) for view in given}
+    ious = {view: _covered(source, shot, positions, mesh.faces) for view, shot in shots.items()}
+    clean = {shot: seen_at(source, shot, engine_modes.SIZE)[..., 3] / 255 for shot in shots.values()}
     hull, real, ours = plain_hull(clean), shape_of(source), closed(positions, mesh.faces)
-    given_db, new_db = _colours(source, made, positions, list(given), is_free="exposure" in mode)
+    given_db, new_db = _colours(source, made, positions, list(shots.values()), is_free="exposure" in mode)
     return Measures(
         set=source.name,
         mode=mode,
@@ -137,26 +139,29 @@ def _memory(what: str, *, reset: bool = False) -> float:
     return int(told[1]) / 1e3 if told else 0.0
 
 
-def _covered(source: Source, view: View, positions: NDArray[np.float64], faces: NDArray[np.integer]) -> float:
-    clean = seen_at(source, CAMERAS[view], engine_modes.SIZE)[..., 3] / 255
-    return coverage_iou(clean, coverage(positions, faces, Shot(camera=CAMERAS[view]), len(clean), source.samples))
+def _covered(source: Source, shot: Shot, positions: NDArray[np.float64], faces: NDArray[np.integer]) -> float:
+    clean = seen_at(source, shot, engine_modes.SIZE)[..., 3] / 255
+    return coverage_iou(clean, coverage(positions, faces, shot, len(clean), source.samples))
 
 
 def coverage_iou(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
     return float(np.minimum(a, b).sum() / np.maximum(a, b).sum())
 
 
-def aligned(source: Source, positions: NDArray[np.float64], faces: NDArray[np.integer]) -> NDArray[np.float64]:
+def aligned(
+    source: Source, mode: str, positions: NDArray[np.float64], faces: NDArray[np.integer]
+) -> NDArray[np.float64]:
     """Scaled and moved so that front, left and top agree best: from the bounding boxes on by pattern search."""
     real = source.subject.positions
-    wanted = [coverage(real, source.subject.faces, Shot(camera=CAMERAS[view]), _ALIGN_PX, 2) for view in _ALIGN_VIEWS]
+    shots = [engine_modes.judged_from(view, mode) for view in _ALIGN_VIEWS]
+    wanted = [coverage(real, source.subject.faces, shot, _ALIGN_PX, 2) for shot in shots]
     boxes = [(one.min(axis=0), one.max(axis=0)) for one in (real, positions)]
     grow = float(np.linalg.norm(boxes[0][1] - boxes[0][0]) / np.linalg.norm(boxes[1][1] - boxes[1][0]))
     best = np.array([grow, *((boxes[0][0] + boxes[0][1]) / 2 - grow * (boxes[1][0] + boxes[1][1]) / 2)])
 
     def score(at: NDArray[np.float64]) -> float:
         moved = positions * at[0] + at[1:]
-        seen = [coverage(moved, faces, Shot(camera=CAMERAS[view]), _ALIGN_PX, 2) for view in _ALIGN_VIEWS]
+        seen = [coverage(moved, faces, shot, _ALIGN_PX, 2) for shot in shots]
         return fmean(coverage_iou(a, b) for a, b in zip(wanted, seen, strict=True))
 
     reached, step = score(best), 0.016
@@ -171,14 +176,14 @@ def aligned(source: Source, positions: NDArray[np.float64], faces: NDArray[np.in
 
 
 def _colours(
-    source: Source, made: Reconstruction, positions: NDArray[np.float64], views: Sequence[View], *, is_free: bool
+    source: Source, made: Reconstruction, positions: NDArray[np.float64], shots: Sequence[Shot], *, is_free: bool
 ) -> tuple[float, float]:
     """Median PSNR in dB at the given views and at the further ones; ``is_free``: up to one gain a channel for all."""
     if made.base_color is None:
         return float("nan"), float("nan")
     subject = bare(made, positions)
-    at_given = [_pair(source, subject, CAMERAS[view], engine_modes.SIZE) for view in views]
-    at_new = [_pair(source, subject, camera, NEW_PX) for camera in FURTHER]
+    at_given = [_pair(source, subject, shot, engine_modes.SIZE) for shot in shots]
+    at_new = [_pair(source, subject, Shot(camera=camera), NEW_PX) for camera in FURTHER]
     gain = np.ones(3)
     if is_free:
         wanted, found = (np.concatenate([linear(pair[k]) for pair in at_given]).astype(np.float64) for k in (0, 1))
@@ -195,10 +200,10 @@ def bare(made: Reconstruction, positions: NDArray[np.float64]) -> Subject:
     return Subject(positions=positions, faces=subject.faces, look=subject.look)
 
 
-def _pair(source: Source, subject: Subject, camera: Camera, size: int) -> tuple[Pixels, Pixels]:
+def _pair(source: Source, subject: Subject, shot: Shot, size: int) -> tuple[Pixels, Pixels]:
     """(N, 3) colours of the truth and of the mesh where both cover a pixel wholly."""
-    real = seen_at(source, camera, size)
-    ours = photograph(subject, Shot(camera=camera), len(real), samples=NEW_PX * 2 // len(real))
+    real = seen_at(source, shot, size)
+    ours = photograph(subject, shot, len(real), samples=NEW_PX * 2 // len(real))
     both = (real[..., 3] == 255) & (ours[..., 3] == 255)
     return real[both][:, :3], ours[both][:, :3]
 

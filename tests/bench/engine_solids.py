@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+from engine_subjects import Shot
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.domain.views import CAMERAS, ORTHOGRAPHIC_WIDTH, View
+from pipeline.domain.views import ORTHOGRAPHIC_WIDTH
 
 GRID = 256
 """Voxels along the frame."""
@@ -52,12 +53,13 @@ def closed(positions: NDArray[np.floating], faces: NDArray[np.integer], grid: in
     return Shape(solid=solid, points=scattered(positions, faces), unsure=0)
 
 
-def plain_hull(coverages: dict[View, NDArray[np.floating]], grid: int = GRID) -> Shape:
+def plain_hull(coverages: dict[Shot, NDArray[np.floating]], grid: int = GRID) -> Shape:
     """The exact boolean hull: a voxel is inside where every silhouette covers its centre by half, bilinearly."""
     solid = np.ones((grid, grid, grid), np.bool_)
-    for view, one in coverages.items():
-        camera = CAMERAS[view]
-        _carve(solid, np.ascontiguousarray(one, np.float32), np.array(camera.right), np.array(camera.up))
+    for shot, one in coverages.items():
+        axes = np.array([shot.camera.right, shot.camera.up, shot.camera.backward])
+        frame = np.array([shot.scale, shot.right, shot.up, shot.perspective])
+        _carve(solid, np.ascontiguousarray(one, np.float32), axes, frame)
     return Shape(solid=solid, points=_borders(solid), unsure=0)
 
 
@@ -173,7 +175,7 @@ def _filled(solid):
 
 
 @njit(cache=True)
-def _carve(solid, coverage, right, up):
+def _carve(solid, coverage, axes, frame):
     n, size = solid.shape[0], coverage.shape[0]
     spacing = ORTHOGRAPHIC_WIDTH / n
     for i in range(n):
@@ -184,8 +186,12 @@ def _carve(solid, coverage, right, up):
                 if not solid[i, j, k]:
                     continue
                 z = (k + 0.5) * spacing - ORTHOGRAPHIC_WIDTH / 2
-                across = (x * right[0] + y * right[1] + z * right[2]) / ORTHOGRAPHIC_WIDTH * size + size / 2 - 0.5
-                down = size / 2 - 0.5 - (x * up[0] + y * up[1] + z * up[2]) / ORTHOGRAPHIC_WIDTH * size
+                a = axes[0, 0] * x + axes[0, 1] * y + axes[0, 2] * z
+                u = axes[1, 0] * x + axes[1, 1] * y + axes[1, 2] * z
+                b = axes[2, 0] * x + axes[2, 1] * y + axes[2, 2] * z
+                grow, w = size / ORTHOGRAPHIC_WIDTH, 1 - frame[3] * b
+                across = size / 2 - 0.5 + grow * (frame[0] * a / w + frame[1])
+                down = size / 2 - 0.5 - grow * (frame[0] * u / w + frame[2])
                 column, row = int(np.floor(across)), int(np.floor(down))
                 if column < 0 or row < 0 or column >= size - 1 or row >= size - 1:
                     solid[i, j, k] = False
