@@ -112,11 +112,11 @@ async def test_the_wished_pause_is_kept(service, headers, connect):
     assert anyio.current_time() - began >= 0.2
 
 
-@pytest.mark.parametrize("wish", ["3600", format_datetime(utc_now() + timedelta(hours=1), usegmt=True)])
+@pytest.mark.parametrize("wish", ["7200", format_datetime(utc_now() + timedelta(hours=2), usegmt=True)])
 async def test_a_pause_beyond_all_patience_ends_the_tries(service, wish, connect):
     service.say("GET /v1/jobs", web.Response(status=429, headers={"Retry-After": wish}))
     async with connect(service.url) as client:
-        with pytest.raises(ServiceUnreachable, match=r"pause of 3,\d{3} s"):
+        with pytest.raises(ServiceUnreachable, match=r"pause of [67],\d{3} s"):
             await client.job("job_1")
     assert len(service.asked) == 1
 

@@ -264,6 +264,7 @@ def test_the_real_engine_makes_a_mesh(real_service, upload, picture, web) -> Non
             "3d:texture:albedo",
             "3d:texture:metallic",
             "3d:texture:roughness",
+            "3d:texture:normal",
         ]
         assert 20_000 <= assets[0].properties.face_count <= 40_000
         assert assets[0].properties.has_u_vs
