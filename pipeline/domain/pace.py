@@ -22,14 +22,12 @@ class Pace:
     """And at the latest after this share of a job's time, within these bounds: some fail early."""
     blank_weight: float = 3.0
     """Where nothing is known of any job, all of them count as so many."""
-    wide_every_s: float = 10.0
-    """How often a look is read on below what was seen before: whether the list shows something late must be known."""
     deep_every_s: float = 60.0
-    """How often a look reaches back far, for what the list shows later still."""
-    more_pages: int = 2
-    """Of the feed, for that, at most: where many jobs end, two requests a second are little."""
+    """How often a look reaches back further, for what the list shows late."""
     pages: int = 20
-    """Of the feed in one look, at most."""
+    """Pages of the feed in one look, at most."""
+    deep_pages: int = 2
+    """Of those, for what was there to be seen already, unless jobs of earlier runs are waited for."""
     silence_s: tuple[float, float] = (5.0, 30.0)
     """A job that the feed has never mentioned in as much time as it may take is looked up by itself, within these
     bounds.

@@ -11,7 +11,7 @@ from typing import Any
 
 import anyio
 
-from pipeline.domain.change_feed import ChangeFeed
+from pipeline.domain.change_feed import ChangeFeed, reaches
 from pipeline.domain.durations import Durations, InFlight, Outlook, kind_of
 from pipeline.domain.errors import RequestRefused, ServiceUnreachable, StageTimedOut
 from pipeline.domain.jobs import Job, JobPage, JobStatus
@@ -71,7 +71,7 @@ class Watcher:
         self._joined = anyio.Event()
         self._planned_at = math.inf
         self._asked_at = self._looked_at = self._looked_up_at = -math.inf
-        self._deep_at = self._wide_at = -math.inf
+        self._deep_at = -math.inf
         self._unheard_since: float | None = None
 
     async def wait(
@@ -238,16 +238,16 @@ class Watcher:
     # What the service says.
 
     async def _look(self) -> None:
-        """Into the feed, down to what was seen before; now and then further, for what the list has shown late."""
+        """Into the feed, for all that has changed since the last look."""
         began_at, began = anyio.current_time(), self._now()
-        deep, wide, knew_ahead = began_at >= self._deep_at, began_at >= self._wide_at, self._feed.ahead is not None
+        deep, knew_ahead = began_at >= self._deep_at, self._feed.ahead is not None
         since, page = self._feed.since(began, deep=deep), None
-        reading = self._feed.reading(began, deep=deep, beyond=self._pace.more_pages if deep or wide else 0)
+        known_since = None if self._feed.is_behind else self._feed.since(began, deep=False)
+        deep_pages = 0
         for _ in range(self._pace.pages):
             await self._may_ask()
             listed = await self._page(since, page)
             if listed is None and page is not None:  # it has lost its place in the list: what is not read is looked up
-                reading.lost()
                 break
             if listed is None:
                 self._trust.refused(anyio.current_time())
@@ -255,15 +255,13 @@ class Watcher:
             for job in listed.jobs:
                 self._hear_from_feed(job)
             self._feed.page_read(listed, self._now())
-            reading.page_read(listed)
             page = listed.next_page
-            if reading.is_enough:
+            deep_pages += known_since is not None and reaches(listed, known_since)
+            if page is None or deep_pages > self._pace.deep_pages:
                 break
-        self._feed.look_ended(began, reading, knew_ahead=knew_ahead)
+        self._feed.look_ended(began, knew_ahead=knew_ahead)
         self._trust.answered()
         self._looked_at = began_at
-        if wide:
-            self._wide_at = began_at + self._pace.wide_every_s
         if deep:
             self._deep_at = began_at + self._pace.deep_every_s
 
@@ -301,8 +299,6 @@ class Watcher:
                     self._trust.kept_back()
                 elif not job.status.is_final:
                     self._trust.was_right()
-                elif not watched.ended.is_set():
-                    self._feed.looked_up(job)
                 self._hear(job)
         except RequestRefused:
             self._heard(is_answer=True)
@@ -326,8 +322,8 @@ class Watcher:
             if job.status.is_final and not _made_nothing_yet(job):
                 self._feed.keep(replace(job, echo={}))
             return
-        if watched.job != job and watched.joined < self._looked_at:
-            self._feed.shown(job)
+        if watched.job != job and watched.joined < self._looked_at and self._feed.is_late(job):
+            self._feed.shown_late(job)
         watched.is_listed = True
         if job.status.is_final and watched.is_running:
             self._trust.told()

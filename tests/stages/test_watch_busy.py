@@ -175,19 +175,3 @@ async def test_a_service_that_answers_nothing_any_more_ends_the_run_after_a_quar
             await watcher.wait(service.submit(5.0), tell=lambda _: None)
     assert ended.group_contains(ServiceUnreachable, match="15 min")
     assert 900 <= anyio.current_time() < 1200
-
-
-async def test_what_was_seen_is_not_read_again_where_many_jobs_end():
-    """Two pages a look would halve the looks that two requests a second allow."""
-    found = await measured(BusyService(), mean_s=1, jobs=3_000, slots=50)
-    assert found.mean_lag_s < 0.4
-    assert found.ratio < 1.4
-
-
-@pytest.mark.parametrize("late_s", [0.2, 1.5])
-async def test_a_busy_list_that_shows_some_ends_late_is_read_below_what_was_seen(late_s):
-    service = BusyService(late_s=lambda number: late_s if number % 7 == 0 else 0.0)
-    found = await measured(service, mean_s=1, jobs=3_000, slots=100)
-    assert found.mean_lag_s < 1.2
-    assert max(found.lags_s) < 10
-    assert len(service.look_ups) < 40
