@@ -97,7 +97,7 @@ class Reckoning:
             interrupted=interrupted,
             charged_cu=charged_cu,
             wanting=tuple(self._wanting),
-            remarks=tuple(self._remarks.values()),
+            remarks=tuple(sorted(self._remarks.values(), key=lambda remark: remark.count)),
         )
 
     def add_done(self, plan: Plan) -> None:

@@ -1,5 +1,6 @@
 """The reconstruction engine: view images of one object become a closed, textured mesh."""
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -36,7 +37,7 @@ class Options:
     """Also the maps of a physically based material; without effect where ``textured`` is False."""
 
     def __post_init__(self) -> None:
-        if self.face_count < _FACES_MIN:
+        if operator.index(self.face_count) < _FACES_MIN:
             raise ValueError(f"face_count: {self.face_count:,}; expected at least {_FACES_MIN}, a tetrahedron's")
 
 
@@ -72,7 +73,7 @@ def reconstruct(
     when the front view is missing, when a picture shows no object or nothing but the object, or when the silhouettes
     have nothing in common.
     """
-    _check(pictures)
+    pictures = _checked(pictures)
     size = _working_size(pictures)
     stages = Stages(progress, _expected_s(len(pictures), size, options))
     seen = silhouettes(pictures, size, stages.within("silhouettes"))
@@ -105,13 +106,19 @@ def reconstruct(
     )
 
 
-def _check(pictures: Mapping[View, NDArray[np.uint8]]) -> None:
+def _checked(pictures: Mapping[View, NDArray[np.uint8]]) -> dict[View, NDArray[np.uint8]]:
+    """In memory as the compiled kernels know them: rows one after the other, and writable."""
     for view, picture in pictures.items():
+        if view not in set(View):
+            raise TypeError(f"{view!r}: no view; expected of {', '.join(View)}")
+        if not isinstance(picture, np.ndarray):
+            raise TypeError(f"{view} view: {type(picture).__name__}; expected a numpy array of shape (H, W, 4)")
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 4 or not picture.size:
             found = f"{picture.dtype} of shape {picture.shape}"
             raise TypeError(f"{view} view: {found}; expected uint8 of shape (H, W, 4): sRGB with straight alpha")
     if View.FRONT not in pictures:
-        raise ReconstructionError("front view: missing; it is the one view that a reconstruction needs")
+        raise ReconstructionError("front view: missing", "give it: it is the one view that a reconstruction needs")
+    return {View(view): np.require(picture, requirements=["C", "W"]) for view, picture in pictures.items()}
 
 
 def _working_size(pictures: Mapping[View, NDArray[np.uint8]]) -> int:

@@ -33,7 +33,12 @@ _OPPOSITES = ((View.FRONT, View.BACK), (View.LEFT, View.RIGHT), (View.TOP, View.
 
 
 class ReconstructionError(ValueError):
-    """The pictures give no object; the message names the view and what to do."""
+    """The pictures give no object; the text names the view, what is wrong with it, and the mend."""
+
+    def __init__(self, found: str, mend: str = "") -> None:
+        super().__init__(f"{found}; {mend}" if mend else found)
+        self.found = found
+        self.mend = mend
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,17 +88,16 @@ def silhouette(view: View, picture: NDArray[np.uint8], size: int) -> Silhouette:
     if opacity is None:
         behind = background(picture)
         if behind is None:
-            raise ReconstructionError(
-                f"{view} view: the object fills the picture or the background isn't plain; {_MARGIN}"
-            )
+            found = f"{view} view: the object fills the picture or the background isn't plain"
+            raise ReconstructionError(found, _MARGIN)
         coverage, colours = matte(picture, behind)
     else:
         coverage, colours = opacity[picture[..., 3]], picture[..., :3]
     if coverage.min() >= _HALF:
-        raise ReconstructionError(f"{view} view: the object covers the whole picture; {_MARGIN}")
+        raise ReconstructionError(f"{view} view: the object covers the whole picture", _MARGIN)
     seen = _squared(coverage, colours, size, given=opacity is not None)
     if not _anything(seen.coverage):
-        raise ReconstructionError(f"{view} view: no object found, the picture is blank; replace the picture")
+        raise ReconstructionError(f"{view} view: no object found, the picture is blank", "replace the picture")
     return seen
 
 
@@ -105,7 +109,7 @@ def _opacity(picture: NDArray[np.uint8]) -> NDArray[np.float32] | None:
     """
     counts = _alphas(picture)
     many = np.flatnonzero(counts >= max(_MANY * counts.sum(), 1))
-    low, high = int(many[0]), int(many[-1])
+    low, high = (int(many[0]), int(many[-1])) if many.size else (0, 255)
     if low >= _OPAQUE or counts[:_OPAQUE].sum() < _LEAST_TRANSPARENT * counts.sum():
         return None
     empty = low if low <= _TRACE else 0

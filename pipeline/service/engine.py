@@ -95,8 +95,10 @@ def make_mesh(task: EngineTask) -> Made:
     try:
         pictures = _read(task.pictures, stages.within("read"))
         made = reconstruct(pictures, options, stages.within("reconstruct"))
-    except (ReconstructionError, PictureRefused) as error:
-        raise EngineFailure(str(error), getattr(error, "mend", "")) from error
+    except ReconstructionError as error:
+        raise EngineFailure(error.found, error.mend) from error
+    except PictureRefused as error:
+        raise EngineFailure(str(error), error.mend) from error
     return Made(files=_written(task.folder, made, stages.within("write")), notes=made.notes)
 
 
