@@ -36,6 +36,16 @@ def test_what_is_no_picture_is_refused_by_name(shape: tuple[int, ...]) -> None:
         reconstruct({View.FRONT: np.zeros((9, 9, 4))})
 
 
+def test_what_is_no_array_and_no_view_is_refused_by_name() -> None:
+    whole = np.zeros((9, 9, 4), np.uint8)
+    with pytest.raises(TypeError, match="front view: list; expected a numpy array"):
+        reconstruct({View.FRONT: [[1]]})  # type: ignore[dict-item]
+    with pytest.raises(TypeError, match=r"'side': no view; expected of front, left"):
+        reconstruct({View.FRONT: whole, "side": whole})  # type: ignore[dict-item]
+    with pytest.raises(TypeError, match="float"):
+        Options(face_count=1000.5)  # type: ignore[arg-type]
+
+
 def test_a_missing_front_and_too_few_faces_are_refused() -> None:
     with pytest.raises(ReconstructionError, match="front view: missing"):
         reconstruct({View.LEFT: np.zeros((9, 9, 4), np.uint8)})

@@ -83,6 +83,12 @@ def test_a_trace_of_alpha_is_none_and_a_little_less_than_solid_is_all() -> None:
     assert silhouette(View.FRONT, picture, SIZE).coverage == pytest.approx(coverage, abs=1 / 200)
 
 
+def test_alpha_that_is_nowhere_the_same_for_long_is_taken_as_it_is() -> None:
+    picture = np.full((256, 256, 4), 128, np.uint8)
+    picture[..., 3] = np.arange(256)[None, :]
+    assert silhouette(View.FRONT, picture, 256).coverage[0] == pytest.approx(np.arange(256) / 255, abs=0.02)
+
+
 def test_nearly_opaque_pictures_are_opaque() -> None:
     picture = opaque(np.full((SIZE, SIZE, 3), 255.0), ring())
     picture[..., 3] = 252
