@@ -76,6 +76,8 @@ def rounded(hull: Hull, silhouettes: Mapping[View, Silhouette]) -> tuple[Hull, t
     found = {view: spans(hull.distances[at]) for at, view in enumerate(views) if _is_level(view)}
     axes = _Axes(at=(views.index(pair[0]), views.index(pair[1])), spans=(found[pair[0]], found[pair[1]]))
     told = _roundness(_corners(hull, silhouettes, found, pair, _levels(grid)), grid.spacing, grid.shape[1])
+    if told is None and _others(hull, axes):
+        return hull, ()  # a guess is for what no other view looks at
     roundness = _USUAL + np.zeros(grid.shape[1]) if told is None else told
     if (roundness < _PLAIN).all():
         return hull, ()
