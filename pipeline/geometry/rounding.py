@@ -4,6 +4,7 @@ From the sides alone a hull is boxy: each slice is a rectangle, or several. With
 the slice |x / a|^n + |z / b|^n <= 1 still touches all four sides, so that every silhouette stays covered. The exponent
 n is chosen level by level: where the corner that two neighbouring views share shows the same colours in both
 (``photoconsistency``), and plain where it never does. A round thing passes one shade from view to view, a box doesn't.
+What another view's silhouette needs of a rounded corner is given back (``covering``).
 """
 
 from collections.abc import Mapping
@@ -14,10 +15,11 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.domain.views import CAMERAS, ORTHOGRAPHIC_WIDTH, View
-from pipeline.geometry.cameras import Cameras, Projections
+from pipeline.geometry.cameras import Cameras
+from pipeline.geometry.covering import covering
 from pipeline.geometry.photoconsistency import EXPONENTS, Corner, Spans, disagreement, reduced, spans
 from pipeline.geometry.silhouettes import Silhouette
-from pipeline.geometry.visual_hull import Grid, Hull, grid_around, values_on
+from pipeline.geometry.visual_hull import Grid, Hull, grid_around
 from pipeline.geometry.volumes import Volume, levelled
 
 _PAIRS = (
@@ -28,6 +30,8 @@ _PAIRS = (
 _POINTS = 800_000
 """Of the grid on which the rounded solid is kept."""
 _FINEST = ORTHOGRAPHIC_WIDTH / 256
+_COARSE = ORTHOGRAPHIC_WIDTH / 112
+"""The spacing on which the hull's extent is looked for."""
 _SMOOTHING = 0.034
 """World units of height over which levels are judged together (standard deviation)."""
 _SHARED = 0.11
@@ -44,14 +48,10 @@ _OUTSIDE = 1.5
 """So many half widths from the middle the exponent makes no difference."""
 _THIN, _SLACK = 2.0, 0.1
 """Spacings of the grid: parts of less half width are not rounded; how much too large all is made, to be safe."""
-_ROUNDS, _LESS = 8, 0.75
-"""How often, and by how much, levels are made less round that would uncover another view's silhouette."""
 _TOLD = "Horizontal slices are rounded as the colours of neighbouring views agree best; no outline shows their shape."
 _GUESSED = (
     "Horizontal slices are rounded by guess: no outline shows their shape, and colours don't tell round from square."
 )
-_COARSE = ORTHOGRAPHIC_WIDTH / 112
-"""The spacing on which that is looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,14 +76,17 @@ def rounded(hull: Hull, silhouettes: Mapping[View, Silhouette]) -> tuple[Hull, t
     found = {view: spans(hull.distances[at]) for at, view in enumerate(views) if _is_level(view)}
     axes = _Axes(at=(views.index(pair[0]), views.index(pair[1])), spans=(found[pair[0]], found[pair[1]]))
     told = _roundness(_corners(hull, silhouettes, found, pair, _levels(grid)), grid.spacing, grid.shape[1])
-    roundness = _covering(hull, axes, (grid, rough), _USUAL + np.zeros(grid.shape[1]) if told is None else told)
+    if told is None and _others(hull, axes):
+        return hull, ()  # a guess is for what no other view looks at
+    roundness = _USUAL + np.zeros(grid.shape[1]) if told is None else told
     if (roundness < _PLAIN).all():
         return hull, ()
     level = np.tile(np.repeat(roundness, grid.shape[2]), grid.shape[0])
     values = _values(hull, axes, _points(grid), level, grid.spacing).reshape(grid.shape)
     values = levelled(_flattened(values, grid.spacing), grid.spacing)
-    solid = replace(hull, volume=Volume(values=values, lattice=np.array([*grid.origin, grid.spacing])))
-    return solid, () if _others(hull, axes) else (_TOLD if told is not None else _GUESSED,)
+    volume = Volume(values=values, lattice=np.array([*grid.origin, grid.spacing]))
+    notes = () if _others(hull, axes) else (_TOLD if told is not None else _GUESSED,)
+    return replace(hull, volume=covering(hull, volume)), notes
 
 
 def _pair(views: tuple[View, ...]) -> tuple[View, View] | None:
@@ -168,41 +171,6 @@ def _blurred(columns: NDArray[np.floating], deviation: float) -> NDArray[np.floa
     padded = np.pad(columns.astype(np.float64), ((reach, reach), (0, 0)))
     sums: NDArray[np.float64] = sum(weight * padded[at : at + len(columns)] for at, weight in enumerate(weights))
     return sums
-
-
-def _covering(hull: Hull, axes: _Axes, grids: tuple[Grid, Grid], roundness: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Less round where else the silhouette of a view along no axis would not stay covered.
-
-    ``grids`` are the one that has the levels and a coarse one to look on.
-    """
-    others = _others(hull, axes)
-    if not others or (roundness < _PLAIN).all():
-        return roundness
-    grid, coarse = grids
-    k, j, i = np.nonzero(values_on(hull, coarse) < -0.5 * coarse.spacing)
-    points = np.stack([i, j, k], axis=1) * coarse.spacing + np.array(coarse.origin)
-    pictures = hull.projections.resized(round(ORTHOGRAPHIC_WIDTH / _COARSE))
-    pixels = [_pixels(pictures, at, points) for at in others]
-    heights, fine = _levels(coarse)[:, 1], _levels(grid)[:, 1]
-    for _ in range(_ROUNDS):
-        left = _values(hull, axes, points, np.interp(points[:, 1], fine, roundness), coarse.spacing) < 0
-        bare = np.zeros(len(points), bool)
-        for pixel in pixels:
-            shown = np.zeros(pictures.size**2, bool)
-            shown[pixel[left]] = True
-            bare |= ~shown[pixel]
-        if not bare.any():
-            break
-        rash = np.bincount(j[bare], minlength=len(heights)) > 0
-        roundness = roundness * (1 - (1 - _LESS) * np.interp(fine, heights, rash))
-    return roundness
-
-
-def _pixels(pictures: Projections, at: int, points: NDArray[np.float64]) -> NDArray[np.intp]:
-    """(V,) numbers of the pixels that show points, row by row."""
-    column, row, _ = np.floor(pictures.points(at, points)).astype(np.intp).clip(0, pictures.size - 1).T
-    numbers: NDArray[np.intp] = row * pictures.size + column
-    return numbers
 
 
 def _others(hull: Hull, axes: _Axes) -> list[int]:

@@ -183,7 +183,7 @@ def _between(planes: NDArray[np.float32], at: int, column: float, row: float) ->
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _seen(
+def seen_from(
     distances: NDArray[np.float32], matrices: NDArray[np.float64], view: int, x: float, y: float, z: float
 ) -> float:
     """One view's signed distance of a point from its silhouette, world units where the point is."""
@@ -239,7 +239,7 @@ def _sample(
         x, y = lattice[0] + (left + half) * spacing, lattice[1] + (top + half) * spacing
         z = lattice[2] + (start + half) * spacing
         for view in range(len(distances)):
-            bounds[view] = _seen(distances, matrices, view, x, y, z) + reach
+            bounds[view] = seen_from(distances, matrices, view, x, y, z) + reach
         _rank(bounds, order)
         for layer in range(start, stop):
             z = lattice[2] + layer * spacing
@@ -252,7 +252,7 @@ def _sample(
                     for at in range(len(order)):
                         if value > 2 * per_cell or value >= bounds[order[at]]:
                             break
-                        value = max(value, _seen(distances, matrices, order[at], x, y, z))
+                        value = max(value, seen_from(distances, matrices, order[at], x, y, z))
                     if depth_squared.size:
                         depth = _between(depth_squared, 0, middle + scale * x, middle - scale * y)
                         value = max(value, (z * z - depth) / ((abs(z) + deepest) * steepness))

@@ -44,33 +44,51 @@ def levelled(values: NDArray[np.float32], spacing: float) -> NDArray[np.float32]
     Where the field jumps the solid gets a slope, ``_BAND`` points wide at the most: it becomes larger, never smaller.
     """
     band = np.float32(_BAND * spacing)
-    near = _swept(np.maximum(values, -band), np.float32(spacing))
+    near = swept(np.maximum(values, -band), np.float32(spacing))
     # Seen from below: what is as deep as the band takes its depth from the nearest point that isn't.
-    deep = _swept(np.where(near > -band, -near, np.float32(np.inf)), np.float32(spacing))
+    deep = swept(np.where(near > -band, -near, np.float32(np.inf)), np.float32(spacing))
     return np.where(np.isfinite(deep), -deep, -band)
 
 
 @njit(cache=True, nogil=True)
-def _swept(values: NDArray[np.float32], step: np.float32) -> NDArray[np.float32]:
-    """The largest field below this one that changes by no more than a step from a point to the next: two sweeps."""
+def swept(values: NDArray[np.float32], step: np.float32) -> NDArray[np.float32]:
+    """The largest field below this one that changes by no more than a step times the distance to each of 26 neighbours.
+
+    A step is for one spacing. Over a spacing and more, linear between the points, the field then grows by no more than
+    1.25 steps in any direction; over long distances by 1.13. Two sweeps of a chamfer distance (Borgefors, "On Digital
+    Distance Transforms in Three Dimensions", 1996).
+    """
     done = values.copy()
-    depth, height, width = values.shape
+    _sweep(done, step)
+    _sweep(done[::-1, ::-1, ::-1], step)
+    return done
+
+
+@njit(cache=True, nogil=True)
+def _sweep(field: NDArray[np.float32], step: np.float32) -> None:
+    """In the order of the points, each from those before it."""
+    depth, height, width = field.shape
+    slant, corner = step * np.float32(np.sqrt(2)), step * np.float32(np.sqrt(3))
     for k in range(depth):
         for j in range(height):
-            for i in range(width):
-                if k:
-                    done[k, j, i] = min(done[k, j, i], done[k - 1, j, i] + step)
+            row = field[k, j]
+            if k:
+                _lower(row, field[k - 1, j], step, slant)
                 if j:
-                    done[k, j, i] = min(done[k, j, i], done[k, j - 1, i] + step)
-                if i:
-                    done[k, j, i] = min(done[k, j, i], done[k, j, i - 1] + step)
-    for k in range(depth - 1, -1, -1):
-        for j in range(height - 1, -1, -1):
-            for i in range(width - 1, -1, -1):
-                if k < depth - 1:
-                    done[k, j, i] = min(done[k, j, i], done[k + 1, j, i] + step)
+                    _lower(row, field[k - 1, j - 1], slant, corner)
                 if j < height - 1:
-                    done[k, j, i] = min(done[k, j, i], done[k, j + 1, i] + step)
-                if i < width - 1:
-                    done[k, j, i] = min(done[k, j, i], done[k, j, i + 1] + step)
-    return done
+                    _lower(row, field[k - 1, j + 1], slant, corner)
+            if j:
+                _lower(row, field[k, j - 1], step, slant)
+            for i in range(1, width):
+                row[i] = min(row[i], row[i - 1] + step)
+
+
+@njit(cache=True, nogil=True)
+def _lower(row: NDArray[np.float32], other: NDArray[np.float32], across: np.float32, aslant: np.float32) -> None:
+    """By a row beside it."""
+    last = len(row) - 1
+    row[0] = min(row[0], other[0] + across, other[1] + aslant)
+    for i in range(1, last):
+        row[i] = min(row[i], other[i] + across, min(other[i - 1], other[i + 1]) + aslant)
+    row[last] = min(row[last], other[last] + across, other[last - 1] + aslant)

@@ -27,3 +27,23 @@ def test_a_jump_becomes_a_slope_that_only_adds_to_the_solid() -> None:
 def test_no_two_neighbours_differ_by_more_than_a_step() -> None:
     level = levelled(RNG.normal(size=(12, 13, 14)).astype(np.float32), 0.2)
     assert max(np.abs(np.diff(level, axis=axis)).max() for axis in range(3)) <= 0.2 + 1e-6
+
+
+def test_in_no_direction_does_a_levelled_field_grow_faster_than_the_surface_is_looked_for_with() -> None:
+    spacing = 0.2
+    cliffs = np.where(RNG.random((14, 15, 16)) < 0.02, -3.0, 3.0)
+    for raw in (cliffs, RNG.normal(size=(14, 15, 16))):
+        level = levelled(raw.astype(np.float32), spacing)
+        lattice = np.array([0, 0, 0, spacing])
+        size = spacing * (np.array(level.shape[::-1]) - 1)
+        starts = RNG.random((20_000, 3)) * size
+        steps = RNG.normal(size=(20_000, 3))
+        steps *= (RNG.uniform(1, 4, 20_000) * spacing / np.linalg.norm(steps, axis=1))[:, None]
+        ends = starts + steps
+        ends, starts = (kept[((ends >= 0) & (ends <= size)).all(axis=1)] for kept in (ends, starts))
+        rise = [
+            volume_at(level, lattice, *end) - volume_at(level, lattice, *start)
+            for start, end in zip(starts, ends, strict=True)
+        ]
+        steepest = np.abs(rise / np.linalg.norm(ends - starts, axis=1)).max()
+        assert steepest <= 1.25
