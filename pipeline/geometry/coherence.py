@@ -14,14 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.domain.views import CAMERAS, View
-from pipeline.geometry.distances import signed_distance
+from pipeline.geometry.distances import distance_from, signed_distance, softened
 from pipeline.geometry.rays import PIXEL, SIZE, march, slopes_of_misses
 from pipeline.geometry.resampling import resampled
 
 _OUTLINE_POINTS = 144
 """Of each view."""
-_STRIDE = 4
-"""Pixels between the points inside silhouettes at which agreement is counted."""
+_STRIDE, _POINTS_MIN = 4, 100
+"""Pixels between the points inside silhouettes at which agreement is counted; 1 where there would be too few."""
+_THIN = 0.5
+"""Pixels from the middle of parts too thin to be seen at ``SIZE`` to their outline."""
 _TOLERANCE = 0.6 * PIXEL
 """A ray that misses by less passes."""
 CONSISTENT = 0.99
@@ -78,8 +80,7 @@ class Outlines:
 
 def outlines(coverages: Mapping[View, NDArray[np.float32]]) -> Outlines:
     """Prepare (S, S) coverages, 0..1, for comparison."""
-    distances = [signed_distance(resampled(plane, SIZE, SIZE)) for plane in coverages.values()]
-    return Outlines(tuple(coverages), np.stack(distances))
+    return Outlines(tuple(coverages), np.stack([_distances(plane) for plane in coverages.values()]))
 
 
 def shared(outlines_: Outlines) -> Parameters:
@@ -136,6 +137,36 @@ def extents(seen: Outlines, parameters: Parameters) -> tuple[NDArray[np.float64]
     return points.min(axis=0), points.max(axis=0)
 
 
+def _distances(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(SIZE, SIZE) signed distances; parts of a silhouette that vanish when it is made smaller stay, as lines."""
+    smaller = resampled(coverage, SIZE, SIZE)
+    soft = softened(smaller)
+    far = np.full((SIZE, SIZE), 2 * SIZE, np.float32)
+    distances = signed_distance(smaller) if soft.max() >= 0.5 > soft.min() else far
+    inside = distances < 0
+    shown = _anywhere(softened(coverage) >= 0.5)
+    vanished = shown & ~_widened(inside)
+    if not vanished.any():
+        return distances
+    lines = shown & ~inside & _widened(vanished)
+    return np.minimum(distances, distance_from(lines) - np.float32(_THIN))
+
+
+def _anywhere(marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(S, S) to (SIZE, SIZE): whether any of a pixel is marked."""
+    starts = np.arange(SIZE) * len(marked) // SIZE
+    anywhere: NDArray[np.bool_] = np.logical_or.reduceat(np.logical_or.reduceat(marked, starts, axis=0), starts, axis=1)
+    return anywhere
+
+
+def _widened(marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The marked pixels and their eight neighbours."""
+    wide = np.pad(marked, 1)
+    wide = wide[:-2] | wide[1:-1] | wide[2:]
+    widened: NDArray[np.bool_] = wide[:, :-2] | wide[:, 1:-1] | wide[:, 2:]
+    return widened
+
+
 def _tagged(at: int, points: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.column_stack([np.full(len(points), float(at)), points])
 
@@ -163,9 +194,12 @@ def _contour(plane: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _inside(plane: NDArray[np.float32]) -> NDArray[np.float64]:
-    start = _STRIDE // 2
-    rows, columns = np.nonzero(plane[start::_STRIDE, start::_STRIDE] < 0)
-    return _placed(columns * _STRIDE + float(start), rows * _STRIDE + float(start))
+    for stride in (_STRIDE, 1):
+        start = stride // 2
+        rows, columns = np.nonzero(plane[start::stride, start::stride] < 0)
+        if len(rows) >= _POINTS_MIN:
+            break
+    return _placed(columns * stride + float(start), rows * stride + float(start))
 
 
 def _box(plane: NDArray[np.float32]) -> tuple[float, float, float, float]:

@@ -159,6 +159,44 @@ def test_one_picture_in_a_frame_of_its_own_leaves_the_others_alone(odd: View) ->
     assert found.of[odd].up == pytest.approx(own.up, abs=0.01)
 
 
+def drawn_thin(size: int, thickness_px: int, *, pole: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """A disc, and what shows it edge-on, lying: a bar, or five of them around a pole."""
+    middle, radius = size // 2, round(0.3 * size)
+    y, x = np.indices((size, size)) + 0.5 - middle
+    disc, edge = np.hypot(x, y) < radius, np.zeros((size, size), bool)
+    for at in (0.2, 0.34, 0.5, 0.66, 0.78) if pole else (0.5,):
+        top = round(at * size) - thickness_px // 2
+        edge[top : top + thickness_px, middle - radius : middle + radius] = True
+    if pole:
+        edge[size // 10 : -size // 10, middle - size // 50 : middle + size // 50] = True
+    return disc.astype(np.float32), edge.astype(np.float32)
+
+
+@pytest.mark.parametrize("size", [256, 500, 1024, 2048])
+@pytest.mark.parametrize("thickness_px", [1, 2, 4, 6])
+def test_thin_objects_and_parts_are_left_exactly_as_they_are(size: int, thickness_px: int) -> None:
+    flat, edge = drawn_thin(size, thickness_px, pole=False)
+    discs, pole = drawn_thin(size, thickness_px, pole=True)
+    lying = {view: flat if view in (View.TOP, View.BOTTOM) else edge for view in View}
+    standing = {View.FRONT: flat, View.BACK: flat, View.LEFT: edge.T, View.RIGHT: edge.T[:, ::-1]}
+    card = {View.FRONT: flat, View.LEFT: edge.T[:, ::-1], View.TOP: edge}
+    shelves = {view: discs if view in (View.TOP, View.BOTTOM) else pole for view in View}
+    four_and_top = {view: shelves[view] for view in (*SIDES, View.TOP)}
+    for coverages in (lying, standing, card, shelves, four_and_top):
+        found = framings({view: np.ascontiguousarray(plane) for view, plane in coverages.items()})
+        assert found.of == plain(coverages)
+        assert found.agreement > 0.99
+        assert not remarks(found)
+
+
+def test_a_card_seen_edge_on_becomes_a_mesh_of_its_extents() -> None:
+    flat, edge = drawn_thin(SIZE, 3, pole=False)
+    made = reconstruct(
+        rgba({View.FRONT: flat, View.LEFT: np.ascontiguousarray(edge.T)}), Options(face_count=2_000, textured=False)
+    )
+    assert np.ptp(made.mesh.positions, axis=0)[:2] == pytest.approx(0.6 * ORTHOGRAPHIC_WIDTH, abs=0.02)
+
+
 def mirrored(coverages: Coverages, view: View) -> Coverages:
     return coverages | {view: np.ascontiguousarray(coverages[view][:, ::-1])}
 
