@@ -6,7 +6,7 @@ coherence of Hernandez, Schmitt and Cipolla, "Silhouette Coherence for Camera Ca
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -26,8 +26,8 @@ _THIN = 0.5
 """Pixels from the middle of parts too thin to be seen at ``SIZE`` to their outline."""
 _TOLERANCE = 0.6 * PIXEL
 """A ray that misses by less passes."""
-CONSISTENT = 0.99
-"""Silhouettes of one object in one frame agree by so much at least."""
+CONSISTENT, CONSISTENT_CUT_OUT = 0.99, 0.96
+"""Silhouettes of one object in one frame agree by so much at least: given ones, and ones found before a background."""
 
 Parameters = NDArray[np.float64]
 """(N, 4) scale, right, up and perspective of each view, as in ``Framing``."""
@@ -40,6 +40,8 @@ class Outlines:
     views: tuple[View, ...]
     distances: NDArray[np.float32]
     """(N, SIZE, SIZE) pixels, negative inside."""
+    consistent: float = CONSISTENT
+    """The least agreement of silhouettes that contradict nothing."""
 
     @cached_property
     def frames(self) -> NDArray[np.float64]:
@@ -63,24 +65,25 @@ class Outlines:
 
     def without(self, view: View) -> "Outlines":
         keep = [at for at, one in enumerate(self.views) if one is not view]
-        return Outlines(tuple(self.views[at] for at in keep), self.distances[keep])
+        return replace(self, views=tuple(self.views[at] for at in keep), distances=self.distances[keep])
 
     def mirrored(self, view: View) -> "Outlines":
         """The same with one picture's left and right exchanged."""
         at, distances = self.views.index(view), self.distances.copy()
         distances[at] = distances[at, :, ::-1]
-        return Outlines(self.views, distances)
+        return replace(self, distances=distances)
 
     def exchanged(self, one: View, other: View) -> "Outlines":
         """The same with each of two pictures under the other one's name."""
         names = {one: other, other: one}
         order = [self.views.index(names.get(view, view)) for view in self.views]
-        return Outlines(self.views, self.distances[order])
+        return replace(self, distances=self.distances[order])
 
 
-def outlines(coverages: Mapping[View, NDArray[np.float32]]) -> Outlines:
-    """Prepare (S, S) coverages, 0..1, for comparison."""
-    return Outlines(tuple(coverages), np.stack([_distances(plane) for plane in coverages.values()]))
+def outlines(coverages: Mapping[View, NDArray[np.float32]], *, given: bool = True) -> Outlines:
+    """Prepare (S, S) coverages, 0..1, for comparison; ``given`` as in ``Silhouette``, of all."""
+    distances = np.stack([_distances(plane) for plane in coverages.values()])
+    return Outlines(tuple(coverages), distances, CONSISTENT if given else CONSISTENT_CUT_OUT)
 
 
 def shared(outlines_: Outlines) -> Parameters:
@@ -118,7 +121,7 @@ def agreements(seen: Outlines, parameters: Parameters) -> NDArray[np.float64]:
 def agree(seen: Outlines, parameters: Parameters, first: Sequence[View] = ()) -> bool:
     """Whether the silhouettes of all views are consistent; cheap to deny when ``first`` ones are not."""
     order = sorted(range(len(seen.views)), key=lambda at: seen.views[at] not in first)
-    return all(_agreement(seen, parameters, at) >= CONSISTENT for at in order)
+    return all(_agreement(seen, parameters, at) >= seen.consistent for at in order)
 
 
 def _agreement(seen: Outlines, parameters: Parameters, at: int) -> float:
@@ -149,7 +152,8 @@ def _distances(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
     if not vanished.any():
         return distances
     lines = shown & ~inside & _widened(vanished)
-    return np.minimum(distances, distance_from(lines) - np.float32(_THIN))
+    with_lines: NDArray[np.float32] = np.minimum(distances, distance_from(lines) - np.float32(_THIN))
+    return with_lines
 
 
 def _anywhere(marked: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -12,6 +12,8 @@ from pipeline.geometry.coherence import Outlines, Parameters, agree, shared
 from pipeline.geometry.visual_hull import Hull, coarse_values
 
 MEND = "check that they show the same object, each under its own name, in the same frame and scale"
+MEND_CUT_OUT = ", and make their backgrounds transparent: the object may be cut out badly"
+"""What else to do where silhouettes were found before a background."""
 _WITNESSES = 3
 """So many views must agree to speak against another one."""
 
@@ -58,15 +60,16 @@ def swapped_views(seen: Outlines) -> Doubt | None:
 
 
 def complaint(wrong: Doubt, agreement: float) -> str:
-    """A sentence for the person; ``agreement`` is that of the silhouettes as they are."""
+    """What is wrong, and the mend; no full stop. ``agreement`` is that of the silhouettes as they are."""
     names = [str(view) for view in wrong.views]
-    now = f"now the silhouettes agree to {agreement:.2f} only"
+    now = f"the silhouettes agree to {agreement:.3f} only"
     if wrong.fault is Fault.SWAPPED:
-        return f"The {' and '.join(names)} views seem to have each other's names: {now}, else fully."
+        return f"The {' and '.join(names)} views seem to have each other's names: {now}, else fully; exchange the two"
     one = f"The {names[0]} view" if len(names) == 1 else f"One of the views {', '.join(names)}"
     if wrong.fault is Fault.MIRRORED:
-        return f"{one} seems to be mirrored, or to show the opposite side: {now}, mirrored fully."
-    return f"{one} contradicts the others, which agree without it: {now}; {MEND}."
+        seems = f"{one} seems to be mirrored, or to show the opposite side: {now}, mirrored fully"
+        return f"{seems}; replace it by the view that it is named after"
+    return f"{one} contradicts the others, which agree without it: {now}; {MEND}"
 
 
 def contradiction(hull: Hull) -> str:

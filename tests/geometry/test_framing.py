@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from pipeline.domain.views import ORTHOGRAPHIC_WIDTH, View
 from pipeline.geometry.cameras import Framing, projections
-from pipeline.geometry.contradictions import Fault
+from pipeline.geometry.contradictions import Doubt, Fault
 from pipeline.geometry.distances import signed_distance
 from pipeline.geometry.framing import Frames, framings, remarks
 from pipeline.geometry.rasterising import rasterise
 from pipeline.geometry.reconstruction import Options, reconstruct
+from pipeline.geometry.silhouettes import ReconstructionError
 
 SIZE, SAMPLES = 256, 3
 SIDES = (View.FRONT, View.LEFT, View.RIGHT, View.BACK)
@@ -231,6 +232,50 @@ def test_wrong_pictures_are_named_and_not_explained_by_framings(
     assert (set(found.doubt.views), found.doubt.fault) == (views, fault)
     (remark,) = remarks(found)
     assert all(view in remark for view in views)
+    assert {Fault.MIRRORED: "replace it", Fault.SWAPPED: "exchange", Fault.ODD: "check that"}[fault] in remark
+    assert remark.count("agree to") == 1
+
+
+def test_a_view_that_would_ruin_the_shape_is_named_instead_of_carved_with() -> None:
+    with pytest.raises(ReconstructionError, match="left view seems to be mirrored"):
+        reconstruct(rgba(mirrored(drawn(plain()), View.LEFT)), Options(face_count=1_000, textured=False))
+
+
+def test_silhouettes_cut_out_of_a_background_need_not_agree_as_well_as_given_ones() -> None:
+    coverages = drawn(plain())
+    spoilt = coverages | {View.FRONT: coverages[View.FRONT].copy()}
+    top = np.nonzero(coverages[View.FRONT])[0].min()
+    spoilt[View.FRONT][top - 10 : top + 2, 125:137] = 1
+    given, cut_out = framings(spoilt), framings(spoilt, given=False)
+    assert given.doubt == Doubt(views=(View.FRONT,), fault=Fault.ODD)
+    assert cut_out.of == plain()
+    assert not remarks(cut_out)
+    wrong = framings(foreign(coverages, View.RIGHT), given=False)
+    assert "make their backgrounds transparent" in remarks(wrong)[0]
+
+
+def test_a_view_that_takes_little_away_is_named_in_a_note() -> None:
+    coverages = drawn(plain())
+    spoilt = coverages | {View.FRONT: with_shadow(coverages[View.FRONT], 0.6)}
+    made = reconstruct(rgba(spoilt), Options(face_count=1_000, textured=False))
+    assert any(note.startswith("The front view contradicts the others") for note in made.notes)
+
+
+def test_a_picture_moved_partly_out_of_its_frame_gets_no_perspective() -> None:
+    coverages = drawn(plain(SIDES))
+    shifted = np.zeros_like(coverages[View.LEFT])
+    shifted[:, 55:] = coverages[View.LEFT][:, :-55]
+    assert shifted[:, -1].any()
+    found = framings(coverages | {View.LEFT: shifted})
+    assert (found.frames, found.distance, found.doubt) == (Frames.OWN, None, None)
+
+
+@pytest.mark.parametrize("size", [16, 32])
+def test_pictures_of_few_pixels_share_a_frame(size: int) -> None:
+    tiny = {
+        view: plane.reshape(size, SIZE // size, size, -1).mean(axis=(1, 3)) for view, plane in drawn(plain()).items()
+    }
+    assert framings(tiny).of == plain()
 
 
 def with_shadow(coverage: NDArray[np.float32], width: float) -> NDArray[np.float32]:
