@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.domain.views import CAMERAS, View
+from pipeline.domain.views import CAMERAS, ORTHOGRAPHIC_WIDTH, View
 from pipeline.geometry.distances import distance_from, signed_distance, softened
 from pipeline.geometry.rays import PIXEL, SIZE, march, slopes_of_misses
 from pipeline.geometry.resampling import resampled
@@ -24,8 +24,10 @@ _STRIDE, _POINTS_MIN = 4, 100
 """Pixels between the points inside silhouettes at which agreement is counted; 1 where there would be too few."""
 _THIN = 0.5
 """Pixels from the middle of parts too thin to be seen at ``SIZE`` to their outline."""
-_TOLERANCE = 0.6 * PIXEL
-"""A ray that misses by less passes."""
+_TOLERANCE = 0.6
+"""Pixels; a ray that misses by less passes."""
+COARSE_PX = 32
+"""Pictures of so few pixels can't be expected to agree closer than to their own pixels."""
 CONSISTENT, CONSISTENT_CUT_OUT = 0.99, 0.96
 """Silhouettes of one object in one frame agree by so much at least: given ones, and ones found before a background."""
 
@@ -42,6 +44,8 @@ class Outlines:
     """(N, SIZE, SIZE) pixels, negative inside."""
     consistent: float = CONSISTENT
     """The least agreement of silhouettes that contradict nothing."""
+    tolerance: float = _TOLERANCE * PIXEL
+    """World units; a ray that misses by less passes."""
 
     @cached_property
     def frames(self) -> NDArray[np.float64]:
@@ -83,7 +87,13 @@ class Outlines:
 def outlines(coverages: Mapping[View, NDArray[np.float32]], *, given: bool = True) -> Outlines:
     """Prepare (S, S) coverages, 0..1, for comparison; ``given`` as in ``Silhouette``, of all."""
     distances = np.stack([_distances(plane) for plane in coverages.values()])
-    return Outlines(tuple(coverages), distances, CONSISTENT if given else CONSISTENT_CUT_OUT)
+    size = min(len(plane) for plane in coverages.values())
+    return Outlines(
+        tuple(coverages),
+        distances,
+        CONSISTENT if given else CONSISTENT_CUT_OUT,
+        _TOLERANCE * (ORTHOGRAPHIC_WIDTH / size if size <= COARSE_PX else PIXEL),
+    )
 
 
 def shared(outlines_: Outlines) -> Parameters:
@@ -126,8 +136,8 @@ def agree(seen: Outlines, parameters: Parameters, first: Sequence[View] = ()) ->
 
 def _agreement(seen: Outlines, parameters: Parameters, at: int) -> float:
     points = seen.inside[at]
-    off, _ = march(seen.distances, seen.frames, parameters, points, _TOLERANCE)
-    return float(np.mean(off <= _TOLERANCE)) if len(points) else 1.0
+    off, _ = march(seen.distances, seen.frames, parameters, points, seen.tolerance)
+    return float(np.mean(off <= seen.tolerance)) if len(points) else 1.0
 
 
 def extents(seen: Outlines, parameters: Parameters) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -35,6 +35,8 @@ class Doubt:
 
     views: tuple[View, ...]
     fault: Fault
+    exchanged: tuple[View, ...] = ()
+    """Beside an odd view: two that explain as much when they change their names."""
 
 
 def odd_views(seen: Outlines, parameters: Parameters) -> tuple[View, ...]:
@@ -48,7 +50,10 @@ def odd_views(seen: Outlines, parameters: Parameters) -> tuple[View, ...]:
 def doubt(seen: Outlines, odd: tuple[View, ...]) -> Doubt:
     """What is wrong with views found by ``odd_views`` in pictures that share a frame."""
     mirrored = tuple(view for view in odd if agree(seen.mirrored(view), shared(seen), (view,)))
-    return Doubt(views=mirrored or odd, fault=Fault.MIRRORED if mirrored else Fault.ODD)
+    if mirrored:
+        return Doubt(views=mirrored, fault=Fault.MIRRORED)
+    swapped = swapped_views(seen)
+    return Doubt(views=odd, fault=Fault.ODD, exchanged=swapped.views if swapped else ())
 
 
 def swapped_views(seen: Outlines) -> Doubt | None:
@@ -69,7 +74,10 @@ def complaint(wrong: Doubt, agreement: float) -> str:
     if wrong.fault is Fault.MIRRORED:
         seems = f"{one} seems to be mirrored, or to show the opposite side: {now}, mirrored fully"
         return f"{seems}; replace it by the view that it is named after"
-    return f"{one} contradicts the others, which agree without it: {now}; {MEND}"
+    contradicts = f"{one} contradicts the others, which agree without it"
+    if wrong.exchanged:
+        contradicts += f", or the {' and '.join(wrong.exchanged)} views have each other's names"
+    return f"{contradicts}: {now}; {MEND}"
 
 
 def contradiction(hull: Hull) -> str:

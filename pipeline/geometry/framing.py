@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline.domain.views import ORTHOGRAPHIC_WIDTH, View
 from pipeline.geometry.cameras import Framing
 from pipeline.geometry.coherence import (
+    COARSE_PX,
     CONSISTENT,
     Outlines,
     Parameters,
@@ -59,8 +60,6 @@ _OWN_BELOW, _BOTH_BELOW, _OWN_ENOUGH = 0.96, 0.9, 0.97
 many unknowns that they also explain silhouettes cut out badly. Nor is perspective where those alone give that."""
 _RUINED = 0.9
 """A view that is wrong and lets the silhouettes agree to less cuts much of the object away."""
-_COARSE_PX = 32
-"""Pictures of so few pixels tell nothing of framings."""
 _ROOM = ORTHOGRAPHIC_WIDTH / 2 - PIXEL
 """How far from the origin the object may reach along each axis."""
 
@@ -128,7 +127,8 @@ def framings(coverages: Mapping[View, NDArray[np.float32]], *, given: bool = Tru
     """
     seen = outlines(coverages, given=given)
     before = agreements(seen, shared(seen))
-    if before.min() >= seen.consistent or min(len(plane) for plane in coverages.values()) <= _COARSE_PX:
+    too_coarse_to_tell = min(len(plane) for plane in coverages.values()) <= COARSE_PX
+    if before.min() >= seen.consistent or too_coarse_to_tell:
         return _found(seen, shared(seen), before, before)
     plain = as_shared(seen)
     turned = plain if _depth_is_open(seen) else with_perspective(seen)

@@ -254,6 +254,15 @@ def test_silhouettes_cut_out_of_a_background_need_not_agree_as_well_as_given_one
     assert "make their backgrounds transparent" in remarks(wrong)[0]
 
 
+def test_an_odd_view_is_not_blamed_alone_where_two_others_may_have_changed_their_names() -> None:
+    arm = trimesh.creation.box((0.08, 0.08, 0.35))
+    arm.apply_translation((0.1, 0.1, 0.2))
+    knight = trimesh.util.concatenate([trimesh.creation.box((0.3, 0.6, 0.2)), arm])
+    found = framings(swapped(drawn(plain((*SIDES, View.TOP)), knight), View.LEFT, View.RIGHT))
+    assert found.doubt == Doubt(views=(View.TOP,), fault=Fault.ODD, exchanged=(View.LEFT, View.RIGHT))
+    assert "or the left and right views have each other's names" in remarks(found)[0]
+
+
 def test_a_view_that_takes_little_away_is_named_in_a_note() -> None:
     coverages = drawn(plain())
     spoilt = coverages | {View.FRONT: with_shadow(coverages[View.FRONT], 0.6)}
@@ -275,7 +284,9 @@ def test_pictures_of_few_pixels_share_a_frame(size: int) -> None:
     tiny = {
         view: plane.reshape(size, SIZE // size, size, -1).mean(axis=(1, 3)) for view, plane in drawn(plain()).items()
     }
-    assert framings(tiny).of == plain()
+    found = framings(tiny)
+    assert found.of == plain()
+    assert not remarks(found)
 
 
 def with_shadow(coverage: NDArray[np.float32], width: float) -> NDArray[np.float32]:
