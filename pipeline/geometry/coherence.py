@@ -6,26 +6,30 @@ coherence of Hernandez, Schmitt and Cipolla, "Silhouette Coherence for Camera Ca
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.domain.views import CAMERAS, View
-from pipeline.geometry.distances import signed_distance
+from pipeline.domain.views import CAMERAS, ORTHOGRAPHIC_WIDTH, View
+from pipeline.geometry.distances import distance_from, signed_distance, softened
 from pipeline.geometry.rays import PIXEL, SIZE, march, slopes_of_misses
 from pipeline.geometry.resampling import resampled
 
 _OUTLINE_POINTS = 144
 """Of each view."""
-_STRIDE = 4
-"""Pixels between the points inside silhouettes at which agreement is counted."""
-_TOLERANCE = 0.6 * PIXEL
-"""A ray that misses by less passes."""
-CONSISTENT = 0.99
-"""Silhouettes of one object in one frame agree by so much at least."""
+_STRIDE, _POINTS_MIN = 4, 100
+"""Pixels between the points inside silhouettes at which agreement is counted; 1 where there would be too few."""
+_THIN = 0.5
+"""Pixels from the middle of parts too thin to be seen at ``SIZE`` to their outline."""
+_TOLERANCE = 0.6
+"""Pixels; a ray that misses by less passes."""
+COARSE_PX = 32
+"""Pictures of so few pixels can't be expected to agree closer than to their own pixels."""
+CONSISTENT, CONSISTENT_CUT_OUT = 0.99, 0.96
+"""Silhouettes of one object in one frame agree by so much at least: given ones, and ones found before a background."""
 
 Parameters = NDArray[np.float64]
 """(N, 4) scale, right, up and perspective of each view, as in ``Framing``."""
@@ -38,6 +42,10 @@ class Outlines:
     views: tuple[View, ...]
     distances: NDArray[np.float32]
     """(N, SIZE, SIZE) pixels, negative inside."""
+    consistent: float = CONSISTENT
+    """The least agreement of silhouettes that contradict nothing."""
+    tolerance: float = _TOLERANCE * PIXEL
+    """World units; a ray that misses by less passes."""
 
     @cached_property
     def frames(self) -> NDArray[np.float64]:
@@ -61,25 +69,31 @@ class Outlines:
 
     def without(self, view: View) -> "Outlines":
         keep = [at for at, one in enumerate(self.views) if one is not view]
-        return Outlines(tuple(self.views[at] for at in keep), self.distances[keep])
+        return replace(self, views=tuple(self.views[at] for at in keep), distances=self.distances[keep])
 
     def mirrored(self, view: View) -> "Outlines":
         """The same with one picture's left and right exchanged."""
         at, distances = self.views.index(view), self.distances.copy()
         distances[at] = distances[at, :, ::-1]
-        return Outlines(self.views, distances)
+        return replace(self, distances=distances)
 
     def exchanged(self, one: View, other: View) -> "Outlines":
         """The same with each of two pictures under the other one's name."""
         names = {one: other, other: one}
         order = [self.views.index(names.get(view, view)) for view in self.views]
-        return Outlines(self.views, self.distances[order])
+        return replace(self, distances=self.distances[order])
 
 
-def outlines(coverages: Mapping[View, NDArray[np.float32]]) -> Outlines:
-    """Prepare (S, S) coverages, 0..1, for comparison."""
-    distances = [signed_distance(resampled(plane, SIZE, SIZE)) for plane in coverages.values()]
-    return Outlines(tuple(coverages), np.stack(distances))
+def outlines(coverages: Mapping[View, NDArray[np.float32]], *, given: bool = True) -> Outlines:
+    """Prepare (S, S) coverages, 0..1, for comparison; ``given`` as in ``Silhouette``, of all."""
+    distances = np.stack([_distances(plane) for plane in coverages.values()])
+    size = min(len(plane) for plane in coverages.values())
+    return Outlines(
+        tuple(coverages),
+        distances,
+        CONSISTENT if given else CONSISTENT_CUT_OUT,
+        _TOLERANCE * (ORTHOGRAPHIC_WIDTH / size if size <= COARSE_PX else PIXEL),
+    )
 
 
 def shared(outlines_: Outlines) -> Parameters:
@@ -117,13 +131,13 @@ def agreements(seen: Outlines, parameters: Parameters) -> NDArray[np.float64]:
 def agree(seen: Outlines, parameters: Parameters, first: Sequence[View] = ()) -> bool:
     """Whether the silhouettes of all views are consistent; cheap to deny when ``first`` ones are not."""
     order = sorted(range(len(seen.views)), key=lambda at: seen.views[at] not in first)
-    return all(_agreement(seen, parameters, at) >= CONSISTENT for at in order)
+    return all(_agreement(seen, parameters, at) >= seen.consistent for at in order)
 
 
 def _agreement(seen: Outlines, parameters: Parameters, at: int) -> float:
     points = seen.inside[at]
-    off, _ = march(seen.distances, seen.frames, parameters, points, _TOLERANCE)
-    return float(np.mean(off <= _TOLERANCE)) if len(points) else 1.0
+    off, _ = march(seen.distances, seen.frames, parameters, points, seen.tolerance)
+    return float(np.mean(off <= seen.tolerance)) if len(points) else 1.0
 
 
 def extents(seen: Outlines, parameters: Parameters) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -134,6 +148,37 @@ def extents(seen: Outlines, parameters: Parameters) -> tuple[NDArray[np.float64]
     start = np.einsum("pa,pax->px", (seen.contour[:, 1:] - shift) / scale, seen.frames[views, :2])
     points = start + depths[:, None] * (seen.frames[views, 2] - perspective * start)
     return points.min(axis=0), points.max(axis=0)
+
+
+def _distances(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(SIZE, SIZE) signed distances; parts of a silhouette that vanish when it is made smaller stay, as lines."""
+    smaller = resampled(coverage, SIZE, SIZE)
+    soft = softened(smaller)
+    far = np.full((SIZE, SIZE), 2 * SIZE, np.float32)
+    distances = signed_distance(smaller) if soft.max() >= 0.5 > soft.min() else far
+    inside = distances < 0
+    shown = _anywhere(softened(coverage) >= 0.5)
+    vanished = shown & ~_widened(inside)
+    if not vanished.any():
+        return distances
+    lines = shown & ~inside & _widened(vanished)
+    with_lines: NDArray[np.float32] = np.minimum(distances, distance_from(lines) - np.float32(_THIN))
+    return with_lines
+
+
+def _anywhere(marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(S, S) to (SIZE, SIZE): whether any of a pixel is marked."""
+    starts = np.arange(SIZE) * len(marked) // SIZE
+    anywhere: NDArray[np.bool_] = np.logical_or.reduceat(np.logical_or.reduceat(marked, starts, axis=0), starts, axis=1)
+    return anywhere
+
+
+def _widened(marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The marked pixels and their eight neighbours."""
+    wide = np.pad(marked, 1)
+    wide = wide[:-2] | wide[1:-1] | wide[2:]
+    widened: NDArray[np.bool_] = wide[:, :-2] | wide[:, 1:-1] | wide[:, 2:]
+    return widened
 
 
 def _tagged(at: int, points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -163,9 +208,12 @@ def _contour(plane: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _inside(plane: NDArray[np.float32]) -> NDArray[np.float64]:
-    start = _STRIDE // 2
-    rows, columns = np.nonzero(plane[start::_STRIDE, start::_STRIDE] < 0)
-    return _placed(columns * _STRIDE + float(start), rows * _STRIDE + float(start))
+    for stride in (_STRIDE, 1):
+        start = stride // 2
+        rows, columns = np.nonzero(plane[start::stride, start::stride] < 0)
+        if len(rows) >= _POINTS_MIN:
+            break
+    return _placed(columns * stride + float(start), rows * stride + float(start))
 
 
 def _box(plane: NDArray[np.float32]) -> tuple[float, float, float, float]:

@@ -12,6 +12,8 @@ from pipeline.geometry.coherence import Outlines, Parameters, agree, shared
 from pipeline.geometry.visual_hull import Hull, coarse_values
 
 MEND = "check that they show the same object, each under its own name, in the same frame and scale"
+MEND_CUT_OUT = ", and make their backgrounds transparent: the object may be cut out badly"
+"""What else to do where silhouettes were found before a background."""
 _WITNESSES = 3
 """So many views must agree to speak against another one."""
 
@@ -33,6 +35,8 @@ class Doubt:
 
     views: tuple[View, ...]
     fault: Fault
+    exchanged: tuple[View, ...] = ()
+    """Beside an odd view: two that explain as much when they change their names."""
 
 
 def odd_views(seen: Outlines, parameters: Parameters) -> tuple[View, ...]:
@@ -46,7 +50,10 @@ def odd_views(seen: Outlines, parameters: Parameters) -> tuple[View, ...]:
 def doubt(seen: Outlines, odd: tuple[View, ...]) -> Doubt:
     """What is wrong with views found by ``odd_views`` in pictures that share a frame."""
     mirrored = tuple(view for view in odd if agree(seen.mirrored(view), shared(seen), (view,)))
-    return Doubt(views=mirrored or odd, fault=Fault.MIRRORED if mirrored else Fault.ODD)
+    if mirrored:
+        return Doubt(views=mirrored, fault=Fault.MIRRORED)
+    swapped = swapped_views(seen)
+    return Doubt(views=odd, fault=Fault.ODD, exchanged=swapped.views if swapped else ())
 
 
 def swapped_views(seen: Outlines) -> Doubt | None:
@@ -58,15 +65,19 @@ def swapped_views(seen: Outlines) -> Doubt | None:
 
 
 def complaint(wrong: Doubt, agreement: float) -> str:
-    """A sentence for the person; ``agreement`` is that of the silhouettes as they are."""
+    """What is wrong, and the mend; no full stop. ``agreement`` is that of the silhouettes as they are."""
     names = [str(view) for view in wrong.views]
-    now = f"now the silhouettes agree to {agreement:.2f} only"
+    now = f"the silhouettes agree to {agreement:.3f} only"
     if wrong.fault is Fault.SWAPPED:
-        return f"The {' and '.join(names)} views seem to have each other's names: {now}, else fully."
+        return f"The {' and '.join(names)} views seem to have each other's names: {now}, else fully; exchange the two"
     one = f"The {names[0]} view" if len(names) == 1 else f"One of the views {', '.join(names)}"
     if wrong.fault is Fault.MIRRORED:
-        return f"{one} seems to be mirrored, or to show the opposite side: {now}, mirrored fully."
-    return f"{one} contradicts the others, which agree without it: {now}; {MEND}."
+        seems = f"{one} seems to be mirrored, or to show the opposite side: {now}, mirrored fully"
+        return f"{seems}; replace it by the view that it is named after"
+    contradicts = f"{one} contradicts the others, which agree without it"
+    if wrong.exchanged:
+        contradicts += f", or the {' and '.join(wrong.exchanged)} views have each other's names"
+    return f"{contradicts}: {now}; {MEND}"
 
 
 def contradiction(hull: Hull) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline.domain.views import ORTHOGRAPHIC_WIDTH, View
 from pipeline.geometry.cameras import Framing
 from pipeline.geometry.coherence import (
+    COARSE_PX,
     CONSISTENT,
     Outlines,
     Parameters,
@@ -23,8 +24,18 @@ from pipeline.geometry.coherence import (
     outlines,
     shared,
 )
-from pipeline.geometry.contradictions import MEND, Doubt, Fault, complaint, doubt, odd_views, swapped_views
+from pipeline.geometry.contradictions import (
+    MEND,
+    MEND_CUT_OUT,
+    Doubt,
+    Fault,
+    complaint,
+    doubt,
+    odd_views,
+    swapped_views,
+)
 from pipeline.geometry.framing_fit import (
+    PERSPECTIVE_MAX,
     Fit,
     as_shared,
     on_their_own,
@@ -36,15 +47,19 @@ from pipeline.geometry.rays import PIXEL
 
 _SOLVED = 0.1
 """The cost of a fit that leaves nothing to explain."""
+_MOSTLY = 0.1
+"""What a frame of one view's own must leave at most of the cost: views of something else keep three times as much."""
 _CLEARER = 0.3
 """What a change must leave at most of the cost."""
 _BETTER = 0.5
 """What it must leave at most of what the views lack of agreement, on average."""
 _GOOD, _FAIR = 0.95, 0.8
 """The least agreement, on average and of the worst view, that makes a change worth believing."""
-_OWN_BELOW, _BOTH_BELOW = 0.96, 0.9
+_OWN_BELOW, _BOTH_BELOW, _OWN_ENOUGH = 0.96, 0.9, 0.97
 """The worst view's agreement below which frames of their own, and these with perspective, are looked for: they have so
-many unknowns that they also explain silhouettes cut out badly."""
+many unknowns that they also explain silhouettes cut out badly. Nor is perspective where those alone give that."""
+_RUINED = 0.9
+"""A view that is wrong and lets the silhouettes agree to less cuts much of the object away."""
 _ROOM = ORTHOGRAPHIC_WIDTH / 2 - PIXEL
 """How far from the origin the object may reach along each axis."""
 
@@ -75,33 +90,45 @@ class Framings:
     """Of the worst view under these framings."""
     doubt: Doubt | None
     """What contradicts the rest, however it is framed."""
+    given: bool
+    """Whether all silhouettes are given; else some were found before a background."""
+
+    @property
+    def ruined(self) -> bool:
+        """Whether a view is known to be wrong, and would spoil the shape."""
+        return self.doubt is not None and self.agreement < _RUINED
 
 
 def remarks(found: Framings) -> tuple[str, ...]:
     """Sentences for the person: what was found, and which views to check."""
-    told = []
+    told, mend = [], MEND + MEND_CUT_OUT * (not found.given)
     if found.frames is Frames.OWN:
-        told.append("Each view is framed on its own: scales and offsets were solved for.")
+        own = [view for view, framing in found.of.items() if framing != Framing()]
+        whose = f"The {own[0]} view" if len(own) == 1 else "Each view"
+        told.append(f"{whose} is framed on its own: scale and offset were solved for.")
     if found.distance is not None:
         told.append(f"The views have perspective: their cameras stand {found.distance:.2f} from the object's middle.")
+    low = found.agreement < _GOOD
     if told:
-        told.append(f"So the silhouettes agree to {found.agreement:.3f}, before to {found.agreement_before:.3f}.")
-    if found.doubt:
-        told.append(complaint(found.doubt, found.agreement))
-    elif found.agreement < _GOOD:
-        told.append(f"The silhouettes agree to {found.agreement:.2f} only; {MEND}.")
+        agree = f"So the silhouettes agree to {found.agreement:.3f}, before to {found.agreement_before:.3f}"
+        told.append(f"{agree}; {mend}." if low else f"{agree}.")
+    elif found.doubt:
+        told.append(f"{complaint(found.doubt, found.agreement)}{MEND_CUT_OUT * (not found.given)}.")
+    elif low:
+        told.append(f"The silhouettes agree to {found.agreement:.3f} only; {mend}.")
     return tuple(told)
 
 
-def framings(coverages: Mapping[View, NDArray[np.float32]]) -> Framings:
-    """Find the framings of (S, S) coverages in 0..1, one for each view.
+def framings(coverages: Mapping[View, NDArray[np.float32]], *, given: bool = True) -> Framings:
+    """Find the framings of (S, S) coverages in 0..1, one for each view; ``given`` as in ``Silhouette``, of all.
 
     Costs some hundredths of a second when all share one frame, and less than a second otherwise. Equal input gives
     equal output.
     """
-    seen = outlines(coverages)
+    seen = outlines(coverages, given=given)
     before = agreements(seen, shared(seen))
-    if before.min() >= CONSISTENT:
+    too_coarse_to_tell = min(len(plane) for plane in coverages.values()) <= COARSE_PX
+    if before.min() >= seen.consistent or too_coarse_to_tell:
         return _found(seen, shared(seen), before, before)
     plain = as_shared(seen)
     turned = plain if _depth_is_open(seen) else with_perspective(seen)
@@ -117,7 +144,8 @@ def _explained(seen: Outlines, plain: Fit, turned: Fit, before: NDArray[np.float
     """What neither a shared frame nor perspective (``turned``) explains alone, nor one ``odd`` view for sure."""
     own = on_their_own(seen) if before.min() < _OWN_BELOW else plain
     fits = [turned, own]
-    if min(fit.cost for fit in fits) > _SOLVED and before.min() < _BOTH_BELOW and not _depth_is_open(seen):
+    open_ = min(fit.cost for fit in fits) > _SOLVED and agreements(seen, own.parameters).min() < _OWN_ENOUGH
+    if open_ and before.min() < _BOTH_BELOW and not _depth_is_open(seen):
         fits.append(with_distance(seen, own.parameters))
     simplest = _simplest(fits)
     found = _believed(seen, plain, simplest, before)
@@ -138,7 +166,7 @@ def _odd(seen: Outlines, plain: Fit, before: NDArray[np.float64]) -> Framings | 
     wrong = doubt(seen, odd)
     if wrong.fault is Fault.ODD:
         best = min((one_on_its_own(seen, view) for view in odd), key=lambda fit: fit.cost)
-        if best.cost <= _SOLVED and (found := _believed(seen, plain, best, before)):
+        if best.cost <= max(_SOLVED, _MOSTLY * plain.cost) and (found := _believed(seen, plain, best, before)):
             return found
     return _found(seen, shared(seen), before, before, wrong)
 
@@ -154,7 +182,7 @@ def _simplest(fits: list[Fit]) -> Fit:
 
 def _believed(seen: Outlines, plain: Fit, fit: Fit, before: NDArray[np.float64]) -> Framings | None:
     """The framings of a fit, if they explain well enough what doesn't agree without them."""
-    if fit.cost > _CLEARER * plain.cost:
+    if fit.cost > _CLEARER * plain.cost or fit.parameters[:, 3].max() >= PERSPECTIVE_MAX:
         return None
     after = agreements(seen, fit.parameters)
     lacking = 1 - after.mean()
@@ -197,6 +225,7 @@ def _found(
         agreement_before=float(before.min()),
         agreement=float(after.min()),
         doubt=wrong,
+        given=seen.consistent == CONSISTENT,
     )
 
 

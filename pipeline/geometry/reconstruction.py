@@ -70,14 +70,17 @@ def reconstruct(
     background. ``progress`` hears fractions from 0 to 1. Equal input gives equal output.
 
     Raises TypeError for arrays that are no such pictures, and ReconstructionError, which names the view and the mend,
-    when the front view is missing, when a picture shows no object or nothing but the object, or when the silhouettes
-    have nothing in common.
+    when the front view is missing, when a picture shows no object or nothing but the object, when the silhouettes
+    have nothing in common, or when a view is known to be wrong and would cut much of the object away.
     """
     pictures = _checked(pictures)
     size = _working_size(pictures)
     stages = Stages(progress, _expected_s(len(pictures), size, options))
     seen = silhouettes(pictures, size, stages.within("silhouettes"))
-    framed = framings({view: one.coverage for view, one in seen.items()})
+    given = all(one.given for one in seen.values())
+    framed = framings({view: one.coverage for view, one in seen.items()}, given=given)
+    if framed.ruined:
+        raise ReconstructionError(*remarks(framed))
     if framed.frames is Frames.SHARED and framed.distance is None:
         seen = completed(seen)
     stages.within("framings")(1)

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from pipeline.domain.views import ORTHOGRAPHIC_WIDTH, View
 from pipeline.geometry.cameras import Framing, projections
-from pipeline.geometry.contradictions import Fault
+from pipeline.geometry.contradictions import Doubt, Fault
 from pipeline.geometry.distances import signed_distance
 from pipeline.geometry.framing import Frames, framings, remarks
 from pipeline.geometry.rasterising import rasterise
 from pipeline.geometry.reconstruction import Options, reconstruct
+from pipeline.geometry.silhouettes import ReconstructionError
 
 SIZE, SAMPLES = 256, 3
 SIDES = (View.FRONT, View.LEFT, View.RIGHT, View.BACK)
@@ -159,6 +160,44 @@ def test_one_picture_in_a_frame_of_its_own_leaves_the_others_alone(odd: View) ->
     assert found.of[odd].up == pytest.approx(own.up, abs=0.01)
 
 
+def drawn_thin(size: int, thickness_px: int, *, pole: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """A disc, and what shows it edge-on, lying: a bar, or five of them around a pole."""
+    middle, radius = size // 2, round(0.3 * size)
+    y, x = np.indices((size, size)) + 0.5 - middle
+    disc, edge = np.hypot(x, y) < radius, np.zeros((size, size), bool)
+    for at in (0.2, 0.34, 0.5, 0.66, 0.78) if pole else (0.5,):
+        top = round(at * size) - thickness_px // 2
+        edge[top : top + thickness_px, middle - radius : middle + radius] = True
+    if pole:
+        edge[size // 10 : -size // 10, middle - size // 50 : middle + size // 50] = True
+    return disc.astype(np.float32), edge.astype(np.float32)
+
+
+@pytest.mark.parametrize("size", [256, 500, 1024, 2048])
+@pytest.mark.parametrize("thickness_px", [1, 2, 4, 6])
+def test_thin_objects_and_parts_are_left_exactly_as_they_are(size: int, thickness_px: int) -> None:
+    flat, edge = drawn_thin(size, thickness_px, pole=False)
+    discs, pole = drawn_thin(size, thickness_px, pole=True)
+    lying = {view: flat if view in (View.TOP, View.BOTTOM) else edge for view in View}
+    standing = {View.FRONT: flat, View.BACK: flat, View.LEFT: edge.T, View.RIGHT: edge.T[:, ::-1]}
+    card = {View.FRONT: flat, View.LEFT: edge.T[:, ::-1], View.TOP: edge}
+    shelves = {view: discs if view in (View.TOP, View.BOTTOM) else pole for view in View}
+    four_and_top = {view: shelves[view] for view in (*SIDES, View.TOP)}
+    for coverages in (lying, standing, card, shelves, four_and_top):
+        found = framings({view: np.ascontiguousarray(plane) for view, plane in coverages.items()})
+        assert found.of == plain(coverages)
+        assert found.agreement > 0.99
+        assert not remarks(found)
+
+
+def test_a_card_seen_edge_on_becomes_a_mesh_of_its_extents() -> None:
+    flat, edge = drawn_thin(SIZE, 3, pole=False)
+    made = reconstruct(
+        rgba({View.FRONT: flat, View.LEFT: np.ascontiguousarray(edge.T)}), Options(face_count=2_000, textured=False)
+    )
+    assert np.ptp(made.mesh.positions, axis=0)[:2] == pytest.approx(0.6 * ORTHOGRAPHIC_WIDTH, abs=0.02)
+
+
 def mirrored(coverages: Coverages, view: View) -> Coverages:
     return coverages | {view: np.ascontiguousarray(coverages[view][:, ::-1])}
 
@@ -193,6 +232,61 @@ def test_wrong_pictures_are_named_and_not_explained_by_framings(
     assert (set(found.doubt.views), found.doubt.fault) == (views, fault)
     (remark,) = remarks(found)
     assert all(view in remark for view in views)
+    assert {Fault.MIRRORED: "replace it", Fault.SWAPPED: "exchange", Fault.ODD: "check that"}[fault] in remark
+    assert remark.count("agree to") == 1
+
+
+def test_a_view_that_would_ruin_the_shape_is_named_instead_of_carved_with() -> None:
+    with pytest.raises(ReconstructionError, match="left view seems to be mirrored"):
+        reconstruct(rgba(mirrored(drawn(plain()), View.LEFT)), Options(face_count=1_000, textured=False))
+
+
+def test_silhouettes_cut_out_of_a_background_need_not_agree_as_well_as_given_ones() -> None:
+    coverages = drawn(plain())
+    spoilt = coverages | {View.FRONT: coverages[View.FRONT].copy()}
+    top = np.nonzero(coverages[View.FRONT])[0].min()
+    spoilt[View.FRONT][top - 10 : top + 2, 125:137] = 1
+    given, cut_out = framings(spoilt), framings(spoilt, given=False)
+    assert given.doubt == Doubt(views=(View.FRONT,), fault=Fault.ODD)
+    assert cut_out.of == plain()
+    assert not remarks(cut_out)
+    wrong = framings(foreign(coverages, View.RIGHT), given=False)
+    assert "make their backgrounds transparent" in remarks(wrong)[0]
+
+
+def test_an_odd_view_is_not_blamed_alone_where_two_others_may_have_changed_their_names() -> None:
+    arm = trimesh.creation.box((0.08, 0.08, 0.35))
+    arm.apply_translation((0.1, 0.1, 0.2))
+    knight = trimesh.util.concatenate([trimesh.creation.box((0.3, 0.6, 0.2)), arm])
+    found = framings(swapped(drawn(plain((*SIDES, View.TOP)), knight), View.LEFT, View.RIGHT))
+    assert found.doubt == Doubt(views=(View.TOP,), fault=Fault.ODD, exchanged=(View.LEFT, View.RIGHT))
+    assert "or the left and right views have each other's names" in remarks(found)[0]
+
+
+def test_a_view_that_takes_little_away_is_named_in_a_note() -> None:
+    coverages = drawn(plain())
+    spoilt = coverages | {View.FRONT: with_shadow(coverages[View.FRONT], 0.6)}
+    made = reconstruct(rgba(spoilt), Options(face_count=1_000, textured=False))
+    assert any(note.startswith("The front view contradicts the others") for note in made.notes)
+
+
+def test_a_picture_moved_partly_out_of_its_frame_gets_no_perspective() -> None:
+    coverages = drawn(plain(SIDES))
+    shifted = np.zeros_like(coverages[View.LEFT])
+    shifted[:, 55:] = coverages[View.LEFT][:, :-55]
+    assert shifted[:, -1].any()
+    found = framings(coverages | {View.LEFT: shifted})
+    assert (found.frames, found.distance, found.doubt) == (Frames.OWN, None, None)
+
+
+@pytest.mark.parametrize("size", [16, 32])
+def test_pictures_of_few_pixels_share_a_frame(size: int) -> None:
+    tiny = {
+        view: plane.reshape(size, SIZE // size, size, -1).mean(axis=(1, 3)) for view, plane in drawn(plain()).items()
+    }
+    found = framings(tiny)
+    assert found.of == plain()
+    assert not remarks(found)
 
 
 def with_shadow(coverage: NDArray[np.float32], width: float) -> NDArray[np.float32]:
