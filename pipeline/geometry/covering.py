@@ -22,13 +22,20 @@ _STEEPEST = 1.25
 """The volume grows no faster than that along any ray."""
 
 
-def covering(hull: Hull, volume: Volume) -> Volume:
-    """The volume, larger where a silhouette's rays meet the hull but not the volume within it.
+def lacking(hull: Hull, volume: Volume) -> NDArray[np.float32]:
+    """(nz, ny, nx) by how much the volume's field is too large where a silhouette's rays meet the hull but not it."""
+    found: NDArray[np.float32] = np.maximum.reduce(
+        shared_out(lambda at: _lacking_of(hull, volume, at), _different(hull.projections))
+    )
+    return found
+
+
+def covering(volume: Volume, lack: NDArray[np.float32]) -> Volume:
+    """The volume, larger where it is found ``lacking``.
 
     All along such a ray the field falls by what the ray lacks, and around it by less and less: the solid swells as
     little as will do. The field grows no faster than the given one, and slower where something was given back.
     """
-    lack = np.maximum.reduce(shared_out(lambda at: _lacking_of(hull, volume, at), _different(hull.projections)))
     if not lack.any():
         return volume
     spread = -swept(-lack, np.float32(_SLOPE * volume.lattice[3]))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.domain.views import CAMERAS, ORTHOGRAPHIC_WIDTH, View
 from pipeline.geometry.cameras import Cameras
-from pipeline.geometry.covering import covering
+from pipeline.geometry.covering import covering, lacking
 from pipeline.geometry.photoconsistency import EXPONENTS, Corner, Spans, disagreement, reduced, spans
 from pipeline.geometry.silhouettes import Silhouette
 from pipeline.geometry.visual_hull import Grid, Hull, grid_around
@@ -30,6 +30,15 @@ _PAIRS = (
 _POINTS = 800_000
 """Of the grid on which the rounded solid is kept."""
 _FINEST = ORTHOGRAPHIC_WIDTH / 256
+_RASH = 2.0
+"""So many spacings of the grid must be given back to a ray before its level is called too round."""
+_FLAT = 0.035
+"""World units of height below which a part of a silhouette is flat."""
+_LEDGE = 0.006
+"""The part of a row that flat parts must fill to count."""
+_AROUND, _FELT = 0.012, 0.3
+"""How far around such levels (world units, standard deviation), and from what sum of them on, others are less round."""
+_LESS, _LEAST = 0.4, 0.15
 _COARSE = ORTHOGRAPHIC_WIDTH / 112
 """The spacing on which the hull's extent is looked for."""
 _SMOOTHING = 0.034
@@ -79,14 +88,63 @@ def rounded(hull: Hull, silhouettes: Mapping[View, Silhouette]) -> tuple[Hull, t
     if told is None and _others(hull, axes):
         return hull, ()  # a guess is for what no other view looks at
     roundness = _USUAL + np.zeros(grid.shape[1]) if told is None else told
+    if _others(hull, axes):
+        roundness = roundness * _without_ledges(hull, axes, grid)
     if (roundness < _PLAIN).all():
         return hull, ()
+    volume = _covering(hull, axes, grid, roundness)
+    notes = () if _others(hull, axes) else (_TOLD if told is not None else _GUESSED,)
+    return replace(hull, volume=volume), notes
+
+
+def _without_ledges(hull: Hull, axes: _Axes, grid: Grid) -> NDArray[np.float64]:
+    """(L,) 1, and 0 around levels where an outline has something flat sticking out.
+
+    Rounded it would be a thin bar, to which ``covering`` would then have to give fins for the other views.
+    """
+    is_flat = np.zeros(grid.shape[1])
+    for at in axes.at:
+        row = hull.projections.points(at, _levels(grid))[:, 1] - 0.5
+        high = max(round(_FLAT / hull.projections.cameras.pixels[at]), 1)
+        ledges = _ledges(hull.distances[at], high)
+        is_flat = np.maximum(is_flat, np.interp(row, np.arange(len(ledges)), ledges > _LEDGE * len(ledges)))
+    near: NDArray[np.float64] = np.clip(2 * _blurred(is_flat[:, None], _AROUND / grid.spacing)[:, 0], 0, 1)
+    return 1 - near
+
+
+@njit(cache=True, nogil=True)
+def _ledges(distance: NDArray[np.float32], high: int) -> NDArray[np.int64]:
+    """(S,) how many of each row's pixels are in the silhouette, but not in a column of it that is so ``high``."""
+    counts = np.zeros(len(distance), np.int64)
+    for column in range(distance.shape[1]):
+        run = 0
+        for row in range(len(distance) + 1):
+            if row < len(distance) and distance[row, column] < 0:
+                run += 1
+            else:
+                if run < high:
+                    counts[row - run : row] += 1
+                run = 0
+    return counts
+
+
+def _covering(hull: Hull, axes: _Axes, grid: Grid, roundness: NDArray[np.float64]) -> Volume:
+    """The rounded solid, less round where else much of a silhouette would have to be given back: that makes fins."""
+    while True:
+        volume = _solid(hull, axes, grid, roundness)
+        lack = lacking(hull, volume)
+        rash = (lack.max(axis=(0, 2)) > _RASH * grid.spacing) & (roundness > 0)
+        if not rash.any():
+            return covering(volume, lack)
+        near = _blurred(rash[:, None].astype(np.float64), _AROUND / grid.spacing)[:, 0] > _FELT
+        roundness = np.where(near, np.where(roundness > _LEAST, roundness * _LESS, 0), roundness)
+
+
+def _solid(hull: Hull, axes: _Axes, grid: Grid, roundness: NDArray[np.float64]) -> Volume:
     level = np.tile(np.repeat(roundness, grid.shape[2]), grid.shape[0])
     values = _values(hull, axes, _points(grid), level, grid.spacing).reshape(grid.shape)
     values = levelled(_flattened(values, grid.spacing), grid.spacing)
-    volume = Volume(values=values, lattice=np.array([*grid.origin, grid.spacing]))
-    notes = () if _others(hull, axes) else (_TOLD if told is not None else _GUESSED,)
-    return replace(hull, volume=covering(hull, volume)), notes
+    return Volume(values=values, lattice=np.array([*grid.origin, grid.spacing]))
 
 
 def _pair(views: tuple[View, ...]) -> tuple[View, View] | None:
