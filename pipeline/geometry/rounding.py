@@ -106,14 +106,14 @@ def _without_ledges(hull: Hull, axes: _Axes, grid: Grid) -> NDArray[np.float64]:
     for at in axes.at:
         row = hull.projections.points(at, _levels(grid))[:, 1] - 0.5
         high = max(round(_FLAT / hull.projections.cameras.pixels[at]), 1)
-        ledges = _ledges(hull.distances[at], high)
-        is_flat = np.maximum(is_flat, np.interp(row, np.arange(len(ledges)), ledges > _LEDGE * len(ledges)))
+        flat = ledges(hull.distances[at], high)
+        is_flat = np.maximum(is_flat, np.interp(row, np.arange(len(flat)), flat > _LEDGE * len(flat)))
     near: NDArray[np.float64] = np.clip(2 * _blurred(is_flat[:, None], _AROUND / grid.spacing)[:, 0], 0, 1)
     return 1 - near
 
 
 @njit(cache=True, nogil=True)
-def _ledges(distance: NDArray[np.float32], high: int) -> NDArray[np.int64]:
+def ledges(distance: NDArray[np.float32], high: int) -> NDArray[np.int64]:
     """(S,) how many of each row's pixels are in the silhouette, but not in a column of it that is so ``high``."""
     counts = np.zeros(len(distance), np.int64)
     for column in range(distance.shape[1]):

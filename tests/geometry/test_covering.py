@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from pipeline.domain.views import CAMERAS, ORTHOGRAPHIC_WIDTH, View
 from pipeline.geometry.cameras import Framing
-from pipeline.geometry.covering import covering
+from pipeline.geometry.covering import covering, lacking
 from pipeline.geometry.surface import surface
 from pipeline.geometry.visual_hull import Grid, Hull, values_on, visual_hull
 from pipeline.geometry.volumes import Volume
@@ -14,6 +14,10 @@ SIZE = 256
 BOX = np.array([0.3, 0.3, 0.2])
 SIDES = (View.FRONT, View.LEFT)
 SPACING = ORTHOGRAPHIC_WIDTH / 90
+
+
+def covered(hull: Hull, volume: Volume) -> Volume:
+    return covering(volume, lacking(hull, volume))
 
 
 def hull_of_a_box(views: tuple[View, ...], framing: Framing | None = None) -> Hull:
@@ -46,12 +50,12 @@ def inside(hull: Hull, volume: Volume) -> NDArray[np.bool_]:
 
 def test_a_volume_that_covers_all_stays_the_same() -> None:
     hull, volume = hull_of_a_box((View.FRONT, View.BACK)), cylinder(0.5)
-    assert covering(hull, volume) is volume
+    assert covered(hull, volume) is volume
 
 
 def test_no_view_sees_past_what_is_left_and_little_more_is_given_back() -> None:
     hull = hull_of_a_box(SIDES)
-    before, after = inside(hull, cylinder()), inside(hull, covering(hull, cylinder()))
+    before, after = inside(hull, cylinder()), inside(hull, covered(hull, cylinder()))
     full = inside(hull, hull.volume)
     for axis in (0, 2):  # front, left
         np.testing.assert_array_equal(after.any(axis=axis), full.any(axis=axis))
@@ -61,7 +65,7 @@ def test_no_view_sees_past_what_is_left_and_little_more_is_given_back() -> None:
 
 def test_corners_that_an_oblique_view_shows_stand_again() -> None:
     hull = hull_of_a_box((*SIDES, View.LEFT_FRONT))
-    after, full = inside(hull, covering(hull, cylinder())), inside(hull, hull.volume)
+    after, full = inside(hull, covered(hull, cylinder())), inside(hull, hull.volume)
     right = np.array(CAMERAS[View.LEFT_FRONT].right)
     reach = []
     for solid in (full, after):
@@ -74,7 +78,7 @@ def test_corners_that_an_oblique_view_shows_stand_again() -> None:
 
 def test_cameras_near_by_and_askew_are_covered_along_their_own_rays() -> None:
     hull = hull_of_a_box((*SIDES, View.TOP), Framing(scale=0.9, right=0.05, up=-0.03, perspective=0.4))
-    after, full = inside(hull, covering(hull, cylinder(0.1))), inside(hull, hull.volume)
+    after, full = inside(hull, covered(hull, cylinder(0.1))), inside(hull, hull.volume)
     step = ORTHOGRAPHIC_WIDTH / 160
     for at in range(3):
         shown = []
@@ -89,7 +93,7 @@ def test_cameras_near_by_and_askew_are_covered_along_their_own_rays() -> None:
 
 def test_the_field_still_grows_no_faster_than_it_did_and_its_surface_is_closed() -> None:
     hull = hull_of_a_box((*SIDES, View.TOP))
-    volume = covering(hull, cylinder())
+    volume = covered(hull, cylinder())
     assert max(np.abs(np.diff(volume.values, axis=axis)).max() for axis in range(3)) <= SPACING * 1.001
     _, faces = surface(Hull(projections=hull.projections, distances=hull.distances, volume=volume), 4_000)
     edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
