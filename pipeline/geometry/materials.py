@@ -170,6 +170,8 @@ _DETAIL = 0.25
 _STEEPEST = 0.35
 _FINE, _COARSE = 1, 4
 """Radii in texels of the two means whose difference is the detail."""
+_STRIP = 256
+"""Rows that are worked on at a time."""
 _COLOURFUL = 0.06
 """Where the shares of red and green change by so much between the two means, the detail is paint."""
 
@@ -182,13 +184,23 @@ def normal_map(base_color: NDArray[np.uint8], painted: NDArray[np.bool_]) -> NDA
     kind, "dark is deep" (Langer and Zucker, 1994), which holds for creases under soft light. Edges between colours
     count as paint. Flat outside ``painted`` (H, W).
     """
+    rows = len(base_color)
+    height = np.empty(base_color.shape[:2], np.float32)
+    for start in range(0, rows, _STRIP):  # the planes of a whole atlas would take half a gigabyte
+        first, stop = max(start - _COARSE, 0), min(start + _STRIP, rows)
+        strip = _height(base_color[first : min(stop + _COARSE, rows)])
+        height[start:stop] = strip[start - first : stop - first]
+    return _normals(height, painted)
+
+
+def _height(base_color: NDArray[np.uint8]) -> NDArray[np.float32]:
     light = linear(base_color)
     total = np.maximum(light.sum(axis=2), 3 * _DARKEST)
     logs, red, green = np.log(total), light[..., 0] / total, light[..., 1] / total
     detail = _mean(logs, _FINE) - _mean(logs, _COARSE)
     paint = np.abs(_mean(red, _FINE) - _mean(red, _COARSE)) + np.abs(_mean(green, _FINE) - _mean(green, _COARSE))
-    height = np.clip(detail, -_DETAIL, _DETAIL) * np.maximum(1 - paint / _COLOURFUL, 0)
-    return _normals((_RELIEF * height).astype(np.float32), painted)
+    height: NDArray[np.floating] = _RELIEF * np.clip(detail, -_DETAIL, _DETAIL) * np.maximum(1 - paint / _COLOURFUL, 0)
+    return height.astype(np.float32)
 
 
 def _mean(plane: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
