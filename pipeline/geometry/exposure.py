@@ -19,8 +19,11 @@ _DARKEST, _BRIGHTEST = 0.02, 0.92
 """Linear light beyond which noise or clipping speaks."""
 _LEAST_POINTS = 60
 """Pairs of views with fewer points in common say nothing."""
-_CLEAR = 0.04
-"""Gains (natural logarithm) that are all smaller are no difference of exposure but the hull's parallax."""
+_CLEAR = 0.08
+"""Gains (natural logarithm) that are all smaller are no difference of exposure but the hull's parallax.
+
+So are those that fewer than three quarters of a pair's points agree on in their sign.
+"""
 _CERTAIN = 4.0
 """And those that are fewer times the standard error of a pair's median."""
 _ALIKE = 8
@@ -66,7 +69,7 @@ def _channel_gains(samples: NDArray[np.uint8], square: NDArray[np.bool_]) -> NDA
         low, middle, high = np.quantile(logs, (0.25, 0.5, 0.75))
         spread = max(high - low, _CALM)
         error = 0.93 * spread / np.sqrt(len(logs) / _ALIKE)
-        clear |= abs(middle) > max(_CLEAR, _CERTAIN * error)
+        clear |= abs(middle) > max(_CLEAR, _CERTAIN * error) and low * high > 0
         rows.append((np.eye(count)[[one]] - np.eye(count)[other]) / error)
         wanted.append(np.array([-middle / error]))
     if not clear:

@@ -33,6 +33,9 @@ _LEAST_SHOWN = 0.6
 _SHRINK = 0.9
 """How much smaller tiles are tried at a time, when they don't fit the largest texture."""
 
+_TOLD = 0.02
+"""Gains nearer to 1 are not worth telling."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Tile:
@@ -128,7 +131,8 @@ def _notes(projections: Projections, found: Exposure, *, pbr: bool, shiny: bool)
     notes = []
     if found.differs:
         gains = found.gains.mean(axis=1)
-        told = ", ".join(f"{view} x{gain:.2f}" for view, gain in zip(projections.views, gains, strict=True))
+        shown = zip(projections.views, gains, strict=True)
+        told = ", ".join(f"{view} x{gain:.2f}" for view, gain in shown if abs(gain - 1) >= _TOLD) or "colours alone"
         notes.append(f"The pictures' exposures differ; evened out to the first one's (linear light): {told}.")
     if pbr:
         rough = "estimated from highlights" if shiny else f"{MATT} everywhere, for the views show no highlights"
