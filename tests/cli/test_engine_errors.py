@@ -14,6 +14,8 @@ from PIL import Image, ImageDraw
 fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
 
 COLUMNS = 80
+MOVES = re.compile(r"\x1b\[[0-9;]*[A-HJK]")
+"""What follows a move of the cursor, or a wiped line, stands on a line of its own."""
 SIGNS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -47,7 +49,7 @@ def run_on_a_terminal(*arguments: str) -> list[str]:
         pass
     os.close(ours)
     process.wait(60)
-    return SIGNS.sub("", said.decode()).splitlines()
+    return SIGNS.sub("", MOVES.sub("\n", said.decode())).splitlines()
 
 
 def test_a_failure_names_the_view_and_what_to_do_and_a_guess_is_told(tmp_path: Path) -> None:

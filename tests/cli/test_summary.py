@@ -74,12 +74,21 @@ def test_what_the_service_noted_is_told_once_for_all_its_meshes(
     assert len(outcome.remarks) == 100
     show_summary(outcome, tmp_path)
     said = capsys.readouterr().out.splitlines()
-    assert said[said.index("note  chair and 1 more") + 1] == "  the depth is guessed"
     assert said[said.index("note  lamp") + 1] == "  \\x1b[2J"
-    assert said[said.index("note  set 3") + 1] == "  camera at 3"
-    assert "note  set 4" not in said
+    assert said[said.index("note  set 4") + 1] == "  camera at 4"
+    assert "note  set 5" not in said
     assert "... and other notes (95): see the report" in said
     assert not any("gone" in line for line in said)
+
+
+def test_what_few_sets_are_told_comes_before_what_most_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reckoning = Reckoning(Plan(items=(), refused=()))
+    usual = [f"usual {at}" for at in range(5)]
+    reckoning.add([row("chair", State.DELIVERED, notes=(*usual,)), row("lamp", State.DELIVERED, notes=(*usual, "odd"))])
+    show_summary(reckoning.outcome(interrupted=False, charged_cu=0), tmp_path)
+    said = capsys.readouterr().out.splitlines()
+    assert said.index("note  lamp") < said.index("note  chair and 1 more")
+    assert said[said.index("note  chair and 1 more") + 1] == "  usual 0"
 
 
 def test_many_failures_are_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
