@@ -110,7 +110,8 @@ def remarks(found: Framings) -> tuple[str, ...]:
         told.append(f"The views have perspective: their cameras stand {found.distance:.2f} from the object's middle.")
     low = found.agreement < _GOOD
     if told:
-        agree = f"With what was solved for, the silhouettes agree to {found.agreement:.3f}, before to {found.agreement_before:.3f}"
+        worth = f"agree to {found.agreement:.3f}, before to {found.agreement_before:.3f}"
+        agree = f"With what was solved for, the silhouettes {worth}"
         told.append(f"{agree}; {mend}." if low else f"{agree}.")
     elif found.doubt:
         told.append(f"{complaint(found.doubt, found.agreement)}{MEND_CUT_OUT * (not found.given)}.")
