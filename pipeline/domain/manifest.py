@@ -219,7 +219,9 @@ class Preflight(Section):
 
     consistency: Literal["hold", "warn", "skip"] = Field(
         default="warn",
-        description="What to do with a set whose views do not fit one another (not compared yet: no effect).",
+        description="What `mvmesh check` says of a set whose views contradict one another: hold (exit code 1), "
+        "warn, or skip the comparison. What the local service would make no mesh of is held in any case. "
+        "A run does not compare.",
     )
 
 

@@ -1,7 +1,8 @@
 import json
+from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from rich.cells import cell_len
 
 from pipeline.cli.check import checks_table, verdict_of
@@ -61,8 +62,8 @@ def test_the_document_is_the_agreed_one(draw_set, write_manifest, capsys) -> Non
     draw_set("lamp", size=100, views=("front",))
     assert run(["check", str(write_manifest()), "--json"]) == 1
     document = json.loads(capsys.readouterr().out)
-    assert set(document) == {"schema", "sets"}
-    assert document["schema"] == 1
+    assert set(document) == {"schema", "compared", "sets"}
+    assert (document["schema"], document["compared"]) == (1, True)
     assert [(one["id"], one["verdict"]) for one in document["sets"]] == [("chair", "ok"), ("lamp", "refuse")]
     for one in document["sets"]:
         assert set(one) == {"id", "verdict", "findings"}
@@ -78,3 +79,41 @@ def test_sound_pictures_pass_and_the_next_step_is_named(draw_set, write_manifest
     manifest = write_manifest()
     assert run(["check", str(manifest)]) == 0
     assert f"next: mvmesh plan {as_argument(manifest)}" in capsys.readouterr().out
+
+
+def draw_another_back(folder: Path) -> None:
+    picture = Image.new("RGBA", (160, 160))
+    ImageDraw.Draw(picture).rectangle((40, 100, 90, 126), fill="teal")
+    picture.save(folder / "back.png")
+
+
+@pytest.mark.parametrize(
+    ("backend", "extra", "options", "verdict", "code"),
+    [
+        ("local", "", [], "hold", 1),
+        ("local", "", ["--quick"], "ok", 0),
+        ("local", "preflight: {consistency: skip}\n", [], "ok", 0),
+        ("scenario", "", [], "warn", 0),
+        ("scenario", "preflight: {consistency: hold}\n", [], "hold", 1),
+    ],
+)
+def test_a_view_of_something_else_is_told_as_the_manifest_says(  # noqa: PLR0917 - a table, and what pytest hands over
+    backend: str, extra: str, options: list[str], verdict: str, code: int, draw_set, write_manifest, capsys
+) -> None:
+    draw_another_back(draw_set("chair"))
+    manifest = write_manifest(backend=backend, extra=extra)
+    assert run(["check", str(manifest), *options]) == code
+    shown = capsys.readouterr().out
+    assert shown.splitlines()[1].split()[:2] == [verdict, "chair"]
+    assert ("The back view contradicts the others" in shown) == (verdict != "ok")
+    assert ("were not compared" in shown) == (verdict == "ok")
+
+
+def test_a_mend_of_several_findings_is_told_once(draw_set, write_manifest, capsys) -> None:
+    folder = draw_set("numbered", views=())
+    for name in ("img1", "img2", "img3"):
+        Image.new("RGBA", (160, 160), "teal").save(folder / f"{name}.png")
+    assert run(["check", str(write_manifest())]) == 1
+    shown = capsys.readouterr().out
+    assert shown.count("it is left out") == 3
+    assert shown.count("name each file by its view") == 1
