@@ -1,5 +1,6 @@
 """``mvmesh init``: a manifest for a folder tree."""
 
+import sys
 from pathlib import Path
 
 import anyio
@@ -7,9 +8,10 @@ import click
 
 from pipeline.cli.command import Command, json_option
 from pipeline.cli.exit_codes import ExitCode
-from pipeline.cli.terminal import as_argument, printable, say, say_json, shortest
+from pipeline.cli.terminal import as_argument, folded, printable, say, say_json, shortest
 from pipeline.domain.errors import UsageError
-from pipeline.domain.proposal import Proposal
+from pipeline.domain.manifest_schema import manifest_schema_text
+from pipeline.domain.proposal import SCHEMA_FILE, Proposal
 from pipeline.ports.storage import LocalStorage
 from pipeline.stages.propose import propose
 
@@ -32,15 +34,19 @@ def command(root: Path, *, output: Path, force: bool, as_json: bool) -> ExitCode
     """Look at the folders below ROOT, recognise views by their names, and write a manifest for them.
 
     The manifest uses the local service, which needs no account. Change `backend: local` to `backend: scenario` for the
-    best meshes.
+    best meshes. Beside it lies its JSON Schema, by which editors complete and explain it.
     """
     _check(root, output, force=force)
     proposal = propose(root, output)
     if not proposal.set_count:
         raise _nothing_found(root, proposal)
+    schema = output.parent / SCHEMA_FILE
+    if force or not schema.exists():
+        anyio.run(LocalStorage().write, schema, manifest_schema_text().encode())
     anyio.run(LocalStorage().write, output, proposal.text.encode())
     if as_json:
-        say_json({"manifest": str(output), "sets": proposal.set_count, "notes": list(proposal.notes)})
+        files = {"manifest": str(output), "manifest_schema": str(schema)}
+        say_json({**files, "sets": proposal.set_count, "notes": list(proposal.notes)})
     else:
         _show(proposal, output)
     return ExitCode.OK
@@ -66,7 +72,7 @@ def _nothing_found(root: Path, proposal: Proposal) -> UsageError:
 
 def _show(proposal: Proposal, output: Path) -> None:
     for note in proposal.notes:
-        say(printable(note))
+        say(folded(printable(note), indent=0, stream=sys.stdout))
     count = proposal.set_count
     say(f"wrote {printable(shortest(output))} for {count} image {'set' if count == 1 else 'sets'}")
     say(f"next: mvmesh check {as_argument(output)}")

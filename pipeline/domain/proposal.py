@@ -16,6 +16,9 @@ from pipeline.domain.views import View
 PATTERNS = ("{set}_{view}", "{set}-{view}", "{set} {view}", "{set}.{view}", "{view}_{set}", "{view}-{set}")
 _NAMES_SHOWN = 8
 
+SCHEMA_FILE = "manifest.schema.json"
+"""What the proposed manifest's first line points at: the JSON Schema, to be written beside it."""
+
 Parts = tuple[str, ...]
 """The way of a folder below the tree's root; empty for the root itself."""
 
@@ -123,20 +126,21 @@ def _flat_entries(seen: _Seen) -> Iterable[_Entry]:
 
 
 def _notes(seen: _Seen, count: int, root: Path) -> Iterable[str]:
-    if not count:
-        yield f"no image sets were recognised below {root}: name the pictures by their views (front.png, left.png, ...)"
-    else:
+    if count:
         yield f"{count:,} image {'set' if count == 1 else 'sets'}: {_counted(seen)}"
     for parts, (pattern, flat) in seen.flat.items():
-        where = "/".join(parts) or "."
-        yield f"{where}: {len(flat.sets)} sets by {pattern}" + (
+        yield f"{_shown(parts, root)}: {len(flat.sets)} sets by {pattern}" + (
             f"; left out: {_listed(flat.strays)}" if flat.strays else ""
         )
     if seen.unclear:
-        names = _listed("/".join(parts) or "." for parts in seen.unclear)
-        yield f"pictures without a clear front view, see mvmesh check: {names}"
+        see = ", see mvmesh check" if count else ""
+        yield f"pictures without a clear front view{see}: {_listed(_shown(parts, root) for parts in seen.unclear)}"
     if seen.empty:
-        yield f"no pictures in: {_listed('/'.join(parts) or '.' for parts in seen.empty)}"
+        yield f"no pictures in: {_listed(_shown(parts, root) for parts in seen.empty)}"
+
+
+def _shown(parts: Parts, root: Path) -> str:
+    return "/".join(parts) or root.name or root.as_posix()
 
 
 def _counted(seen: _Seen) -> str:
@@ -152,8 +156,8 @@ def _listed(names: Iterable[str]) -> str:
 
 
 _HEAD = """\
-# yaml-language-server: $schema=./manifest.schema.json
-# The line above lets an editor complete and explain this file: mvmesh schema > manifest.schema.json
+# yaml-language-server: $schema=./{schema}
+# By the line above an editor completes and explains this file. Anew: mvmesh schema > {schema}
 version: 1
 name: {name}
 
@@ -182,7 +186,8 @@ def _text(entries: Sequence[_Entry], *, root: Path, folder: Path) -> str:
     name = name if len(name.encode()) <= 64 else "meshes"  # noqa: PLR2004 - the longest name that a manifest takes
     lines = [line for entry in entries for line in _entry_lines(entry, _relative(root, folder))]
     lines = lines or ["  # every matching folder is one image set", f"  - path: {_scalar('images/*')}"]
-    return _HEAD.format(name=_scalar(name), output=_scalar(f"out/{name}")) + "\n".join(lines) + "\n" + _TAIL
+    head = _HEAD.format(schema=SCHEMA_FILE, name=_scalar(name), output=_scalar(f"out/{name}"))
+    return head + "\n".join(lines) + "\n" + _TAIL
 
 
 def _entry_lines(entry: _Entry, base: str) -> Iterable[str]:

@@ -79,5 +79,5 @@ def test_a_tree_without_sets_says_so_and_still_shows_a_manifest(tmp_path: Path) 
     proposal = propose(tmp_path, tmp_path / "m.yaml")
 
     assert proposal.set_count == 0
-    assert "no image sets were recognised" in proposal.notes[0]
+    assert proposal.notes == ("no pictures in: notes",)
     assert load_manifest(proposal.text, file=tmp_path / "m.yaml", environ={}).sets[0].path == "images/*"
