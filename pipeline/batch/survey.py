@@ -103,8 +103,8 @@ class Survey:
 
     @property
     def done(self) -> int:
-        """How many need nothing more."""
-        return len(self._items) - self.to_do
+        """How many are as they should be: what is left to a person is not."""
+        return self._actions[Action.NOTHING]
 
     async def _looked_at(self, sets: Sequence[ImageSet]) -> list[PlannedItem]:
         keys: dict[str, None] = {}

@@ -32,8 +32,8 @@ MEANINGS: Mapping[State, str] = {
     State.DOWNLOADED: "here, to be judged",
     State.DELIVERED: "in meshes/",
     State.HELD: "in held/: a person should look",
-    State.REFUSED: "the pictures cannot be used",
-    State.FAILED: "see below; tried again by the next run unless it says otherwise",
+    State.REFUSED: "the pictures cannot be used: mvmesh check tells why",
+    State.FAILED: "see below",
     State.UNCERTAIN: "a submission whose answer was lost",
     State.DEFERRED: "over the budget or the time window",
     State.DROPPED: "given up by a person",
@@ -95,6 +95,7 @@ def _document(found: Standing, labels: Labels, ledger: Path) -> dict[str, Any]:
         "ledger": str(ledger),
         "total": found.total,
         "left": found.left,
+        "wanting": found.wanting,
         "states": {state.value: count for state, count in found.counts.items()},
         "cu": {"charged": found.charged_cu, "open": found.open_cu},
         "updated_at": found.updated_at.isoformat() if found.updated_at else None,
@@ -125,13 +126,29 @@ def _show(found: Standing, labels: Labels, ledger: Path, manifest: Path) -> None
     _show_items("uncertain", [(name_of(one.key, labels), _since(one), "") for one in found.uncertain])
     _show_items("failed", [(name_of(one.key, labels), one.error, one.mend) for one in found.failed])
     _show_items("held", [(name_of(one.key, labels), _reasons(one), "") for one in found.held])
-    say(f"\n{found.total - found.left} of {found.total} done, {found.left} left; {_price(found)}")
+    say(f"\n{_progress(found)}; {_price(found)}")
     if found.updated_at:
         say(f"last change {found.updated_at:%Y-%m-%d %H:%M:%S} UTC")
+    if command := _next_command(found):
+        say(f"next: mvmesh {command} {as_argument(manifest)}")
+
+
+def _progress(found: Standing) -> str:
+    """``9 of 17 done, 0 left, 8 want a person``"""
+    done = found.total - found.left - found.wanting
+    person = f", {found.wanting} {'wants' if found.wanting == 1 else 'want'} a person" if found.wanting else ""
+    return f"{done} of {found.total} done, {found.left} left{person}"
+
+
+def _next_command(found: Standing) -> str:
+    """What gets furthest: a run does nothing about refused pictures, and nothing about what failed too often."""
     if found.uncertain:
-        say(f"next: mvmesh reconcile {as_argument(manifest)}")
-    elif found.left:
-        say(f"next: mvmesh run {as_argument(manifest)}")
+        return "reconcile"
+    if found.left:
+        return "run"
+    if found.counts.get(State.REFUSED):
+        return "check"
+    return "retry" if found.wanting else ""
 
 
 def _show_counts(found: Standing) -> None:
@@ -148,7 +165,7 @@ def _show_items(title: str, items: Sequence[tuple[str, str, str]]) -> None:
     if not items:
         return
     say(f"\n{click.style(title, bold=True)}")
-    for name, what, mend in items[:_SHOWN]:
+    for name, what, mend in sorted(items)[:_SHOWN]:
         say(f"  {printable(name)}\n    {folded(printable(what), indent=4, stream=sys.stdout)}")
         if mend:
             say(f"    mend: {folded(printable(mend), indent=10, stream=sys.stdout)}")

@@ -90,8 +90,8 @@ class Plan:
 
     @property
     def done(self) -> int:
-        """How many items need nothing more."""
-        return len(self.items) - len(self.to_do) - len(self.having(Action.SKIP))
+        """How many items are as they should be: what is left to a person is not."""
+        return len(self.having(Action.NOTHING))
 
     @property
     def refused_inside(self) -> list[RefusedSet]:

@@ -25,6 +25,8 @@ class Standing:
     held: tuple[ItemRecord, ...]
     left: int
     """Work items that a further run would do something about."""
+    wanting: int
+    """Those that it would not, before a person has done something: refused sets, and what failed too often."""
     updated_at: datetime | None
 
     @property
@@ -40,7 +42,7 @@ class StandingCount:
         self._charged_cu = 0.0
         self._open_cu = 0.0
         self._kept: dict[State, list[ItemRecord]] = {State.UNCERTAIN: [], State.FAILED: [], State.HELD: []}
-        self._left = 0
+        self._left = self._wanting = 0
         self._updated_at: datetime | None = None
 
     def add(self, records: Iterable[ItemRecord]) -> None:
@@ -48,6 +50,7 @@ class StandingCount:
             self._counts[record.state] += 1
             self._charged_cu += record.charged_cu or 0.0
             self._open_cu += (record.quoted_cu or 0.0) if _is_open(record) else 0.0
+            self._wanting += needs_a_word(record)
             self._left += record.state not in SETTLED and not needs_a_word(record)
             if record.state in self._kept:
                 self._kept[record.state].append(record)
@@ -57,7 +60,8 @@ class StandingCount:
     def add_others(self, states: Mapping[State, int]) -> None:
         """Rows of the results that no run has begun."""
         self._counts.update(states)
-        self._left += sum(states.values())
+        self._wanting += states.get(State.REFUSED, 0)
+        self._left += sum(count for state, count in states.items() if state is not State.REFUSED)
 
     def standing(self) -> Standing:
         return Standing(
@@ -68,6 +72,7 @@ class StandingCount:
             failed=self._having(State.FAILED),
             held=self._having(State.HELD),
             left=self._left,
+            wanting=self._wanting,
             updated_at=self._updated_at,
         )
 

@@ -98,4 +98,36 @@ def test_refused_sets_are_counted_beside_the_ledgers_items(manifest: Path, capsy
     assert run(["status", str(manifest), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["states"] == {"finished": 1, "refused": 1}
-    assert (document["total"], document["left"]) == (2, 2)
+    assert (document["total"], document["left"], document["wanting"]) == (2, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("others", "told", "command"),
+    [
+        ([State.REFUSED], "1 of 2 done, 0 left, 1 wants a person; 0 CU charged", "check"),
+        ([State.REFUSED, State.PLANNED], "1 of 3 done, 1 left, 1 wants a person; 0 CU charged", "run"),
+        ([], "1 of 1 done, 0 left; 0 CU charged", ""),
+    ],
+)
+def test_what_a_run_does_nothing_about_is_not_sent_to_a_run(
+    others: list[State], told: str, command: str, manifest: Path, capsys
+) -> None:
+    async def delivered() -> None:
+        ledger = await SqliteLedger.open(manifest.parent / "out" / ".mvmesh" / "ledger.sqlite3", now=lambda: NOON)
+        record = ItemRecord(
+            key="a" * 64, state=State.PLANNED, service="local", project="", model="m", params={}, pictures={}
+        )
+        await ledger.open_item(record)
+        for event in TO_DELIVERED:
+            await ledger.advance(record.key, event)
+        await ledger.close()
+
+    anyio.run(delivered)
+    rows = [ResultRow(set="good", key="a" * 64, state=State.DELIVERED)]
+    rows += [ResultRow(set=f"other{at}", state=state) for at, state in enumerate(others)]
+    (manifest.parent / "out" / "results.jsonl").write_text(as_jsonl(rows))
+    assert run(["status", str(manifest)]) == 0
+    shown = capsys.readouterr().out
+    assert told in shown
+    named = [line for line in shown.splitlines() if line.startswith("next:")]
+    assert named == ([f"next: mvmesh {command} {as_argument(manifest)}"] if command else [])

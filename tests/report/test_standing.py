@@ -29,7 +29,7 @@ def test_everything_is_counted_once() -> None:
     assert State.REFUSED not in found.counts
     assert found.charged_cu == 37
     assert found.open_cu == 35
-    assert found.left == 5
+    assert (found.left, found.wanting) == (5, 1)
     assert [one.key for one in (*found.uncertain, *found.failed, *found.held)] == ["e", "f", "i", "g"]
     assert found.updated_at == later
 
