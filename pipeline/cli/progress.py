@@ -1,11 +1,11 @@
-"""Live progress on stderr: bars on a terminal, one plain line a change elsewhere."""
+"""Live progress on stderr: bars on a terminal, plain lines elsewhere, one for what is worth telling."""
 
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
 from typing import Protocol, TextIO
 
@@ -23,6 +23,8 @@ from pipeline.ports.clock import utc_now
 
 _PICTURES_A_SECOND = 4
 _GATHERED_S = 0.1
+_SILENCE = timedelta(minutes=1)
+"""After so much of it a log tells where the run stands, with the next thing that happens."""
 
 _STYLES = {
     State.DELIVERED: "green",
@@ -87,16 +89,23 @@ def _waiting(lines: "SimpleQueue[str | None]") -> Iterator[str]:
 
 
 class PlainDisplay:
-    """Writes one line a change: time (UTC), set, state, detail."""
+    """Writes one line for what ended, went wrong, or is to be known: time (UTC), set, state, detail. While nothing of
+    that happens, now and then one line that tells where the run stands: a log that is silent looks like one that hangs.
+    """
 
     def __init__(self, write: Callable[[str], None], now: Callable[[], datetime]) -> None:
         self._write = write
         self._now = now
         self._tally = Tally()
+        self._told_at = now()
 
     def __call__(self, event: RunEvent, /) -> None:
-        if line := self._tally.take(event):
-            self._write(f"{self._now().isoformat(timespec='seconds').removesuffix('+00:00')}Z {_plain(line)}")
+        line, at = self._tally.take(event), self._now()
+        if line is None and at - self._told_at >= _SILENCE and self._tally.has_started:
+            line = self._tally.so_far()
+        if line:
+            self._told_at = at
+            self._write(f"{at.isoformat(timespec='seconds').removesuffix('+00:00')}Z {_plain(line)}")
 
     def paused(self) -> AbstractContextManager[None]:
         return nullcontext()

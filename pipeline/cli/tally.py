@@ -74,9 +74,7 @@ class Tally:
                 self.total, self.quoted_cu = event.total, event.quoted_cu
                 return self._keep(_start_line(event)) if event.is_whole else None
             case ItemMoved():
-                self._move(event)
-                line = Line(label=label_of(event.aliases), word=event.after, detail=event.detail, state=event.after)
-                return self._keep(line)
+                return self._move(event)
             case JobProgressed():
                 self._progress[event.key] = min(max(event.progress, 0.0), 1.0)
                 return None
@@ -89,7 +87,7 @@ class Tally:
         self.recent.append(line)
         return line
 
-    def _move(self, event: ItemMoved) -> None:
+    def _move(self, event: ItemMoved) -> Line | None:
         if event.key in self._states:
             self._counts[self._states[event.key]] -= 1
         self._states[event.key] = event.after
@@ -98,6 +96,9 @@ class Tally:
             self._progress.pop(event.key, None)
         if event.charged_cu is not None:
             self._charges[event.key] = event.charged_cu
+        if event.after in _SHARE and not event.detail:
+            return None  # on its way as it should be: the counts tell that
+        return self._keep(Line(label=label_of(event.aliases), word=event.after, detail=event.detail, state=event.after))
 
     @property
     def charged_cu(self) -> float:
@@ -125,6 +126,12 @@ class Tally:
         if self.fraction < _LEAST_FRACTION or self.done >= self.total:
             return None
         return elapsed_s * (1 - self.fraction) / self.fraction
+
+    def so_far(self) -> Line:
+        """Where the run stands: ``12 of 40 meshes; 20 waiting, 8 generating``."""
+        on_their_way = {name for name, states in STAGES.items() if states[0] in _SHARE}
+        counts = [f"{count} {name}" for name, count in self.stage_counts().items() if count and name in on_their_way]
+        return Line(label="", word="so far", detail=f"{self.made:,} of {self.total:,} meshes; {', '.join(counts)}")
 
     def stage_counts(self) -> dict[str, int]:
         counts = {name: sum(self._counts[state] for state in states) for name, states in STAGES.items()}

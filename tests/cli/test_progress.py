@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from rich.cells import cell_len
@@ -49,15 +49,33 @@ def test_the_time_before_the_run_has_a_face_too() -> None:
     assert "the service is slow" in second
 
 
-def test_without_a_terminal_every_change_is_one_line() -> None:
+def test_without_a_terminal_what_ends_is_one_line() -> None:
     lines: list[str] = []
     display = PlainDisplay(lines.append, lambda: datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
     display(RunStarted(total=1, already_done=0, quoted_cu=0))
+    display(moved("a", State.SUBMITTED))
     display(JobProgressed(key="a", aliases=(), progress=0.5))
     display(moved("a\nb\x1b[1m", State.FAILED, "job 7\r\nforged line"))
     assert lines == [
         "2026-01-02T03:04:05Z start 1 to do, 0 done before, 0 CU quoted",
         "2026-01-02T03:04:05Z a\\nb\\x1b[1m failed job 7\\r\\nforged line",
+    ]
+
+
+def test_a_log_in_which_nothing_ends_tells_where_the_run_stands() -> None:
+    lines: list[str] = []
+    clock = [datetime(2026, 1, 2, tzinfo=UTC)]
+    display = PlainDisplay(lines.append, lambda: clock[0])
+    display(RunStarted(total=3, already_done=0, quoted_cu=0))
+    display(moved("a", State.SUBMITTED))
+    display(moved("b", State.DELIVERED))
+    for _ in range(10):
+        clock[0] += timedelta(seconds=20)
+        display(JobProgressed(key="a", aliases=(), progress=0.5))
+    assert lines[2:] == [
+        "2026-01-02T00:01:00Z so far 1 of 3 meshes; 1 waiting, 1 generating",
+        "2026-01-02T00:02:00Z so far 1 of 3 meshes; 1 waiting, 1 generating",
+        "2026-01-02T00:03:00Z so far 1 of 3 meshes; 1 waiting, 1 generating",
     ]
 
 

@@ -38,7 +38,8 @@ def test_a_run_is_interrupted_carried_on_and_then_has_nothing_to_do(draw_set, wr
     manifest = write_manifest()
 
     process = subprocess.Popen([*MVMESH, "run", manifest], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    next(line for line in process.stderr if " submitted" in line)
+    while '"submitted"' not in call("status", manifest, "--json").stdout:
+        assert process.poll() is None
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=20)
     assert process.returncode == 130

@@ -69,7 +69,8 @@ def test_what_is_worth_a_line_gets_one() -> None:
         tally.take(event)
         for event in (
             started(3, None),
-            moved("props/chair", State.SUBMITTED, aliases=3),
+            moved("props/lamp", State.SUBMITTED),
+            moved("props/chair", State.DELIVERED, aliases=3),
             JobProgressed(key="a", aliases=(), progress=0.5),
             Noted(message="ceiling is 4", level="warning"),
             RunEnded(delivered=2, failed=0, uncertain=0, deferred=1),
@@ -77,7 +78,7 @@ def test_what_is_worth_a_line_gets_one() -> None:
     ]
     assert [(one.label, one.word, one.detail) for one in lines if one] == [
         ("", "start", "3 to do, 1 done before, price not known"),
-        ("props/chair (and 2 more)", "submitted", ""),
+        ("props/chair (and 2 more)", "delivered", ""),
         ("", "warning", "ceiling is 4"),
         ("", "end", "2 delivered, 0 failed, 1 deferred"),
     ]
