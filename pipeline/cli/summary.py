@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -96,10 +97,11 @@ def _show_wanting(outcome: Outcome) -> None:
 
 
 def _show_remarks(outcome: Outcome) -> None:
-    """What the service noted of the meshes, each note once."""
-    for one in outcome.remarks[:_REMARKS_SHOWN]:
-        others = f" and {one.count - 1:,} more" if one.count > 1 else ""
-        say(f"note  {printable(one.label)}{others}\n  {folded(printable(one.text), indent=2, stream=sys.stdout)}")
+    """What the service noted of the meshes, each note once, under the set that it is about."""
+    for (label, count), remarks in groupby(outcome.remarks[:_REMARKS_SHOWN], key=lambda one: (one.label, one.count)):
+        say(f"note  {printable(label)}{f' and {count - 1:,} more' if count > 1 else ''}")
+        for one in remarks:
+            say(f"  {folded(printable(one.text), indent=2, stream=sys.stdout)}")
     if (more := len(outcome.remarks) - _REMARKS_SHOWN) > 0:
         say(f"... and other notes ({more:,}): see the report")
     if outcome.remarks:

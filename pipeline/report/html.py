@@ -19,13 +19,14 @@ _FOOTER = 'Also as <a href="results.jsonl">results.jsonl</a> and <a href="result
 
 
 ROWS_SHOWN = 2_000
-"""A browser shows so many at ease. Of more rows, those that a person should look at come first."""
+"""A browser shows so many at ease."""
 
 _WANTING = frozenset({State.FAILED, State.REFUSED, State.HELD, State.UNCERTAIN})
 
 
 class ReportPage:
-    """The page, made of rows that come some at a time; no more of them are kept than are shown.
+    """The page, made of rows that come some at a time; no more of them are kept than may be shown. Those that a person
+    should look at come first: nobody finds three of them among five hundred.
 
     Links and pictures are relative to the folder that the page lies in, which is the output folder. Whatever a row
     says is escaped; the page's own policy (CSP) forbids scripts and everything that does not lie beside it.
@@ -35,22 +36,16 @@ class ReportPage:
         self._title = title
         self._rows_shown = rows_shown
         self._totals = _Totals()
-        self._first: list[str] = []
         self._wanting: list[str] = []
-        self._wanting_beyond = 0
+        self._others: list[str] = []
 
     def add(self, rows: Iterable[ResultRow]) -> None:
         """Further rows of the results manifest, in its order."""
         for row in rows:
             self._totals.add(row)
-            is_within = len(self._first) < self._rows_shown
-            if is_within:
-                self._first.append(_row(row))
-            if row.state not in _WANTING:
-                continue
-            self._wanting_beyond += not is_within
-            if len(self._wanting) < self._rows_shown:
-                self._wanting.append(self._first[-1] if is_within else _row(row))
+            kept = self._wanting if row.state in _WANTING else self._others
+            if len(kept) < self._rows_shown:
+                kept.append(_row(row))
 
     def html(self) -> str:
         """The whole page."""
@@ -77,19 +72,11 @@ class ReportPage:
         )
 
     def _shown(self) -> list[str]:
-        """In the order of the rows; where not all are shown, what a person should look at before the rest."""
-        if not self._wanting_beyond:
-            return self._first
-        wanting = set(self._wanting)
-        rest = [row for row in self._first if row not in wanting]
-        return [*self._wanting, *rest][: self._rows_shown]
+        return [*self._wanting, *self._others][: self._rows_shown]
 
     def _left_out(self) -> str:
-        count = self._totals.count - len(self._first)
-        if not count:
-            return ""
-        order = ", those first that a person should look at" if self._wanting_beyond else ""
-        return f"{len(self._first):,} of {self._totals.count:,} results are shown{order}. "
+        shown = len(self._shown())
+        return f"{shown:,} of {self._totals.count:,} results are shown. " if shown < self._totals.count else ""
 
 
 def report_html(rows: Iterable[ResultRow], *, title: str) -> str:

@@ -91,6 +91,14 @@ def test_what_few_sets_are_told_comes_before_what_most_are(tmp_path: Path, capsy
     assert said[said.index("note  chair and 1 more") + 1] == "  usual 0"
 
 
+def test_the_notes_of_one_set_stand_below_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reckoning = Reckoning(Plan(items=(), refused=()))
+    reckoning.add([row("chair", State.DELIVERED, notes=("one", "two")), row("lamp", State.DELIVERED, notes=("three",))])
+    show_summary(reckoning.outcome(interrupted=False, charged_cu=0), tmp_path)
+    said = capsys.readouterr().out.splitlines()
+    assert said[:5] == ["note  chair", "  one", "  two", "note  lamp", "  three"]
+
+
 def test_many_failures_are_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wanting = tuple(row(f"set {at}", State.FAILED, "no") for at in range(100))
     show_summary(Outcome(failed=500, wanting=wanting), tmp_path)
