@@ -62,7 +62,10 @@ def read_manifest(path: Path) -> Manifest:
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from error
+        raise UsageError(
+            f"{path} is not UTF-8 text: {error.reason} at byte {error.start}",
+            mend="name a manifest, or write one with `mvmesh init FOLDER`",
+        ) from error
     except OSError as error:
         raise UsageError(
             f"{path} cannot be read: {error.strerror}", mend="name a manifest, or write one with `mvmesh init FOLDER`"

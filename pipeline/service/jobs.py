@@ -1,5 +1,6 @@
 """The life of a job: queued, in-progress, finalizing, success; or failure from anywhere. The store is the queue."""
 
+import errno
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from pipeline.service.engine import Engine, EngineFailure, EngineTask, Made, Mad
 
 _log = logging.getLogger(__name__)
 
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _PROGRESS_EVERY_S = 0.3
 _PROGRESS_MAX = 0.99
 """1 is for jobs whose assets can be had."""
@@ -105,6 +107,9 @@ class JobRunner:
             _log.warning("%s: %s", job.job_id, death)
             return _Failure(error=str(death), hint=death.mend)
         except Exception as error:  # noqa: BLE001 - a fault of the engine on these pictures, logged
+            if isinstance(error, OSError) and error.errno in _NO_ROOM:
+                _log.warning("%s: its mesh could not be written: %s", job.job_id, error.strerror)
+                return _Failure(error="the service's disk has no room for the mesh", hint="make room there")
             _log.exception("%s: the engine failed", job.job_id)
             hint = "the service's log has the details: please report it with these pictures"
             return _Failure(error=f"the engine failed ({type(error).__name__})", hint=hint)

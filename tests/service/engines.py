@@ -1,5 +1,6 @@
 """Engines for tests: cheap, or broken on purpose. Worker processes import this file by its name."""
 
+import errno
 import os
 import struct
 import time
@@ -56,4 +57,6 @@ def faulty(task: EngineTask) -> Made:
             raise EngineFailure("frontImage shows no object", "render it on a plain background")
         case 44_000:
             raise ZeroDivisionError("secret detail")
+        case 45_000:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     return quick(task)

@@ -57,7 +57,7 @@ def test_a_stop_is_quick_and_loses_nothing(started, gate) -> None:
     assert started(engine="engines:gated").finished(job_id)["status"] == "success"
 
 
-CRASH, HANG, REFUSE, BUG = 41_000, 42_000, 43_000, 44_000
+CRASH, HANG, REFUSE, BUG, FULL = 41_000, 42_000, 43_000, 44_000, 45_000
 """Face counts by which the engine ``faulty`` goes wrong."""
 
 
@@ -65,7 +65,8 @@ def test_a_job_that_goes_wrong_goes_wrong_alone(started) -> None:
     service = started(engine="engines:faulty", job_timeout_s=2.0, prices={"base": 7}, ceiling=9)
     front = service.upload()["id"]
     asked = {
-        count: service.generate(frontImage=front, faceCount=count)["jobId"] for count in (CRASH, HANG, REFUSE, BUG)
+        count: service.generate(frontImage=front, faceCount=count)["jobId"]
+        for count in (CRASH, HANG, REFUSE, BUG, FULL)
     }
     fine = service.finished(service.generate(frontImage=front)["jobId"])
     assert fine["status"] == "success"
@@ -77,12 +78,13 @@ def test_a_job_that_goes_wrong_goes_wrong_alone(started) -> None:
         assert job["metadata"]["assetIds"] == []
         assert job["billing"] == {"cuCost": 7, "cuDiscount": 0}
     spent = service.api.get("teams/team_local/limits").json()["values"]["creativeUnits"]
-    assert spent == 7  # of five jobs four were refunded
+    assert spent == 7  # of six jobs five were refunded
 
     assert "time limit" in failed[HANG]["metadata"]["error"]
     assert failed[REFUSE]["metadata"]["error"] == "frontImage shows no object"
     assert failed[REFUSE]["metadata"]["hint"] == "render it on a plain background"
     assert "secret detail" not in str(failed[BUG])
+    assert failed[FULL]["metadata"]["error"] == "the service's disk has no room for the mesh"
 
 
 def test_a_cut_picture_is_named_by_its_input(real_service, picture) -> None:
