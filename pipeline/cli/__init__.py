@@ -1,7 +1,7 @@
 """The command line: one module a command, each loaded only when it is called.
 
 ``frame`` knows the commands and ends every call with an exit code, ``failures`` tells errors to people and programs,
-``composition`` is where the ports are chosen and put together.
+``composition`` (with ``ledgers``, ``services`` and ``mending``) is where the ports are chosen and put together.
 """
 
 import gc

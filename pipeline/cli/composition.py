@@ -1,56 +1,37 @@
-"""The composition root: the one place that knows which adapter stands behind which port."""
+"""The composition root: which adapter stands behind which port, and what a run and a plan are put together from.
+
+``ledgers`` opens what is the truth, ``services`` reaches what is asked; ``mending`` puts together what mends.
+"""
 
 import os
-import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import anyio
 
 from pipeline.batch import EMBEDDED, Batch, Outcome
-from pipeline.batch.remains import RESULTS, may_be_paid, published_rows, tells_of_a_ledger
 from pipeline.batch.survey import Survey
-from pipeline.batch.terms import shelf_name
-from pipeline.domain.errors import CredentialsError, LocalIoError, NeverSent, ServiceUnreachable, UsageError
+from pipeline.cli.ledgers import trusted_ledger
+from pipeline.cli.services import connected, embedded_data, service_identity
+from pipeline.domain.errors import LocalIoError, UsageError
 from pipeline.domain.events import Noted, Observer
-from pipeline.domain.lifecycle import State
 from pipeline.domain.manifest import Manifest, load_manifest
 from pipeline.domain.model import PUBLISHED_SCHEMA, without_ranges
 from pipeline.domain.planning import Plan, PlannedItem
 from pipeline.domain.run_options import AS_THE_MANIFEST_SAYS, RunOptions
 from pipeline.ports import engine_extra
-from pipeline.ports.addresses import is_loopback
 from pipeline.ports.clock import utc_now
 from pipeline.ports.compute import WorkerProcesses
-from pipeline.ports.credentials import Credentials, from_environment
 from pipeline.ports.images import PillowImages
-from pipeline.ports.interfaces import Compute, Downloads, Scenario
-from pipeline.ports.ledger import LEDGER_FILE, SqliteLedger
-from pipeline.ports.ledger_files import is_missing, set_aside_before
+from pipeline.ports.interfaces import Compute
 from pipeline.ports.lock import state_lock
 from pipeline.ports.storage import LocalStorage
 
 if TYPE_CHECKING:
-    from pipeline.ports.scenario import ScenarioClient
     from pipeline.report.html import ReportPage
-
-SCENARIO_URL = "https://api.cloud.scenario.com/v1"
-_ROWS_AT_ONCE = 500
-
-BASE_URL_VARIABLE = "SCENARIO_BASE_URL"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
-    """A service, ready to be asked."""
-
-    scenario: Scenario
-    downloads: Downloads
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -90,101 +71,6 @@ def _judged_by_the_live_model(text: str, path: Path, error: UsageError) -> Manif
 
 
 @asynccontextmanager
-async def opened_ledger(manifest: Manifest) -> AsyncIterator[SqliteLedger]:
-    ledger = await SqliteLedger.open(manifest.state_folder / LEDGER_FILE, now=utc_now)
-    try:
-        yield ledger
-    finally:
-        await ledger.close()
-
-
-@asynccontextmanager
-async def trusted_ledger(manifest: Manifest) -> AsyncIterator[SqliteLedger]:
-    """The ledger, once it is certain that it can be read whole and that it is the one which the output folder's results
-    were made with: a run on another would pay once more for all that they tell of.
-
-    Raises:
-        LocalIoError: it is missing, damaged, or does not know what the results tell.
-    """
-    if await is_missing(manifest.state_folder / LEDGER_FILE):
-        await told_to_be_paid(manifest)
-    async with opened_ledger(manifest) as ledger:
-        await ledger.check()
-        if not await _has_published(ledger, manifest):
-            await _check_knows(ledger, manifest)
-        yield ledger
-
-
-async def _has_published(ledger: SqliteLedger, manifest: Manifest) -> bool:
-    """Whether the results are, to the last byte, what this very ledger published: then it knows what they tell."""
-    known = await ledger.publication(shelf_name(manifest))
-    (stamp,) = await LocalStorage().stamps([manifest.output_folder / RESULTS])
-    return known is not None and stamp is not None and known.files[0] == stamp
-
-
-async def _check_knows(ledger: SqliteLedger, manifest: Manifest) -> None:
-    paid, unknown = await told_to_be_paid(manifest), list[ToldPaid]()
-    for at in range(0, len(paid), _ROWS_AT_ONCE):
-        some = paid[at : at + _ROWS_AT_ONCE]
-        jobs = await ledger.known_jobs([row.job_id for row in some])
-        keys = (await ledger.states([row.key for row in some if not row.job_id])).keys()
-        unknown += [row for row in some if row.job_id not in jobs and (row.job_id or row.key not in keys)]
-    if unknown:
-        raise _lost(manifest, f"does not know {_told(unknown)}")
-
-
-@dataclass(frozen=True, slots=True)
-class ToldPaid:
-    """A row of the results that tells of a job, or of a submission that may have made one."""
-
-    label: str
-    key: str
-    job_id: str
-    state: State
-
-
-async def told_to_be_paid(manifest: Manifest) -> list[ToldPaid]:
-    """What the last run's results tell of jobs which may have cost money.
-
-    Raises:
-        LocalIoError: there are some, or there may be, and no ledger that could know of them.
-    """
-    paid: list[ToldPaid] = []
-    unread, has_ledger = False, False
-    async with aclosing(published_rows(manifest.output_folder, storage=LocalStorage())) as rows:
-        async for row in rows:
-            unread |= row is None
-            has_ledger |= row is not None and tells_of_a_ledger(row)
-            if row is not None and may_be_paid(row):
-                paid.append(ToldPaid(row.label, row.key, row.job_id, row.state))
-    if await is_missing(path := manifest.state_folder / LEDGER_FILE):
-        if paid:
-            raise _lost(manifest, f"is missing, and with it {_told(paid)}")
-        if unread and manifest.backend != EMBEDDED:
-            raise _lost(manifest, f"is missing, and {RESULTS} cannot be read")
-        if has_ledger:
-            raise _lost(manifest, f"is missing, which the run had that wrote {RESULTS}")
-        if await set_aside_before(path):
-            raise _lost(manifest, "is missing, and a damaged one was set aside there")
-    return paid
-
-
-def _lost(manifest: Manifest, what: str) -> LocalIoError:
-    return LocalIoError(
-        f"the ledger {manifest.state_folder / LEDGER_FILE} {what}: what is paid would be paid again",
-        mend="`mvmesh reconcile MANIFEST --rebuild` makes it anew from the files and the service's job list; to begin "
-        f"anew instead, move {RESULTS} and all that is called {LEDGER_FILE}* out of their folders",
-    )
-
-
-def _told(paid: Sequence[ToldPaid]) -> str:
-    count, first = len({row.job_id or row.key for row in paid}), paid[0]
-    jobs = "1 paid job" if count == 1 else f"{count:,} paid jobs"
-    name = f"{first.label}: {first.job_id or first.state}"
-    return f"{jobs} that {RESULTS} tells of ({name}{', ...' if count > 1 else ''})"
-
-
-@asynccontextmanager
 async def opened_batch(
     manifest: Manifest, observe: Observer, options: RunOptions = AS_THE_MANIFEST_SAYS
 ) -> AsyncIterator[Batch]:
@@ -219,82 +105,6 @@ def _new_report(title: str) -> "ReportPage":
     from pipeline.report.html import ReportPage  # noqa: PLC0415 - only when there is something to report
 
     return ReportPage(title)
-
-
-@asynccontextmanager
-async def connected(manifest: Manifest, observe: Observer) -> AsyncIterator[Connection]:
-    """The manifest's service: embedded in this process, or remote.
-
-    Raises:
-        CredentialsError: none in the environment, or not to be sent to that address.
-        UsageError: the embedded service needs the engine extra.
-    """
-    # aiohttp takes a third of a second to import: only a run that has something to ask waits for it.
-    from pipeline.ports.downloads import Downloader  # noqa: PLC0415
-    from pipeline.ports.retrying import Tries  # noqa: PLC0415
-    from pipeline.ports.scenario import ScenarioClient  # noqa: PLC0415
-
-    def tell(error: Exception) -> None:
-        observe(Noted(message=f"trying again: {error}", level="warning"))
-
-    async with AsyncExitStack() as stack:
-        if manifest.backend == EMBEDDED:
-            base_url, credentials = await stack.enter_async_context(_embedded(embedded_data(manifest)))
-        else:
-            base_url, credentials = _remote(manifest)
-        client = await stack.enter_async_context(
-            ScenarioClient.connect(base_url, credentials, project=manifest.project, tries=Tries(tell=tell))
-        )
-        await _look_for(client, base_url)
-        yield Connection(scenario=client, downloads=await stack.enter_async_context(Downloader.connect(base_url)))
-
-
-async def _look_for(client: "ScenarioClient", base_url: str) -> None:
-    """Whether there is a service at all: nobody waits a quarter of an hour, as one does for one that has been there."""
-    try:
-        await client.look_for(attempts=2 if is_loopback(urlsplit(base_url).hostname or "") else 8)
-    except ServiceUnreachable as error:
-        if isinstance(error.__cause__, NeverSent):
-            raise ServiceUnreachable(
-                f"no service answers at {base_url}: {error}", mend=error.mend or "is `mvmesh serve` running there?"
-            ) from error
-
-
-def embedded_data(manifest: Manifest) -> Path:
-    """Where the embedded service keeps its jobs and assets."""
-    return manifest.state_folder / "service"
-
-
-@asynccontextmanager
-async def _embedded(data: Path) -> AsyncIterator[tuple[str, Credentials]]:
-    from pipeline.service.serve import local_service  # noqa: PLC0415 - the base install has no engine
-
-    credentials = Credentials(key=secrets.token_urlsafe(18), secret=secrets.token_urlsafe(32))
-    async with local_service(data, credentials=(credentials.key, credentials.secret)) as base_url:
-        yield base_url, credentials
-
-
-def service_identity(manifest: Manifest) -> str:
-    """What tells one service from another in content keys: ``local``, ``scenario``, or the base URL of any other."""
-    url = base_url_of(manifest)
-    return "scenario" if url == SCENARIO_URL else url
-
-
-def base_url_of(manifest: Manifest) -> str:
-    """Where the manifest's service is; ``local`` for the embedded one, which is nowhere until it is started."""
-    url = os.environ.get(BASE_URL_VARIABLE) or SCENARIO_URL if manifest.backend == "scenario" else manifest.backend
-    return url.rstrip("/")
-
-
-def _remote(manifest: Manifest) -> tuple[str, Credentials]:
-    base_url = base_url_of(manifest)
-    credentials = from_environment(os.environ)
-    if credentials is None:
-        raise CredentialsError(
-            f"no credentials for {base_url}",
-            mend="set SCENARIO_SDK_API_KEY and SCENARIO_SDK_API_SECRET (or ..._FILE), or use `backend: local`",
-        )
-    return base_url, credentials
 
 
 async def plan_batch(manifest_path: Path, options: RunOptions, *, observe: Observer) -> Plan:

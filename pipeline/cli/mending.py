@@ -11,8 +11,9 @@ from pipeline.batch.rebuilding import Rebuilding, Rebuilt
 from pipeline.batch.remains import RESULTS
 from pipeline.batch.survey import survey
 from pipeline.batch.terms import EMBEDDED, terms_of
-from pipeline.cli.composition import connected, opened_ledger, service_identity, trusted_ledger
 from pipeline.cli.labels import Labels, item_named, labels_of, published_items
+from pipeline.cli.ledgers import opened_ledger, trusted_ledger
+from pipeline.cli.services import connected, service_identity
 from pipeline.domain.errors import UsageError
 from pipeline.domain.events import Observer
 from pipeline.domain.items import ItemRecord

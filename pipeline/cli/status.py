@@ -11,9 +11,10 @@ import click
 
 from pipeline.batch import shelf_name
 from pipeline.cli.command import Command, json_option, manifest_argument
-from pipeline.cli.composition import opened_ledger, read_manifest, told_to_be_paid
+from pipeline.cli.composition import read_manifest
 from pipeline.cli.exit_codes import ExitCode
 from pipeline.cli.labels import Labels, labels_from, name_of, published_items
+from pipeline.cli.ledgers import opened_ledger, told_to_be_paid
 from pipeline.cli.tables import cell, elastic, fixed, new_table, show
 from pipeline.cli.terminal import as_argument, folded, printable, say, say_json, shortest
 from pipeline.domain.items import ItemRecord
