@@ -41,14 +41,15 @@ def command(root: Path, *, output: Path, force: bool, as_json: bool) -> ExitCode
     if not proposal.set_count:
         raise _nothing_found(root, proposal)
     schema = output.parent / SCHEMA_FILE
-    if force or not schema.exists():
+    is_new = force or not schema.exists()
+    if is_new:
         anyio.run(LocalStorage().write, schema, manifest_schema_text().encode())
     anyio.run(LocalStorage().write, output, proposal.text.encode())
     if as_json:
         files = {"manifest": str(output), "manifest_schema": str(schema)}
         say_json({**files, "sets": proposal.set_count, "notes": list(proposal.notes)})
     else:
-        _show(proposal, output)
+        _show(proposal, output, new_schema=schema if is_new else None)
     return ExitCode.OK
 
 
@@ -70,9 +71,11 @@ def _nothing_found(root: Path, proposal: Proposal) -> UsageError:
     )
 
 
-def _show(proposal: Proposal, output: Path) -> None:
+def _show(proposal: Proposal, output: Path, *, new_schema: Path | None) -> None:
     for note in proposal.notes:
         say(folded(printable(note), indent=0, stream=sys.stdout))
     count = proposal.set_count
     say(f"wrote {printable(shortest(output))} for {count} image {'set' if count == 1 else 'sets'}")
+    if new_schema:
+        say(f"wrote {printable(shortest(new_schema))}, by which editors complete and explain it")
     say(f"next: mvmesh check {as_argument(output)}")
