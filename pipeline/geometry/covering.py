@@ -1,5 +1,7 @@
 """Gives back to a solid what it must have for its views' silhouettes to stay covered, and as little more as it can."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -21,12 +23,20 @@ _INSIDE = 0.1
 _STEEPEST = 1.25
 """The volume grows no faster than that along any ray."""
 
+Point = tuple[float, float, float]
+Rays = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""(R, 3) points of the rays through a view's silhouette where they cross the plane of the origin, and directions: one
+world unit backward, towards the camera."""
 
-def lacking(hull: Hull, volume: Volume) -> NDArray[np.float32]:
+
+def rays(hull: Hull) -> list[Rays]:
+    """Through all silhouettes, once for all volumes that are to cover them."""
+    return shared_out(lambda at: _rays(hull, at), _different(hull.projections))
+
+
+def lacking(hull: Hull, volume: Volume, sent: Sequence[Rays]) -> NDArray[np.float32]:
     """(nz, ny, nx) by how much the volume's field is too large where a silhouette's rays meet the hull but not it."""
-    found: NDArray[np.float32] = np.maximum.reduce(
-        shared_out(lambda at: _lacking_of(hull, volume, at), _different(hull.projections))
-    )
+    found: NDArray[np.float32] = np.maximum.reduce(shared_out(lambda one: _lacking_of(hull, volume, one), sent))
     return found
 
 
@@ -53,26 +63,31 @@ def _different(shown: Projections) -> list[int]:
     ]
 
 
-def _lacking_of(hull: Hull, volume: Volume, at: int) -> NDArray[np.float32]:
-    """(nz, ny, nx) by how much the field is too large at the volume's points for view number ``at``."""
-    starts, steps = _rays(hull, at)
-    lattice = volume.lattice
-    low, high = lattice[:3], lattice[:3] + lattice[3] * (np.array(volume.values.shape[::-1]) - 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ends = np.sort(np.stack([(low - starts) / steps, (high - starts) / steps]), axis=0)
-    begins, stops = np.nanmax(ends[0], axis=1), np.nanmin(ends[1], axis=1)
+def _lacking_of(hull: Hull, volume: Volume, sent: Rays) -> NDArray[np.float32]:
+    """(nz, ny, nx) by how much the field is too large at the volume's points for one view's rays."""
     lack = np.zeros_like(volume.values)
-    _march(
-        hull.distances, hull.projections.cameras.matrices, volume.values, lattice, starts, steps, begins, stops, lack
-    )
+    _march(hull.distances, hull.projections.cameras.matrices, volume.values, volume.lattice, *sent, lack)
     return lack
 
 
-def _rays(hull: Hull, at: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(R, 3) points of the rays through a view's silhouette where they cross the plane of the origin, and directions.
+@njit(cache=True, nogil=True, error_model="numpy")
+def _through(
+    values: NDArray[np.float32], lattice: NDArray[np.float64], start: Point, way: Point
+) -> tuple[float, float]:
+    """Where a ray enters the volume's box, and where it leaves it: before it enters, if it passes by."""
+    enters, leaves = -np.inf, np.inf
+    for axis in range(3):
+        low = lattice[axis] - start[axis]
+        high = low + lattice[3] * (values.shape[2 - axis] - 1)
+        if way[axis] != 0:
+            one, other = low / way[axis], high / way[axis]
+            enters, leaves = max(enters, min(one, other)), min(leaves, max(one, other))
+        elif low > 0 or high < 0:
+            return 0.0, -1.0
+    return enters, leaves
 
-    A direction goes one world unit backward, towards the camera.
-    """
+
+def _rays(hull: Hull, at: int) -> Rays:
     size, framing = hull.projections.size, hull.projections.framings[at]
     row, column = _chosen(hull.distances[at], hull.projections.cameras.pixels[at])
     pixel = ORTHOGRAPHIC_WIDTH / size
@@ -103,33 +118,38 @@ def _march(
     lattice: NDArray[np.float64],
     starts: NDArray[np.float64],
     steps: NDArray[np.float64],
-    begins: NDArray[np.float64],
-    stops: NDArray[np.float64],
     lack: NDArray[np.float32],
 ) -> None:
     """Note at the volume's points what rays lack that find nothing of the volume within the hull."""
     spacing = lattice[3]
-    step = spacing / 2
+    step, found = spacing / 2, np.nan
     for ray in range(len(starts)):
-        start, way = starts[ray], steps[ray]
-        at, best = begins[ray], np.inf
-        while at < stops[ray] and best >= 0:
+        start = starts[ray, 0], starts[ray, 1], starts[ray, 2]
+        way = steps[ray, 0], steps[ray, 1], steps[ray, 2]
+        begin, stop = _through(values, lattice, start, way)
+        at, best = begin, np.inf
+        if at < found < stop:  # where the last ray found something this one most often does
+            x, y, z = start[0] + found * way[0], start[1] + found * way[1], start[2] + found * way[2]
+            value = volume_at(values, lattice, x, y, z)
+            if value < 0 and _within(distances, matrices, x, y, z, step / 2):
+                continue
+        while at < stop and best >= 0:
             x, y, z = start[0] + at * way[0], start[1] + at * way[1], start[2] + at * way[2]
             value = volume_at(values, lattice, x, y, z)
             if value < 0 and _within(distances, matrices, x, y, z, step / 2):
-                best = value
+                best, found = value, at
             at += max(step, value / _STEEPEST)
         if best < 0:
             continue
-        at = begins[ray]
-        while at < stops[ray]:
+        at = begin
+        while at < stop:
             x, y, z = start[0] + at * way[0], start[1] + at * way[1], start[2] + at * way[2]
             value = volume_at(values, lattice, x, y, z)
             if value < best and _within(distances, matrices, x, y, z, step / 2):
                 best = value
             at += max(step, (value - best) / _STEEPEST)
-        at = begins[ray] if best < np.inf else stops[ray]
-        while at < stops[ray]:
+        at = begin if best < np.inf else stop
+        while at < stop:
             x, y, z = start[0] + at * way[0], start[1] + at * way[1], start[2] + at * way[2]
             value = volume_at(values, lattice, x, y, z)
             if value < best + spacing and _within(distances, matrices, x, y, z, step / 2):

@@ -20,6 +20,44 @@ def nearest_marked(marked: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArra
 
     Lower envelopes of parabolas after Felzenszwalb and Huttenlocher, "Distance Transforms of Sampled Functions" (2012).
     """
+    rows = _nearest_in_column(marked)
+    height, width = marked.shape
+    columns = np.empty((height, width), np.int32)
+    found, heights = np.empty(width, np.int32), np.empty(width)
+    lowest, starts = np.empty(width, np.int32), np.empty(width)
+    halves = 0.5 / np.arange(width)  # a product takes a third of a division's time
+    for y in range(height):
+        found[:] = rows[y]
+        last = -1
+        for x in range(width):
+            within = found[x] == y and 0 < x < width - 1 and found[x - 1] == y and found[x + 1] == y
+            if found[x] < 0 or within:  # nothing in this column, or the ends of the run are nearer to all beside it
+                continue
+            heights[x] = (found[x] - y) ** 2 + x * x
+            start = -np.inf
+            while last >= 0:
+                start = (heights[x] - heights[lowest[last]]) * halves[x - lowest[last]]
+                if start > starts[last]:
+                    break
+                last -= 1
+            last += 1
+            lowest[last], starts[last] = x, start if last else -np.inf
+        begin = 0
+        for at in range(last + 1):
+            end = width if at == last else min(int(np.floor(starts[at + 1])) + 1, width)
+            nearest = lowest[at]
+            for x in range(begin, end):
+                rows[y, x], columns[y, x] = found[nearest], nearest
+            begin = max(begin, end)
+        for x in range(width):
+            if found[x] == y:
+                rows[y, x], columns[y, x] = y, x
+    return rows, columns
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _nearest_in_column(marked: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """(H, W) row of the marked pixel nearest to each pixel in its column; negative where the column has none."""
     height, width = marked.shape
     far = 4 * (height + width)
     rows = np.empty((height, width), np.int32)
@@ -31,29 +69,7 @@ def nearest_marked(marked: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArra
             below = rows[y + 1, x]
             if abs(below - y) < abs(y - rows[y, x]):
                 rows[y, x] = below
-    columns = np.empty((height, width), np.int32)
-    heights, lowest, starts = np.empty(width), np.empty(width, np.int32), np.empty(width)
-    for y in range(height):
-        for x in range(width):
-            heights[x] = (rows[y, x] - y) ** 2 + x * x
-        last = 0
-        lowest[0], starts[0] = 0, -np.inf
-        for x in range(1, width):
-            start = (heights[x] - heights[lowest[last]]) / (2 * (x - lowest[last]))
-            while start <= starts[last]:
-                last -= 1
-                start = (heights[x] - heights[lowest[last]]) / (2 * (x - lowest[last]))
-            last += 1
-            lowest[last], starts[last] = x, start
-        at = 0
-        for x in range(width):
-            while at < last and starts[at + 1] < x:
-                at += 1
-            columns[y, x] = lowest[at]
-        found = rows[y].copy()
-        for x in range(width):
-            rows[y, x] = found[columns[y, x]]
-    return rows, columns
+    return rows
 
 
 def distance_from(marked: NDArray[np.bool_]) -> NDArray[np.float32]:

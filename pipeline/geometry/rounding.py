@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.domain.views import CAMERAS, ORTHOGRAPHIC_WIDTH, View
 from pipeline.geometry.cameras import Cameras
-from pipeline.geometry.covering import covering, lacking
+from pipeline.geometry.covering import covering, lacking, rays
 from pipeline.geometry.photoconsistency import EXPONENTS, Corner, Spans, disagreement, reduced, spans
 from pipeline.geometry.silhouettes import Silhouette
 from pipeline.geometry.visual_hull import Grid, Hull, grid_around
@@ -115,24 +115,24 @@ def _without_ledges(hull: Hull, axes: _Axes, grid: Grid) -> NDArray[np.float64]:
 @njit(cache=True, nogil=True)
 def ledges(distance: NDArray[np.float32], high: int) -> NDArray[np.int64]:
     """(S,) how many of each row's pixels are in the silhouette, but not in a column of it that is so ``high``."""
-    counts = np.zeros(len(distance), np.int64)
-    for column in range(distance.shape[1]):
-        run = 0
-        for row in range(len(distance) + 1):
+    counts, runs = np.zeros(len(distance), np.int64), np.zeros(distance.shape[1], np.int64)
+    for row in range(len(distance) + 1):
+        for column in range(distance.shape[1]):  # of all columns side by side, as they lie in memory
             if row < len(distance) and distance[row, column] < 0:
-                run += 1
-            else:
-                if run < high:
-                    counts[row - run : row] += 1
-                run = 0
+                runs[column] += 1
+            elif runs[column]:
+                if runs[column] < high:
+                    counts[row - runs[column] : row] += 1
+                runs[column] = 0
     return counts
 
 
 def _covering(hull: Hull, axes: _Axes, grid: Grid, roundness: NDArray[np.float64]) -> Volume:
     """The rounded solid, less round where else much of a silhouette would have to be given back: that makes fins."""
+    sent = rays(hull)
     while True:
         volume = _solid(hull, axes, grid, roundness)
-        lack = lacking(hull, volume)
+        lack = lacking(hull, volume, sent)
         rash = (lack.max(axis=(0, 2)) > _RASH * grid.spacing) & (roundness > 0)
         if not rash.any():
             return covering(volume, lack)
@@ -141,10 +141,11 @@ def _covering(hull: Hull, axes: _Axes, grid: Grid, roundness: NDArray[np.float64
 
 
 def _solid(hull: Hull, axes: _Axes, grid: Grid, roundness: NDArray[np.float64]) -> Volume:
-    level = np.tile(np.repeat(roundness, grid.shape[2]), grid.shape[0])
-    values = _values(hull, axes, _points(grid), level, grid.spacing).reshape(grid.shape)
+    lattice = np.array([*grid.origin, grid.spacing])
+    (one, other), cameras = axes.at, hull.projections.cameras
+    values = _superellipses(cameras, one, axes.spans[0], other, axes.spans[1], lattice, grid.shape, roundness)
     values = levelled(_flattened(values, grid.spacing), grid.spacing)
-    return Volume(values=values, lattice=np.array([*grid.origin, grid.spacing]))
+    return Volume(values=values, lattice=lattice)
 
 
 def _pair(views: tuple[View, ...]) -> tuple[View, View] | None:
@@ -238,22 +239,6 @@ def _others(hull: Hull, axes: _Axes) -> list[int]:
     return [at for at, view in enumerate(views) if not _is_level(view) or turns[at] not in {turns[k] for k in axes.at}]
 
 
-def _points(grid: Grid) -> NDArray[np.float64]:
-    """(V, 3) all points of a grid, x fastest."""
-    x, y, z = (start + grid.spacing * np.arange(n) for start, n in zip(grid.origin, grid.shape[::-1], strict=True))
-    return np.stack([axis.ravel() for axis in np.meshgrid(z, y, x, indexing="ij")][::-1], axis=1)
-
-
-def _values(
-    hull: Hull, axes: _Axes, points: NDArray[np.float64], roundness: NDArray[np.float64], spacing: float
-) -> NDArray[np.float32]:
-    """(V,) at (V, 3) points: about the distance from the rounded slices, each within its level; negative inside."""
-    one, other = axes.at
-    return _superellipses(
-        hull.projections.cameras, one, axes.spans[0], other, axes.spans[1], points, roundness, spacing
-    )
-
-
 @njit(cache=True, nogil=True, error_model="numpy")
 def _superellipses(
     cameras: Cameras,
@@ -261,33 +246,36 @@ def _superellipses(
     one_spans: Spans,
     other: int,
     other_spans: Spans,
-    points: NDArray[np.float64],
+    lattice: NDArray[np.float64],
+    shape: tuple[int, int, int],
     roundness: NDArray[np.float64],
-    spacing: float,
 ) -> NDArray[np.float32]:
-    values = np.empty(len(points), np.float32)
-    for p in range(len(points)):
-        x, y, z = points[p, 0], points[p, 1], points[p, 2]
-        u, wide = _place(cameras, one, one_spans, x, y, z)
-        v, deep = _place(cameras, other, other_spans, x, y, z)
-        inverse, least, largest = roundness[p], min(wide, deep), max(u, v)
-        if inverse >= _PLAIN and 0 < largest < _OUTSIDE:
-            exponent = 1 / inverse
-            largest *= ((u / largest) ** exponent + (v / largest) ** exponent) ** inverse
-        # What the grid is too coarse for stays plain: a little beyond the rectangle.
-        slack = _SLACK * spacing + max(_THIN * spacing - least, 0.0) + 1.5 * spacing * max(1 - 4 * inverse, 0.0)
-        steepness = 2 ** max(inverse - 0.5, 0.0)
-        values[p] = (largest - 1) * least / steepness - slack
+    """(nz, ny, nx) about the distance from the rounded slices, each within its level; negative inside."""
+    values, spacing = np.empty(shape, np.float32), lattice[3]
+    for k in range(shape[0]):
+        z = lattice[2] + spacing * k
+        for j in range(shape[1]):
+            y, inverse = lattice[1] + spacing * j, roundness[j]
+            steepness = 2 ** max(inverse - 0.5, 0.0)
+            always = (_SLACK + 1.5 * max(1 - 4 * inverse, 0.0)) * spacing  # what the grid is too coarse for stays plain
+            for i in range(shape[2]):
+                x = lattice[0] + spacing * i
+                u, wide = _place(cameras, one, one_spans, x, y, z)
+                v, deep = _place(cameras, other, other_spans, x, y, z)
+                least, largest = min(wide, deep), max(u, v)
+                if inverse >= _PLAIN and 0 < largest < _OUTSIDE:
+                    largest *= (1 + (min(u, v) / largest) ** (1 / inverse)) ** inverse
+                values[k, j, i] = (largest - 1) * least / steepness - always - max(_THIN * spacing - least, 0.0)
     return values
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _place(cameras: Cameras, view: int, found: Spans, x: float, y: float, z: float) -> tuple[float, float]:
     """A point's distance from the middle of the span that shows it, 1 at the ends; half the span in world units."""
-    m = cameras.matrices[view]
-    weight = m[2, 0] * x + m[2, 1] * y + m[2, 2] * z + m[2, 3]
-    column = (m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + m[0, 3]) / weight - 0.5
-    row = int((m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + m[1, 3]) / weight)
+    m = cameras.matrices
+    weight = m[view, 2, 0] * x + m[view, 2, 1] * y + m[view, 2, 2] * z + m[view, 2, 3]
+    column = (m[view, 0, 0] * x + m[view, 0, 1] * y + m[view, 0, 2] * z + m[view, 0, 3]) / weight - 0.5
+    row = int((m[view, 1, 0] * x + m[view, 1, 1] * y + m[view, 1, 2] * z + m[view, 1, 3]) / weight)
     row = min(max(row, 0), len(found.counts) - 1)
     at, last = 0, found.counts[row] - 1
     while at < last and column > (found.stops[row, at] + found.starts[row, at + 1]) / 2:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.domain.views import View
 from pipeline.geometry.backgrounds import background
-from pipeline.geometry.distances import distance_from, nearest_marked, softened
+from pipeline.geometry.distances import nearest_marked, softened
 from pipeline.geometry.matting import matte
 from pipeline.geometry.progress import Progress, unheard
 from pipeline.geometry.resampling import resampled
@@ -60,11 +60,39 @@ def pure_colours(seen: Silhouette, distance_px: NDArray[np.float32]) -> NDArray[
     ``distance_px`` is the signed distance from the outline. Parts too thin to have a pure inside keep their colours.
     """
     inside, pure = distance_px < 0, distance_px < -seen.impure_px
-    if pure.any():
-        off = distance_from(pure)
-        pure |= inside & (off > 2 * seen.impure_px + 1)
-    rows, columns = nearest_marked(pure if pure.any() else inside)
-    return seen.colours[rows, columns]
+    marked = _with_thin(pure, inside, 2 * seen.impure_px + 1) if pure.any() else inside
+    rows, columns = nearest_marked(marked)
+    carried: NDArray[np.uint8] = _taken(seen.colours, rows, columns)
+    return carried
+
+
+@njit(cache=True, nogil=True)
+def _with_thin(pure: NDArray[np.bool_], inside: NDArray[np.bool_], reach: float) -> NDArray[np.bool_]:
+    """The pure pixels, and those inside that have no pure one within ``reach`` pixels."""
+    (height, width), most, marked = pure.shape, int(reach), pure.copy()
+    for row in range(height):
+        for column in range(width):
+            if pure[row, column] or not inside[row, column]:
+                continue
+            thin = True
+            for j in range(max(row - most, 0), min(row + most + 1, height)):
+                for i in range(max(column - most, 0), min(column + most + 1, width)):
+                    if pure[j, i] and (j - row) ** 2 + (i - column) ** 2 <= reach * reach:
+                        thin = False
+            marked[row, column] = thin
+    return marked
+
+
+@njit(cache=True, nogil=True)
+def _taken(colours: NDArray[np.uint8], rows: NDArray[np.int32], columns: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """Each pixel's colour from the row and column given for it."""
+    taken = np.empty((*rows.shape, 3), np.uint8)
+    for row in range(len(rows)):
+        for column in range(rows.shape[1]):
+            j, i = rows[row, column], columns[row, column]
+            for channel in range(3):
+                taken[row, column, channel] = colours[j, i, channel]
+    return taken
 
 
 def silhouettes(

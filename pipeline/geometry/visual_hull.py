@@ -95,7 +95,8 @@ def _middle_plane(hull: Hull) -> NDArray[np.float32]:
 def grid_around(hull: Hull, spacing: float) -> Grid | None:
     """The grid of this spacing that holds all of the hull; None when nothing is left of the hull."""
     frame = _frame()
-    near = np.argwhere(coarse_values(hull) < _SLACK * frame.spacing * np.sqrt(3) / 2)
+    reach = _SLACK * frame.spacing * np.sqrt(3) / 2
+    near = np.argwhere(values_on(hull, frame, enough=reach) <= reach)
     if not len(near):
         return None
     low = np.array(frame.origin) + (near.min(axis=0)[::-1] - 0.5) * frame.spacing - 2 * spacing
@@ -121,8 +122,9 @@ def near_surface(hull: Hull, grid: Grid) -> Blocks:
     """Find the blocks of a grid that the surface may pass through, from the field at their middles."""
     nz, ny, nx = (-(-n // BLOCK) for n in grid.shape)
     x, y, z = (start + grid.spacing * BLOCK / 2 for start in grid.origin)
-    values = values_on(hull, Grid(origin=(x, y, z), spacing=grid.spacing * BLOCK, shape=(nz, ny, nx)))
     reach = _SLACK * grid.spacing * (BLOCK / 2 + 1) * np.sqrt(3)
+    middles = Grid(origin=(x, y, z), spacing=grid.spacing * BLOCK, shape=(nz, ny, nx))
+    values = values_on(hull, middles, enough=reach)
     active = np.abs(values) <= reach
     return Blocks(active=active, care=np.where(active, _VALUE, _SIGN * _beside(active)).astype(np.uint8), values=values)
 
@@ -143,22 +145,31 @@ def field_slices(hull: Hull, grid: Grid, blocks: Blocks, start: int, stop: int) 
     sign alone.
     """
     at = start // BLOCK
-    return _slices(hull, grid, (start, stop), (blocks.care[at], blocks.values[at], _SLACK * grid.spacing))
+    per_cell = _SLACK * grid.spacing
+    return _slices(hull, grid, (start, stop), (blocks.care[at], blocks.values[at], per_cell), 2 * per_cell)
 
 
-def values_on(hull: Hull, grid: Grid) -> NDArray[np.float32]:
-    """(nz, ny, nx) values of the field at all points of a grid."""
+def values_on(hull: Hull, grid: Grid, *, enough: float = np.inf) -> NDArray[np.float32]:
+    """(nz, ny, nx) values of the field at all points of a grid; those of more than ``enough`` are too small, perhaps,
+    but more than that.
+    """
     depth = grid.shape[0]
     blocks = tuple(-(-n // BLOCK) for n in grid.shape[1:])
     everywhere = np.full(blocks, _VALUE, np.uint8), np.zeros(blocks, np.float32), np.inf
     layers = [(start, min(start + BLOCK, depth)) for start in range(0, depth, BLOCK)]
-    return np.concatenate(shared_out(lambda layer: _slices(hull, grid, layer, everywhere), layers))
+    return np.concatenate(shared_out(lambda layer: _slices(hull, grid, layer, everywhere, enough), layers))
 
 
 def _slices(
-    hull: Hull, grid: Grid, layers: tuple[int, int], care: tuple[NDArray[np.uint8], NDArray[np.float32], float]
+    hull: Hull,
+    grid: Grid,
+    layers: tuple[int, int],
+    care: tuple[NDArray[np.uint8], NDArray[np.float32], float],
+    enough: float,
 ) -> NDArray[np.float32]:
-    """Some layers. ``care``: what is needed of each block, the blocks' values, the most that one cell can change."""
+    """Some layers. ``care``: what is needed of each block, the blocks' values, the most that one cell can change.
+    ``enough``: as for ``values_on``.
+    """
     lattice = np.array([*grid.origin, grid.spacing])
     _, height, width = grid.shape
     inflation = hull.inflation or _UNBOUNDED
@@ -167,7 +178,7 @@ def _slices(
     matrices = hull.projections.cameras.matrices
     needed, elsewhere, per_cell = care
     field = hull.distances, matrices, *depth, *known
-    return _sample(*field, lattice, layers, (height, width), needed, elsewhere, per_cell)
+    return _sample(*field, lattice, layers, (height, width), needed, elsewhere, per_cell, enough)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -219,6 +230,7 @@ def _sample(
     care: NDArray[np.uint8],
     elsewhere: NDArray[np.float32],
     per_cell: float,
+    enough: float,
 ) -> NDArray[np.float32]:
     (start, stop), (height, width) = layers, shape
     values = np.empty((stop - start, height, width), np.float32)
@@ -250,7 +262,7 @@ def _sample(
                     x = lattice[0] + column * spacing
                     value = max(abs(x), abs(y), abs(z)) - ORTHOGRAPHIC_WIDTH / 2
                     for at in range(len(order)):
-                        if value > 2 * per_cell or value >= bounds[order[at]]:
+                        if value > enough or value >= bounds[order[at]]:
                             break
                         value = max(value, seen_from(distances, matrices, order[at], x, y, z))
                     if depth_squared.size:
