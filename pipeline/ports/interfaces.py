@@ -100,6 +100,8 @@ class Downloaded:
     sha256: str
     media_type: str
     """As the host declared it."""
+    head: bytes = b""
+    """The file's first bytes: it need not be read again to know what it is. Empty: not kept."""
 
 
 class Downloads(Protocol):
