@@ -148,9 +148,9 @@ class Storage(Protocol):
         """Move a finished temporary file to its place; across file systems by copy, fsync and rename."""
         ...
 
-    async def publish_new(self, source: Path, target: Path) -> bool:
-        """``publish`` where nothing stands yet. False, and nothing is done: something stands there, or there is no
-        source.
+    async def publish_new(self, source: Path, target: Path, *, unless: Path | None = None) -> bool:
+        """``publish`` where nothing stands yet. False, and nothing is done: something stands there, or at ``unless``,
+        or there is no source.
         """
         ...
 

@@ -6,12 +6,17 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Lock
+from typing import NamedTuple
 
 from pipeline.ports.durable import local_errors, new_folder, rename, sync_file, sync_folder
 from pipeline.ports.gathering import Asked
 
-Move = tuple[Path, Path]
-"""From where, to where."""
+
+class Move(NamedTuple):
+    source: Path
+    target: Path
+    unless: Path | None = None
+    """Where nothing may stand either."""
 
 
 class NewFiles:
@@ -23,8 +28,8 @@ class NewFiles:
         """Folders that were made, and that those which they are in may not know of for good yet."""
 
     def publish_all(self, asked: Sequence[Asked[Move, bool]]) -> None:
-        """Bring each file to its place, if nothing stands there and it is there itself (answered with whether that was
-        so).
+        """Bring each file to its place, if nothing stands there (or where nothing may stand) and it is there itself;
+        answered with whether that was so.
 
         All files are synced before the first is named, all are named before the first folder is synced, and a folder
         that several came to is synced once: the first sync of each kind writes what the others then find written.
@@ -32,15 +37,15 @@ class NewFiles:
         fails for those alone whom it concerns.
         """
         _each(asked, _answer_what_is_not_new)
-        _each(asked, lambda one: sync_file(one.what[0]))
+        _each(asked, lambda one: sync_file(one.what.source))
         _each(asked, self._name)
         _sync(asked, lambda folder: folder)
         _sync(asked, lambda folder: folder.parent if folder in self._unknown else None)
-        self._unknown.difference_update([one.what[1].parent for one in asked if not one.done])
+        self._unknown.difference_update([one.what.target.parent for one in asked if not one.done])
         _each(asked, lambda one: one.answer(True))
 
     def _name(self, one: Asked[Move, bool]) -> None:
-        source, target = one.what
+        source, target, _ = one.what
         if _is_taken(one):
             return
         with self._making:  # who finds it made finds it noted, too
@@ -53,15 +58,14 @@ def _each(asked: Sequence[Asked[Move, bool]], step: Callable[[Asked[Move, bool]]
     for one in asked:
         if not one.done:
             try:
-                with local_errors("written", one.what[1]):
+                with local_errors("written", one.what.target):
                     step(one)
             except Exception as error:  # noqa: BLE001 - for the one who asked
                 one.fail(error)
 
 
 def _answer_what_is_not_new(one: Asked[Move, bool]) -> None:
-    source, _ = one.what
-    if not source.exists():
+    if not one.what.source.exists():
         one.answer(False)
     else:
         _is_taken(one)
@@ -69,7 +73,8 @@ def _answer_what_is_not_new(one: Asked[Move, bool]) -> None:
 
 def _is_taken(one: Asked[Move, bool]) -> bool:
     """Something stands at the place, perhaps since a moment ago: another of those that were asked for together."""
-    is_taken = os.path.lexists(one.what[1])
+    _, target, unless = one.what
+    is_taken = os.path.lexists(target) or (unless is not None and os.path.lexists(unless))
     if is_taken:
         one.answer(False)
     return is_taken
@@ -79,7 +84,7 @@ def _sync(asked: Sequence[Asked[Move, bool]], needed: Callable[[Path], Path | No
     """What each needs that came to a folder, once: a sync that failed would, asked again, call well what is lost."""
     waiting: defaultdict[Path, list[Asked[Move, bool]]] = defaultdict(list)
     for one in asked:
-        if not one.done and (folder := needed(one.what[1].parent)):
+        if not one.done and (folder := needed(one.what.target.parent)):
             waiting[folder].append(one)
     for folder, those in waiting.items():
         try:

@@ -42,10 +42,10 @@ class LocalStorage:
         """Move a finished temporary file to its place, over what stood there."""
         await self._call(_publish, source, target)
 
-    async def publish_new(self, source: Path, target: Path) -> bool:
+    async def publish_new(self, source: Path, target: Path, *, unless: Path | None = None) -> bool:
         await checkpoint_if_cancelled()
         with anyio.CancelScope(shield=True):
-            was_new = await self._new.ask((source, target))
+            was_new = await self._new.ask(Move(source, target, unless))
         return was_new  # noqa: RET504 - what the scope might swallow, the type checker cannot tell
 
     async def _publish_together(self, asked: Sequence[Asked[Move, bool]]) -> None:

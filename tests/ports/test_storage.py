@@ -15,7 +15,7 @@ from pipeline.domain.errors import LocalIoError
 from pipeline.ports.durable import local_errors
 from pipeline.ports.gathering import Asked
 from pipeline.ports.lines import lines_of
-from pipeline.ports.new_files import NewFiles
+from pipeline.ports.new_files import Move, NewFiles
 from pipeline.ports.storage import LocalStorage
 
 pytestmark = pytest.mark.anyio
@@ -341,7 +341,7 @@ def test_a_file_is_not_told_of_before_its_folder_is_known_whoever_made_that(tmp_
 
     def publish(name):
         (tmp_path / f"{name}.part").write_bytes(b"mesh")
-        asked = Asked((tmp_path / f"{name}.part", tmp_path / "set" / f"{name}.glb"))
+        asked = Asked(Move(tmp_path / f"{name}.part", tmp_path / "set" / f"{name}.glb"))
         new_files.publish_all([asked])
         return asked.result
 
