@@ -235,22 +235,22 @@ class Flow:
             detail = "its files are here already"
             return await self._journal.move(planned, record, Event.DOWNLOADED, detail=detail), None
         began = anyio.current_time()
-        async with self._pool.downloads:
-            try:
-                files = await download(
-                    record.asset_ids,
-                    partial(self._terms.staged, record.key),
-                    scenario=self._scenario,
-                    downloads=self._downloads,
-                    storage=self._storage,
-                    now=self._now,
-                    is_new=planned.action is not Action.FETCH,
-                )
-            except ResultGone as error:
-                if self._terms.service != EMBEDDED:  # it is paid: it is asked for again, not bought again
-                    raise
-                changes: Mapping[str, Any] = {"job_id": "", "asset_ids": ()}
-                return await self._journal.move(planned, record, Event.RESULT_LOST, detail=str(error), **changes), None
+        try:
+            files = await download(
+                record.asset_ids,
+                partial(self._terms.staged, record.key),
+                scenario=self._scenario,
+                downloads=self._downloads,
+                storage=self._storage,
+                now=self._now,
+                turns=self._pool.downloads,
+                is_new=planned.action is not Action.FETCH,
+            )
+        except ResultGone as error:
+            if self._terms.service != EMBEDDED:  # it is paid: it is asked for again, not bought again
+                raise
+            changes: Mapping[str, Any] = {"job_id": "", "asset_ids": ()}
+            return await self._journal.move(planned, record, Event.RESULT_LOST, detail=str(error), **changes), None
         record = await self._journal.move(
             planned,
             record,

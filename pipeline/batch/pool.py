@@ -61,8 +61,10 @@ class Pool:
         """
         self.slots = CapacityLimiter(in_flight)
         self.downloads = CapacityLimiter(downloads)
-        self.preparing = CapacityLimiter(uploads)
-        """Items whose pictures are uploaded: those begun first are ready first."""
+        self.preparing = CapacityLimiter(2 * uploads)
+        """Items whose pictures are uploaded: those begun first are ready first. While some wait for a commit, others
+        upload.
+        """
         self._besides = uploads + downloads
         self._is_probing = grows
         self._most = max(in_flight, GROWS_TO) if grows else in_flight

@@ -42,7 +42,7 @@ class Uploads:
         self._scenario = scenario
         self._images = images
         self._ledger = ledger
-        self._limit = CapacityLimiter(at_once)
+        self._turns = CapacityLimiter(at_once)
         self._claimed: dict[str, Event] = {}
         """By SHA-256: pictures that some work item is looking up or sending just now."""
 
@@ -105,15 +105,15 @@ class Uploads:
 
     async def _send_one(self, one: _Wanted, outcome: _Outcome, others: CancelScope) -> None:
         try:
-            async with self._limit:
-                asset_id = await upload(
-                    one.picture,
-                    one.view,
-                    copy=one.copy,
-                    images=self._images,
-                    scenario=self._scenario,
-                    gallery=self._terms.gallery,
-                )
+            asset_id = await upload(
+                one.picture,
+                one.view,
+                copy=one.copy,
+                images=self._images,
+                scenario=self._scenario,
+                gallery=self._terms.gallery,
+                turns=self._turns,
+            )
         except MvmeshError as error:
             outcome.error = outcome.error or error
             if isinstance(error, AbortRun):

@@ -20,6 +20,7 @@ from pipeline.ports.gate import Gate
 from pipeline.ports.http import Incoming, Timeouts, TransferSession
 from pipeline.ports.interfaces import Downloaded
 from pipeline.ports.retrying import moment, wished_pause_s
+from pipeline.ports.wholeness import HEAD_OF_MESH_BYTES
 
 DOWNLOAD_MAX_BYTES = 4 * 1024**3
 DOWNLOAD_TIMEOUTS = Timeouts(total_s=3600.0)
@@ -60,11 +61,15 @@ class _Received:
     whole_bytes: int | None = None
     checksums: Mapping[str, bytes] = field(default_factory=dict)
     size_bytes: int = 0
+    head: bytes = b""
+    """The beginning of what has come."""
     digests: Mapping[str, "hashlib._Hash"] = field(default_factory=dict)
 
     def add(self, chunk: bytes) -> None:
         for digest in self.digests.values():
             digest.update(chunk)
+        if len(self.head) < HEAD_OF_MESH_BYTES:
+            self.head += chunk[: HEAD_OF_MESH_BYTES - len(self.head)]
         self.size_bytes += len(chunk)
 
     def contradiction(self) -> str:
@@ -110,6 +115,7 @@ class Downloader:
             size_bytes=received.size_bytes,
             sha256=received.digests["sha256"].hexdigest(),
             media_type=_media_type(incoming),
+            head=received.head,
         )
 
     @asynccontextmanager

@@ -1,17 +1,21 @@
 """Gathering: what is asked while others are served is served together, in the next round.
 
-A commit, the way to a thread and a request to the service cost as much for fifty as for one.
+A commit, the way to a thread and a request to the service cost hardly more for fifty than for one.
 """
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import anyio
-from anyio.lowlevel import cancel_shielded_checkpoint, checkpoint_if_cancelled
+from anyio import CancelScope
+from anyio.lowlevel import checkpoint_if_cancelled
 
 A = TypeVar("A")
 R = TypeVar("R")
+
+LONGEST_REST_S = 0.02
 
 
 @dataclass(slots=True, eq=False)
@@ -40,11 +44,16 @@ Serve = Callable[[Sequence[Asked[A, R]]], Awaitable[None]]
 class Gathering(Generic[A, R]):
     """Rounds of questions, so many of them at one time. Each round is served by one of those who ask."""
 
-    def __init__(self, serve: Serve[A, R], *, rounds: int = 1, most: int | None = None) -> None:
-        """``most``: how many questions a round may have; None: any number."""
+    def __init__(self, serve: Serve[A, R], *, rounds: int = 1, most: int | None = None, rest_s: float = 0.0) -> None:
+        """``most``: how many questions a round may have; None: any number. ``rest_s``: so much later than usual the
+        next round begins for each further question that one had, up to ``LONGEST_REST_S``: where many ask, still more
+        come together, and who asks alone waits for nobody.
+        """
         self._serve = serve
         self._free = rounds
         self._most = most
+        self._rest_s = rest_s
+        self._begins_at = -math.inf
         self._waiting: list[Asked[A, R]] = []
 
     async def ask(self, what: A) -> R:
@@ -77,11 +86,13 @@ class Gathering(Generic[A, R]):
             raise
 
     async def _round(self, leader: Asked[A, R]) -> None:
-        await cancel_shielded_checkpoint()  # who is woken by the same event as the leader comes along
+        with CancelScope(shield=True):  # who is woken by the same event as the leader comes along, at the least
+            await anyio.sleep_until(self._begins_at)
         batch = [leader, *(one for one in self._waiting if not one.leads)][: self._most]
         taken = set(map(id, batch))
         self._waiting = [one for one in self._waiting if id(one) not in taken]
         leader.leads = False
+        self._begins_at = anyio.current_time() + min(self._rest_s * (len(batch) - 1), LONGEST_REST_S)
         try:
             await self._serve(batch)
         finally:

@@ -100,6 +100,8 @@ class Downloaded:
     sha256: str
     media_type: str
     """As the host declared it."""
+    head: bytes = b""
+    """The file's first bytes: it need not be read again to know what it is. Empty: not kept."""
 
 
 class Downloads(Protocol):
@@ -146,9 +148,9 @@ class Storage(Protocol):
         """Move a finished temporary file to its place; across file systems by copy, fsync and rename."""
         ...
 
-    async def publish_new(self, source: Path, target: Path) -> bool:
-        """``publish`` where nothing stands yet. False, and nothing is done: something stands there, or there is no
-        source.
+    async def publish_new(self, source: Path, target: Path, *, unless: Path | None = None) -> bool:
+        """``publish`` where nothing stands yet. False, and nothing is done: something stands there, or at ``unless``,
+        or there is no source.
         """
         ...
 

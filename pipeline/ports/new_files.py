@@ -1,52 +1,71 @@
 """New files come to their places together: a round of the file system's journal costs as much for many as for one."""
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
 
 from pipeline.ports.durable import local_errors, new_folder, rename, sync_file, sync_folder
 from pipeline.ports.gathering import Asked
 
-Move = tuple[Path, Path]
-"""From where, to where."""
+
+class Move(NamedTuple):
+    source: Path
+    target: Path
+    unless: Path | None = None
+    """Where nothing may stand either."""
 
 
-def publish_all_new(asked: Sequence[Asked[Move, bool]]) -> None:
-    """Bring each file to its place, if nothing stands there and it is there itself (answered with whether that was so).
+class NewFiles:
+    """Brings files to their places, in several threads at one time."""
 
-    All files are synced before the first is named, all are named before the first folder is synced, and a folder that
-    several came to is synced once: the first sync of each kind writes what the others then find written. Nobody is
-    answered before everything that makes his file last is done; what fails, fails for those alone whom it concerns.
-    """
-    new_folders = set[Path]()
+    def __init__(self) -> None:
+        self._making = Lock()
+        self._unknown: set[Path] = set()
+        """Folders that were made, and that those which they are in may not know of for good yet."""
 
-    def name(source: Path, target: Path) -> None:
-        if new_folder(target.parent):
-            new_folders.add(target.parent)
+    def publish_all(self, asked: Sequence[Asked[Move, bool]]) -> None:
+        """Bring each file to its place, if nothing stands there (or where nothing may stand) and it is there itself;
+        answered with whether that was so.
+
+        All files are synced before the first is named, all are named before the first folder is synced, and a folder
+        that several came to is synced once: the first sync of each kind writes what the others then find written.
+        Nobody is answered before everything that makes his file last is done, whoever made its folder; what fails,
+        fails for those alone whom it concerns.
+        """
+        _each(asked, _answer_what_is_not_new)
+        _each(asked, lambda one: sync_file(one.what.source))
+        _each(asked, self._name)
+        _sync(asked, lambda folder: folder)
+        _sync(asked, lambda folder: folder.parent if folder in self._unknown else None)
+        self._unknown.difference_update([one.what.target.parent for one in asked if not one.done])
+        _each(asked, lambda one: one.answer(True))
+
+    def _name(self, one: Asked[Move, bool]) -> None:
+        source, target, _ = one.what
+        if _is_taken(one):
+            return
+        with self._making:  # who finds it made finds it noted, too
+            if new_folder(target.parent):
+                self._unknown.add(target.parent)
         rename(source, target)
-
-    _each(asked, _answer_what_is_not_new)
-    _each(asked, lambda one: sync_file(one.what[0]))
-    _each(asked, lambda one: None if _is_taken(one) else name(*one.what))
-    _sync(asked, {one.what[1].parent for one in asked if not one.done})
-    _sync(asked, {folder.parent for folder in new_folders})
-    _each(asked, lambda one: one.answer(True))
 
 
 def _each(asked: Sequence[Asked[Move, bool]], step: Callable[[Asked[Move, bool]], None]) -> None:
     for one in asked:
         if not one.done:
             try:
-                with local_errors("written", one.what[1]):
+                with local_errors("written", one.what.target):
                     step(one)
             except Exception as error:  # noqa: BLE001 - for the one who asked
                 one.fail(error)
 
 
 def _answer_what_is_not_new(one: Asked[Move, bool]) -> None:
-    source, _ = one.what
-    if not source.exists():
+    if not one.what.source.exists():
         one.answer(False)
     else:
         _is_taken(one)
@@ -54,19 +73,24 @@ def _answer_what_is_not_new(one: Asked[Move, bool]) -> None:
 
 def _is_taken(one: Asked[Move, bool]) -> bool:
     """Something stands at the place, perhaps since a moment ago: another of those that were asked for together."""
-    is_taken = os.path.lexists(one.what[1])
+    _, target, unless = one.what
+    is_taken = os.path.lexists(target) or (unless is not None and os.path.lexists(unless))
     if is_taken:
         one.answer(False)
     return is_taken
 
 
-def _sync(asked: Sequence[Asked[Move, bool]], folders: Collection[Path]) -> None:
-    """Once each: a sync that failed would, asked again, call well what is lost."""
-    for folder in folders:
+def _sync(asked: Sequence[Asked[Move, bool]], needed: Callable[[Path], Path | None]) -> None:
+    """What each needs that came to a folder, once: a sync that failed would, asked again, call well what is lost."""
+    waiting: defaultdict[Path, list[Asked[Move, bool]]] = defaultdict(list)
+    for one in asked:
+        if not one.done and (folder := needed(one.what.target.parent)):
+            waiting[folder].append(one)
+    for folder, those in waiting.items():
         try:
             sync_folder(folder)
         except OSError as error:
-            _each([one for one in asked if folder in one.what[1].parents], partial(_raise, error))
+            _each(those, partial(_raise, error))
 
 
 def _raise(error: OSError, _: object) -> None:

@@ -31,6 +31,9 @@ T = TypeVar("T")
 Connection = sqlite3.Connection
 Row = sqlite3.Row
 
+REST_S = 0.002
+"""Between two commits, for each write that shared the first one: a commit costs as much as some ten writes in it."""
+
 _LITTLE_ROOM_BYTES = 1 << 20
 _CACHE_KIB = 8 * 1024
 """Of pages in memory, for each connection: the inner pages of a hundred thousand items' indexes, and some more."""
@@ -84,7 +87,7 @@ class Database:
         self._count_file = CountFile(path)
         self._gate = anyio.Lock(fast_acquire=True)
         self._readings = anyio.Lock(fast_acquire=True)
-        self._writes = Gathering(self._commit_together)
+        self._writes = Gathering(self._commit_together, rest_s=REST_S)
 
     @classmethod
     async def open(

@@ -19,7 +19,7 @@ from anyio.lowlevel import checkpoint_if_cancelled
 
 from pipeline.ports.durable import known_folder, local_errors, make_folder, move, new_file, sync_file, sync_folder
 from pipeline.ports.gathering import Asked, Gathering
-from pipeline.ports.new_files import Move, publish_all_new
+from pipeline.ports.new_files import Move, NewFiles
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -35,20 +35,21 @@ class LocalStorage:
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="storage")
+        self._new_files = NewFiles()
         self._new = Gathering(self._publish_together, rounds=_ROUNDS, most=_NEW_TOGETHER)
 
     async def publish(self, source: Path, target: Path) -> None:
         """Move a finished temporary file to its place, over what stood there."""
         await self._call(_publish, source, target)
 
-    async def publish_new(self, source: Path, target: Path) -> bool:
+    async def publish_new(self, source: Path, target: Path, *, unless: Path | None = None) -> bool:
         await checkpoint_if_cancelled()
         with anyio.CancelScope(shield=True):
-            was_new = await self._new.ask((source, target))
+            was_new = await self._new.ask(Move(source, target, unless))
         return was_new  # noqa: RET504 - what the scope might swallow, the type checker cannot tell
 
     async def _publish_together(self, asked: Sequence[Asked[Move, bool]]) -> None:
-        await self._call(publish_all_new, asked)
+        await self._call(self._new_files.publish_all, asked)
 
     async def copy(self, source: Path, target: Path) -> None:
         await self._call(_copy, source, target)

@@ -10,21 +10,28 @@ from pipeline.ports.interfaces import Storage
 
 _CHUNK_HEADER_BYTES = 8
 
-_READ_BYTES = 64 * 1024
+HEAD_OF_MESH_BYTES = 64 * 1024
 """Of a mesh, at first: the JSON chunk of all but the most elaborate ones is in it."""
 
 
-async def mesh_facts(mesh: Path, storage: Storage) -> MeshFacts:
+async def mesh_facts(mesh: Path, storage: Storage, *, head: bytes = b"", size_bytes: int = 0) -> MeshFacts:
     """What a GLB says of itself.
+
+    Args:
+        mesh: the file.
+        storage: reads what is not known of it yet.
+        head: its first bytes, if they are known, together with ``size_bytes``.
+        size_bytes: of all of it.
 
     Raises:
         MeshDamaged: no whole, readable GLB.
     """
-    head, size_bytes = await storage.head(mesh, _READ_BYTES)
+    if not head:
+        head, size_bytes = await storage.head(mesh, HEAD_OF_MESH_BYTES)
     json_end = PREFIX_BYTES + json_length(head, size_bytes)
     end = json_end + _CHUNK_HEADER_BYTES
-    if end > _READ_BYTES:
-        head += await storage.read_part(mesh, _READ_BYTES, end - _READ_BYTES)
+    if end > len(head) and len(head) < size_bytes:
+        head += await storage.read_part(mesh, len(head), end - len(head))
     return glb_facts(head[PREFIX_BYTES:json_end], head[json_end:end], size_bytes)
 
 

@@ -45,7 +45,8 @@ class SourceGone(MeshDamaged):
 async def deliver(
     sources: Sequence[Source], alias: Alias, *, shelf: Shelf, held: bool, keep_sources: bool, storage: Storage
 ) -> tuple[OutputFile, ...]:
-    """Put the files of one result to their place under one alias. Repeating it changes nothing.
+    """Put the files of one result to their place under one alias. Repeating it changes nothing. What stands there, or
+    under the other verdict (a run may have ended before it could say so), is kept in ``replaced/``.
 
     Args:
         sources: the files.
@@ -59,11 +60,15 @@ async def deliver(
         SourceGone: a source is missing, and does not stand at its place already.
         LocalIoError: disk full, permission.
     """
-    folder = mesh_folder(alias, held=held)
+    folder, other = mesh_folder(alias, held=held), mesh_folder(alias, held=not held)
     placed = []
     for source in sources:
-        name = folder / file_name(alias, source.role, source.suffix)
-        await _place(source, name, shelf=shelf, keep_source=keep_sources, storage=storage)
+        file = file_name(alias, source.role, source.suffix)
+        name, beside = folder / file, other / file
+        target = shelf.output / name
+        if keep_sources or not await storage.publish_new(source.path, target, unless=shelf.output / beside):
+            await _place(source, name, shelf=shelf, keep_source=keep_sources, storage=storage)
+            await retire([beside], shelf=shelf, storage=storage)
         placed.append(
             OutputFile(
                 role=source.role,
@@ -78,8 +83,6 @@ async def deliver(
 
 async def _place(source: Source, name: PurePosixPath, *, shelf: Shelf, keep_source: bool, storage: Storage) -> None:
     target = shelf.output / name
-    if not keep_source and await storage.publish_new(source.path, target):
-        return
     there_bytes, source_bytes = await storage.sizes([target, source.path])
     if there_bytes == source.size_bytes and await storage.digest(target) == source.sha256:
         if not keep_source and source.path != target:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
+from anyio import CapacityLimiter
 
 from pipeline.domain.errors import MeshDamaged, MvmeshError, ServiceFault, StageTimedOut, TryAgain
 from pipeline.domain.expiry import is_nearly_over
@@ -56,6 +57,7 @@ async def download(
     downloads: Downloads,
     storage: Storage,
     now: Now,
+    turns: CapacityLimiter,
     is_new: bool,
 ) -> list[Fetched]:
     """The mesh and the textures of a job under temporary names, each of them whole.
@@ -67,6 +69,7 @@ async def download(
         downloads: fetches them.
         storage: reads what was fetched, and removes what is damaged.
         now: tells whether a URL is about to expire.
+        turns: files are fetched within one of these; where they are is asked before, by many together.
         is_new: the job has just ended: its assets may take a while to be listed.
 
     Raises:
@@ -76,7 +79,8 @@ async def download(
     """
     assets = await _listed(asset_ids, scenario, patience_s=LISTING_S if is_new else SECOND_LOOKS_S)
     fetching = _Fetching(place, scenario=scenario, downloads=downloads, storage=storage, now=now)
-    return [await fetching.fetch(one) for one in wanted(assets)]
+    async with turns:
+        return [await fetching.fetch(one) for one in wanted(assets)]
 
 
 async def _listed(asset_ids: Sequence[str], scenario: Scenario, *, patience_s: float) -> list[Asset]:
@@ -159,7 +163,7 @@ class _Fetching:
         if (role == MESH or is_picture) and is_text(got.media_type):
             raise MeshDamaged(f"the host sent {got.media_type} in place of the {role}")
         if role == MESH:
-            return await mesh_facts(target, self._storage)
+            return await mesh_facts(target, self._storage, head=got.head, size_bytes=got.size_bytes)
         if is_picture:
             await refuse_damaged_picture(target, self._storage)
         return None

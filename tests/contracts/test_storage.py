@@ -67,6 +67,10 @@ async def test_publishing_what_is_new_replaces_nothing(files, tmp_path):
     files.put(source, b"other")
     assert not await files.storage.publish_new(source, target)
     assert (files.get(source), files.get(target)) == (b"other", b"mesh")
+    further = tmp_path / "out" / "further.glb"
+    assert not await files.storage.publish_new(source, further, unless=target)
+    assert await files.storage.publish_new(source, further, unless=tmp_path / "nothing.glb")
+    assert (files.get(source), files.get(further)) == (None, b"other")
 
 
 async def test_a_copy_leaves_the_source(files, tmp_path):

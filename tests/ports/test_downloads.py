@@ -13,6 +13,7 @@ from aiohttp import web
 from pipeline.domain.errors import ConnectionLost, LocalIoError, MeshDamaged, ServiceFault, Throttled, UrlExpired
 from pipeline.ports.downloads import Downloader
 from pipeline.ports.http import Timeouts
+from pipeline.ports.wholeness import HEAD_OF_MESH_BYTES
 
 pytestmark = pytest.mark.anyio
 
@@ -80,6 +81,7 @@ async def test_a_file_is_streamed_and_hashed(host, tmp_path):
         got = await downloads.fetch(host.file, target, expected_bytes=len(MESH))
     assert target.read_bytes() == MESH
     assert (got.size_bytes, got.sha256, got.media_type) == (len(MESH), SHA256, "model/gltf-binary")
+    assert got.head == MESH[:HEAD_OF_MESH_BYTES]
     assert not {"Authorization", "Cookie", "Range"} & set(host.asked[0])
 
 
@@ -106,6 +108,7 @@ async def test_a_broken_download_is_resumed_even_after_the_url_has_expired(host,
     assert 0 < there <= 2_000_000
     assert (host.asked[-1]["Range"], host.asked[-1]["If-Range"]) == (f"bytes={there}-", '"v1"')
     assert got.sha256 == SHA256
+    assert got.head == MESH[:HEAD_OF_MESH_BYTES]
     assert target.read_bytes() == MESH
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simulated_ports import virtual_time
 
-from pipeline.ports.gathering import Gathering
+from pipeline.ports.gathering import LONGEST_REST_S, Gathering
 from pipeline.ports.hops import MOST, Hops
 
 pytestmark = pytest.mark.anyio
@@ -24,15 +24,16 @@ class Server:
     the round that they are in the first time.
     """
 
-    def __init__(self, *, rounds=1, most=None, refused=(), breaking=()):
-        self.rounds = []
+    def __init__(self, *, rounds=1, most=None, rest_s=0.0, refused=(), breaking=()):
+        self.rounds, self.began = [], []
         self.at_once = self.most_at_once = 0
         self.refused = set(refused)
         self.breaking = set(breaking)
-        self.gathering = Gathering(self.serve, rounds=rounds, most=most)
+        self.gathering = Gathering(self.serve, rounds=rounds, most=most, rest_s=rest_s)
 
     async def serve(self, batch):
         self.rounds.append([one.what for one in batch])
+        self.began.append(anyio.current_time())
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
@@ -119,20 +120,42 @@ async def test_rounds_have_bounds():
     assert server.most_at_once == 2
 
 
+@pytest.mark.parametrize(("rest_s", "apart_s"), [(0.0, 1.5), (0.1, 1.5), (1.0, 2.0), (3.0, 6.0), (40.0, 60.0)])
+async def test_many_together_are_followed_by_a_rest_in_which_more_come(monkeypatch, rest_s, apart_s):
+    """A round takes a second; the rest goes with how many it had, and counts from its beginning."""
+    monkeypatch.setattr("pipeline.ports.gathering.LONGEST_REST_S", 60.0)
+    server, got = Server(rest_s=rest_s), {}
+    await all_of(
+        *(partial(server.ask, at, got) for at in range(3)),
+        *(partial(server.ask, at, got, after_s=at / 2) for at in (3, 4, 5, 9)),
+    )
+    assert got == {at: at for at in (*range(6), 9)}
+    assert server.began[1] - server.began[0] == pytest.approx(apart_s)
+
+
+async def test_who_asks_alone_never_rests():
+    server, got, began = Server(rest_s=LONGEST_REST_S), {}, anyio.current_time()
+    for at in range(10):
+        await server.ask(at, got)
+    assert anyio.current_time() - began == pytest.approx(10.0)
+
+
 @given(
     st.lists(
         st.tuples(st.integers(0, 30), st.sampled_from([1, 4, 12, 1000]), st.booleans(), st.booleans()), max_size=25
     ),
     st.integers(1, 3),
     st.none() | st.integers(1, 4),
+    st.sampled_from([0.0, 0.005]),
 )
-def test_everybody_who_waits_long_enough_is_served(questions, rounds, most):
+def test_everybody_who_waits_long_enough_is_served(questions, rounds, most, rest_s):
     """Whoever gives up, serves or is refused beside it. Times are tenths of a second."""
 
     async def play():
         server = Server(
             rounds=rounds,
             most=most,
+            rest_s=rest_s,
             refused=[at for at, one in enumerate(questions) if one[2]],
             breaking=[at for at, one in enumerate(questions) if one[3]],
         )

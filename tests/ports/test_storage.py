@@ -6,13 +6,16 @@ import sys
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
+from threading import Event, Thread, current_thread
 
 import anyio
 import pytest
 
 from pipeline.domain.errors import LocalIoError
 from pipeline.ports.durable import local_errors
+from pipeline.ports.gathering import Asked
 from pipeline.ports.lines import lines_of
+from pipeline.ports.new_files import Move, NewFiles
 from pipeline.ports.storage import LocalStorage
 
 pytestmark = pytest.mark.anyio
@@ -293,6 +296,64 @@ async def test_of_files_that_come_together_those_that_cannot_fail_alone(storage,
     assert "folder" in told[3].mend
     assert (tmp_path / "a" / "mesh.glb").read_bytes() == b"a"
     assert (tmp_path / "a again.part").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders are not synced there")
+async def test_a_folder_that_cannot_be_synced_fails_those_files_alone_that_need_it(storage, tmp_path, monkeypatch):
+    """``old`` stands already; what is above it need not be synced for what comes to it."""
+    (tmp_path / "out" / "old").mkdir(parents=True)
+    broken, fsync = {(tmp_path / "out").stat().st_ino}, os.fsync
+
+    def failing(handle):
+        if os.fstat(handle).st_ino in broken:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        fsync(handle)
+
+    async def told(**places):
+        for name in places:
+            (tmp_path / f"{name}.part").write_bytes(name.encode())
+        moves = [(tmp_path / f"{name}.part", tmp_path / place / f"{name}.glb") for name, place in places.items()]
+        found = await together([partial(storage.publish_new, *move) for move in moves])
+        return [one if isinstance(one, bool) else type(one) for one in found]
+
+    monkeypatch.setattr(os, "fsync", failing)
+    assert await told(a="out/old", b="out/new", c="out/old", d="out/old/new") == [True, LocalIoError, True, True]
+    assert await told(e="out/new") == [LocalIoError], "nobody has made sure of its folder yet"
+    broken.clear()
+    assert await told(f="out/new") == [True]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders are not synced there")
+def test_a_file_is_not_told_of_before_its_folder_is_known_whoever_made_that(tmp_path, monkeypatch):
+    """Another round finds the folder that a first one has just made, and that hangs before it makes it known."""
+    new_files, fsync, parent = NewFiles(), os.fsync, tmp_path.stat().st_ino
+    hangs, go_on, synced = Event(), Event(), []
+
+    def watched(handle):
+        if os.fstat(handle).st_ino == parent:
+            synced.append(current_thread().name)
+            if current_thread().name == "first":
+                hangs.set()
+                go_on.wait(60)
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", watched)
+
+    def publish(name):
+        (tmp_path / f"{name}.part").write_bytes(b"mesh")
+        asked = Asked(Move(tmp_path / f"{name}.part", tmp_path / "set" / f"{name}.glb"))
+        new_files.publish_all([asked])
+        return asked.result
+
+    first = Thread(target=publish, args=["a"], name="first")
+    first.start()
+    hangs.wait(60)
+    assert publish("b") is True
+    assert synced == ["first", current_thread().name], "the second has made sure by itself"
+    go_on.set()
+    first.join()
+    assert publish("c") is True
+    assert len(synced) == 2, "by now it is known"
 
 
 async def together(calls):

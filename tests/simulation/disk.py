@@ -152,9 +152,9 @@ class DiskStorage:
         self._there(source, f"{target}: cannot be written").synced = True
         self._move(source, target)
 
-    async def publish_new(self, source: Path, target: Path) -> bool:
-        there, given = await self.sizes([target, source])
-        if there is not None or given is None:
+    async def publish_new(self, source: Path, target: Path, *, unless: Path | None = None) -> bool:
+        there, beside, given = await self.sizes([target, unless or target, source])
+        if there is not None or beside is not None or given is None:
             return False
         await self.publish(source, target)
         return True

@@ -96,6 +96,24 @@ async def test_what_is_replaced_is_kept(shelf, staging):
     assert all(name.startswith(".mvmesh/replaced/") and name.endswith(".replaced") for name in found)
 
 
+@pytest.mark.parametrize("keep_sources", [False, True])
+async def test_what_stands_under_the_other_verdict_is_kept_with_what_is_replaced(shelf, staging, keep_sources):
+    """A run placed it, and ended before it could say so; then the pictures were drawn anew."""
+    await placed([source(staging, b"first")], shelf, held=True)
+    await placed([source(staging, b"second")], shelf, keep_sources=keep_sources)
+    assert tree(shelf.output) == {
+        ".mvmesh/replaced/2031/held/props/chair/chair.glb.replaced": b"first",
+        "meshes/props/chair/chair.glb": b"second",
+    }
+
+
+async def test_a_mesh_goes_over_to_the_other_verdict(shelf, staging):
+    held = await placed([source(staging)], shelf, held=True)
+    (standing,) = sources_of(held, shelf.output)
+    await placed([standing], shelf)
+    assert tree(shelf.output) == {"meshes/props/chair/chair.glb": b"mesh"}
+
+
 async def test_a_source_that_is_gone_is_told_and_nothing_is_touched(shelf, staging):
     await placed([source(staging, b"old")], shelf)
     gone = source(staging, b"new")

@@ -43,6 +43,7 @@ class World:
         self.service = SimulatedService()
         self.storage = SimulatedStorage()
         self.downloads = Damaging(self.service, self.storage)
+        self.turns = anyio.CapacityLimiter(1)
         self.service.add_mesh("mesh", MESH)
 
     def add_texture(self, asset_id, source):
@@ -69,6 +70,7 @@ class World:
             downloads=self.downloads,
             storage=self.storage,
             now=virtual_now,
+            turns=self.turns,
             is_new=is_new,
         )
 
@@ -203,6 +205,43 @@ async def test_urls_expire_while_the_files_before_them_are_fetched(world):
         "https://files/mesh?n=1",
         "https://files/albedo_1?n=2",
     ]
+
+
+async def test_where_files_are_is_asked_without_a_turn_and_they_are_fetched_within_one(world):
+    class Asked(SimulatedService):
+        looked_up = ()
+
+        async def assets(self, asset_ids):
+            self.looked_up += tuple(asset_ids)
+            return await super().assets(asset_ids)
+
+    service = Asked()
+    service.add_mesh("mesh", MESH)
+    async with anyio.create_task_group() as tasks, world.turns:
+        tasks.start_soon(world.download_from, service, "mesh")
+        await anyio.sleep(60)
+        assert service.looked_up == ("mesh",)
+        assert world.downloads.fetched == []
+    assert len(world.downloads.fetched) == 1
+
+
+async def test_what_was_seen_on_the_way_is_not_read_again(world):
+    class Telling(SimulatedDownloads):
+        async def fetch(self, url, target, *, expected_bytes):
+            got = await super().fetch(url, target, expected_bytes=expected_bytes)
+            return replace(got, head=self._storage.get(target)[:64])
+
+    world.downloads, reads = Telling(world.service, world.storage), []
+    read_part = world.storage.read_part
+
+    async def counted(path, start, length):
+        reads.append(start)
+        return await read_part(path, start, length)
+
+    world.storage.head, world.storage.read_part = None, counted
+    (mesh,) = await world.download("mesh")
+    assert mesh.facts.face_count == 50
+    assert reads == [64], "the rest of its JSON"
 
 
 PAGE = b"<!doctype html>" + b" " * len(MESH)

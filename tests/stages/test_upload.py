@@ -1,13 +1,16 @@
+from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import pytest
+from anyio import CapacityLimiter
 from simulated_ports import SimulatedImages, SimulatedService, virtual_time
 
 from pipeline.domain.errors import PictureRefused
 from pipeline.domain.items import Picture
 from pipeline.domain.views import View
 from pipeline.ports.interfaces import Gallery
-from pipeline.stages.upload import submission, upload
+from pipeline.stages.upload import SMALL_BYTES, submission, upload
 
 pytestmark = pytest.mark.anyio
 
@@ -41,6 +44,7 @@ async def test_a_picture_becomes_an_asset_under_a_name_that_tells_nothing_of_the
         images=SimulatedImages(),
         scenario=service,
         gallery=Gallery(hide=True, collections=("c",)),
+        turns=CapacityLimiter(1),
     )
     assert asset_id == "asset_1"
     assert service.asked_for == {
@@ -51,6 +55,35 @@ async def test_a_picture_becomes_an_asset_under_a_name_that_tells_nothing_of_the
     }
 
 
+@pytest.mark.parametrize(("size_bytes", "read"), [(SMALL_BYTES, 3), (SMALL_BYTES + 1, 1)])
+async def test_small_pictures_are_read_before_their_turn_and_large_ones_within(size_bytes, read):
+    class Counting(SimulatedImages):
+        prepared = 0
+
+        async def prepare(self, picture):
+            self.prepared += 1
+            return await super().prepare(picture)
+
+    class Held(SimulatedService):
+        async def create_asset(self, **asked):
+            await go_on.wait()
+            return await super().create_asset(**asked)
+
+    images, service, turns, go_on = Counting(), Held(), CapacityLimiter(1), anyio.Event()
+
+    async def one(sha256):
+        picture = replace(FRONT, sha256=sha256, size_bytes=size_bytes)
+        await upload(picture, View.FRONT, copy=1, images=images, scenario=service, gallery=Gallery(), turns=turns)
+
+    async with anyio.create_task_group() as tasks:
+        for digit in "abc":
+            tasks.start_soon(one, digit * 64)
+        await anyio.wait_all_tasks_blocked()
+        assert images.prepared == read
+        go_on.set()
+    assert images.prepared == len(service.uploads) == 3
+
+
 async def test_a_picture_that_changed_since_preflight_is_not_sent():
     class Changed(SimulatedImages):
         async def prepare(self, picture):
@@ -58,7 +91,9 @@ async def test_a_picture_that_changed_since_preflight_is_not_sent():
 
     service = SimulatedService()
     with pytest.raises(PictureRefused):
-        await upload(FRONT, View.FRONT, copy=1, images=Changed(), scenario=service, gallery=Gallery())
+        await upload(
+            FRONT, View.FRONT, copy=1, images=Changed(), scenario=service, gallery=Gallery(), turns=CapacityLimiter(1)
+        )
     assert service.uploads == []
 
 
