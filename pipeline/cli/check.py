@@ -54,9 +54,10 @@ def command(manifest: Path, *, quick: bool, as_json: bool) -> ExitCode:
 
     Lists all sets, also those that have no front view or cannot be used. Exit code 1 if any set is refused or held.
 
-    With the engine extra, the views of each set are compared with one another, in up to half a second of one processor:
-    a view that is mirrored, exchanged or of something else is named. The local service makes nothing of such a set,
-    which is held. For another service the manifest's preflight.consistency decides: hold, warn (the default) or skip.
+    With the engine extra, the views of each set are compared with one another, in some tenths of a second of one
+    processor: a view that is mirrored, exchanged or of something else is told, as far as outlines show it. A set that
+    the local service would make nothing of is held. For other services, and for what is milder, the manifest's
+    preflight.consistency decides: hold, warn (the default) or skip.
     """
     loaded = read_manifest(manifest)
     why_not = _why_not_compared(loaded, quick=quick)
