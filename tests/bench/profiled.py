@@ -35,6 +35,7 @@ PARSED = "HTTP: answers taken apart"
 SOCKETS = "sockets: connect, send, receive, close (kernel)"
 SYNCS = "files: fsync (kernel)"
 FILES = "files: open, write, rename, folders; hashing"
+READING = "flow: pictures read to be sent, in threads"
 THREADS = "planning: folders listed, pictures read, in threads"
 WATCHING = "watching"
 RESULTS = "results and report"
@@ -74,7 +75,13 @@ PARTS: dict[str, tuple[Place, ...]] = {
     POLLING: (("selectors", "EpollSelector.select"),),
     LOOP: (("asyncio", "Handle._run"),),
 }
-_OF_FILES = ("pipeline.ports.storage", "pipeline.ports.downloads")
+IN_THREADS = {
+    "pipeline.ports.storage": FILES,
+    "pipeline.ports.new_files": FILES,
+    "pipeline.ports.downloads": FILES,
+    "pipeline.ports.hops": READING,
+}
+"""By the module of what is called there; all else is ``THREADS``."""
 
 
 class Account:
@@ -142,6 +149,10 @@ def counted(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return called
 
 
+def part_in_threads(function: Callable[..., Any]) -> str:
+    return IN_THREADS.get(getattr(function, "__module__", ""), THREADS)
+
+
 def watch() -> None:
     for part, places in PARTS.items():
         for module, name in places:
@@ -154,7 +165,7 @@ def watch() -> None:
         function = item.task[0] if hasattr(item, "task") else item.fn
         while isinstance(function, functools.partial):
             function = function.func
-        part = FILES if getattr(function, "__module__", "") in _OF_FILES else THREADS
+        part = part_in_threads(function)
         ACCOUNT.calls[part] += 1
         with ACCOUNT.within(part):
             run(item)
@@ -163,7 +174,7 @@ def watch() -> None:
     run_sync = to_thread.run_sync
 
     async def hop(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        return await run_sync(counted(THREADS, function), *args, **options)
+        return await run_sync(counted(part_in_threads(function), function), *args, **options)
 
     to_thread.run_sync = hop  # type: ignore[assignment]
 

@@ -17,7 +17,7 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
-from profiled import FILES, OUTSIDE, PAID, PARTS, THREADS
+from profiled import FILES, OUTSIDE, PAID, PARTS, READING, THREADS
 from rig import (
     BENCH,
     MVMESH,
@@ -113,7 +113,9 @@ class Bench:
         ran = measured(sys.executable, script, MVMESH, "run", str(self.manifest(chosen)), "--yes")
         assert ran.code == 0, ran.code
         told = json.loads(ran.out.splitlines()[-1])
-        told["parts"] = {part: told["parts"].get(part, 0.0) for part in (*PARTS, PAID, FILES, THREADS, OUTSIDE)}
+        told["parts"] = {
+            part: told["parts"].get(part, 0.0) for part in (*PARTS, PAID, FILES, READING, THREADS, OUTSIDE)
+        }
         return told
 
 
