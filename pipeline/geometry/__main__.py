@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from pipeline.domain.views import CAMERAS, ORTHOGRAPHIC_WIDTH, View
 from pipeline.geometry.cameras import Framing
+from pipeline.geometry.distances import distance_from
 from pipeline.geometry.gltf import EncodedImage, pack_glb
 from pipeline.geometry.materials import roughness
 from pipeline.geometry.ordering import ordered
@@ -41,6 +42,7 @@ def main() -> None:
         pack_glb(ordered(made.mesh), base_color=_BLANK, normal=_BLANK, generator="")
         preview([Part(mesh=made.mesh, texture=made.base_color)], pictures[View.FRONT])
     pixels_of(bytes(5), 1, 4)
+    distance_from(np.eye(2, dtype=bool))
     ledges(np.zeros((2, 2), np.float32), 1)
     shiny = np.repeat(np.array([20, 200], np.uint8), 9).reshape(2, 3, 3)
     roughness(shiny, np.ones((2, 3), np.float32), np.arange(3, dtype=np.int32)[None])
