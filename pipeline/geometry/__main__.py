@@ -13,7 +13,6 @@ from pipeline.geometry.preview import preview
 from pipeline.geometry.reconstruction import Options, reconstruct
 from pipeline.geometry.rendering import Part
 from pipeline.geometry.rounding import ledges
-from pipeline.geometry.scanlines import pixels_of
 
 _SIZE = 128
 _BALLS = (((0.0, -0.15, 0.0), 0.3), ((0.25, 0.3, 0.0), 0.1), ((-0.3, 0.25, 0.1), 0.04))
@@ -41,7 +40,6 @@ def main() -> None:
         made = reconstruct(pictures, Options(face_count=2_000, pbr=True))
         pack_glb(ordered(made.mesh), base_color=_BLANK, normal=_BLANK, generator="")
         preview([Part(mesh=made.mesh, texture=made.base_color)], pictures[View.FRONT])
-    pixels_of(bytes(5), 1, 4)
     distance_from(np.eye(2, dtype=bool))
     ledges(np.zeros((2, 2), np.float32), 1)
     shiny = np.repeat(np.array([20, 200], np.uint8), 9).reshape(2, 3, 3)
