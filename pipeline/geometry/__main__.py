@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from pipeline.domain.views import CAMERAS, ORTHOGRAPHIC_WIDTH, View
 from pipeline.geometry.cameras import Framing
+from pipeline.geometry.distances import distance_from
 from pipeline.geometry.gltf import EncodedImage, pack_glb
 from pipeline.geometry.materials import roughness
 from pipeline.geometry.ordering import ordered
@@ -12,7 +13,6 @@ from pipeline.geometry.preview import preview
 from pipeline.geometry.reconstruction import Options, reconstruct
 from pipeline.geometry.rendering import Part
 from pipeline.geometry.rounding import ledges
-from pipeline.geometry.scanlines import pixels_of
 
 _SIZE = 128
 _BALLS = (((0.0, -0.15, 0.0), 0.3), ((0.25, 0.3, 0.0), 0.1), ((-0.3, 0.25, 0.1), 0.04))
@@ -40,7 +40,7 @@ def main() -> None:
         made = reconstruct(pictures, Options(face_count=2_000, pbr=True))
         pack_glb(ordered(made.mesh), base_color=_BLANK, normal=_BLANK, generator="")
         preview([Part(mesh=made.mesh, texture=made.base_color)], pictures[View.FRONT])
-    pixels_of(bytes(5), 1, 4)
+    distance_from(np.eye(2, dtype=bool))
     ledges(np.zeros((2, 2), np.float32), 1)
     shiny = np.repeat(np.array([20, 200], np.uint8), 9).reshape(2, 3, 3)
     roughness(shiny, np.ones((2, 3), np.float32), np.arange(3, dtype=np.int32)[None])

@@ -95,8 +95,9 @@ def reconstruct(
     if options.textured:
         projections, colours = hull.projections, _colours(hull, seen)
         del hull, seen  # a tenth of the memory at the peak, which lies in the texture
-        stages.within("texture")(0.15)
-        made = textured(vertices, faces, projections, colours, pbr=options.pbr)
+        stages.within("colours")(1)
+        told = stages.within("texture")
+        made = textured(vertices, faces, projections, colours, pbr=options.pbr, progress=told)
     else:
         made = bare(vertices, faces)
     stages.within("texture")(1)
@@ -133,12 +134,14 @@ def _working_size(pictures: Mapping[View, NDArray[np.uint8]]) -> int:
 def _expected_s(view_count: int, size: int, options: Options) -> dict[str, float]:
     """How long each stage takes on one core, roughly: they grow with the pixels, the last two also with the faces."""
     views, faces = view_count * size * size / 2**20, options.face_count / 100_000
+    pbr = 0.1 * views if options.pbr else 0
     return {
-        "silhouettes": 0.02 * views,
+        "silhouettes": 0.005 * views,
         "framings": 0.05,
-        "hull": 0.04 * views,
-        "surface": 0.2 + 0.2 * faces,
-        "texture": 0.1 * views + 0.3 * faces if options.textured else 0.02 * faces,
+        "hull": 0.025 * views,
+        "surface": 0.1 + 0.2 * faces,
+        "colours": 0.006 * views if options.textured else 0,
+        "texture": 0.04 * views + 0.2 * faces + pbr if options.textured else 0.02 * faces,
     }
 
 

@@ -20,6 +20,7 @@ from pipeline.geometry.materials import MATT, normal_map, roughness, shading, wi
 from pipeline.geometry.mesh import Mesh
 from pipeline.geometry.normals import vertex_normals
 from pipeline.geometry.painting import Painted, paint
+from pipeline.geometry.progress import Progress, Stages, unheard
 from pipeline.geometry.rasterising import rasterise
 from pipeline.geometry.resampling import resampled
 from pipeline.geometry.sight import GRAZING, Sight, Surface, look, points_of, sampled, squareness
@@ -32,6 +33,10 @@ _LEAST_SHOWN = 0.6
 """A view must show so much of a face, or texels of what covers it would be taken."""
 _SHRINK = 0.9
 """How much smaller tiles are tried at a time, when they don't fit the largest texture."""
+
+_EXPECTED = {"look": 0.3, "shares": 0.25, "paint": 0.3, "finish": 0.15}
+_PBR_EXPECTED = {"look": 0.15, "shares": 0.13, "paint": 0.17, "finish": 0.55}
+"""The parts of the time."""
 
 _TOLD = 0.02
 """Gains nearer to 1 are not worth telling."""
@@ -88,34 +93,41 @@ def textured(
     *,
     pbr: bool = False,
     largest: int = LARGEST,
+    progress: Progress = unheard,
 ) -> Textured:
     """Give a surface the colours of N (N, S, S, 3) sRGB pictures on which no background is left.
 
     (V, 3) world positions and (F, 3) faces of a closed surface. With ``pbr`` the light is taken out of the colours as
     far as it can be told from them, and there are maps of roughness and relief. ``largest`` is how many texels along a
-    side the texture may have, 64 at least: what doesn't fit is made smaller.
+    side the texture may have, 64 at least: what doesn't fit is made smaller. ``progress`` hears fractions from 0 to 1.
     """
+    stages = Stages(progress, _PBR_EXPECTED if pbr else _EXPECTED)
     surface = Surface(vertices=vertices, faces=faces, normals=vertex_normals(vertices, faces))
     sight = look(surface, projections, colours)
     seen = squareness(sight)
     samples = sampled(sight, seen)
+    stages.within("look")(1)
     found = exposure(samples, seen)
     if found.differs:
         sight = replace(sight, colours=evened(colours, found))
         samples = sampled(sight, seen)
     share = shares(vertices, faces, surface.normals, samples, seen * sight.trust[:, None].astype(np.float32))
+    stages.within("shares")(1)
     known = seen.max(axis=0) > 0
     vertex_colours = invented(at_vertices(samples, share), known, faces)
     traits, shiny = _traits(surface, vertex_colours, samples, seen) if pbr else (np.empty((len(vertices), 0)), False)
     chosen = _choose(projections.cameras, vertices, faces, seen, share, sight.shown)
     carried = _Carried(share=share, colours=vertex_colours, traits=traits.astype(np.float32))
     used = [int(at) for at in np.unique(chosen[chosen >= 0])]
-    tiles = shared_out(lambda at: _view_tile(sight, at, np.flatnonzero(chosen == at), carried), used)
+    painting = stages.within("paint")
+    tiles = shared_out(lambda at: _view_tile(sight, at, np.flatnonzero(chosen == at), carried), used, painting)
     if (chosen < 0).any():
         unseen = unseen_tiles(surface, np.flatnonzero(chosen < 0), vertex_colours, carried.traits, projections.size)
         tiles += [_Tile(faces=tile.faces, points=tile.points, painted=tile.painted) for tile in unseen]
     mesh, painted = _assembled(surface, tiles, largest)
-    return _finished(mesh, painted, _notes(projections, found, pbr=pbr, shiny=shiny), pbr=pbr, shiny=shiny)
+    finished = _finished(mesh, painted, _notes(projections, found, pbr=pbr, shiny=shiny), pbr=pbr, shiny=shiny)
+    stages.within("finish")(1)
+    return finished
 
 
 def _traits(

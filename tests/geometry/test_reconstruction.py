@@ -262,6 +262,9 @@ def test_progress_grows_to_one(bored: Mapping[View, NDArray[np.uint8]]) -> None:
     reconstruct(bored, Options(face_count=2_000), heard.append)
     assert heard == sorted(heard)
     assert heard[-1] == 1
+    bare: list[float] = []
+    reconstruct(bored, Options(face_count=2_000, textured=False), bare.append)
+    assert len(heard) >= len(bare) + 6  # the texture tells of its parts, and of each view that paints
 
 
 @pytest.mark.parametrize(

@@ -604,16 +604,3 @@ def test_a_picture_that_is_too_large_is_made_smaller_without_its_hidden_colours(
     assert read_rgba(encode_png(rgba), longest_px=60).shape == rgba.shape
     assert np.abs(small[0, 16].astype(int) - (0, 200, 0, 128)).max() <= 1
     assert set(small[0, :, 3].tolist()) == {0, 128, 255}
-
-
-@pytest.mark.parametrize(("colour", "mode"), [(0, "L"), (4, "LA"), (2, "RGB"), (6, "RGBA")])
-def test_a_plain_png_is_read_as_pillow_reads_it_whatever_its_filters(colour, mode):
-    width, height, channels = 200, 160, len(mode)
-    lines = np.random.default_rng(colour).integers(0, 256, (height, 1 + width * channels), np.uint8)
-    lines[:, 0] = np.arange(height) % 5
-    body = chunk(b"IDAT", zlib.compress(lines.tobytes()))
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0))
-    data = b"\x89PNG\r\n\x1a\n" + header + body + chunk(b"IEND", b"")
-    opened = Image.open(io.BytesIO(data))
-    assert opened.mode == mode
-    assert np.array_equal(read_rgba(data), np.asarray(opened.convert("RGBA")))

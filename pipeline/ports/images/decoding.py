@@ -13,7 +13,6 @@ from pipeline.domain.errors import PictureRefused
 from pipeline.domain.model import PICTURE_MAX_PX
 from pipeline.domain.texts import one_line
 from pipeline.ports.images.files import refuse_broken_png, unidentified
-from pipeline.ports.images.png import plain_png
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,11 +70,6 @@ def read_rgba(data: bytes, name: str = "the picture", *, longest_px: int | None 
     """
     import numpy as np  # noqa: PLC0415 - the base install has none
 
-    from pipeline.geometry.scanlines import pixels_of  # noqa: PLC0415
-
-    plain = plain_png(data)
-    if plain and (longest_px is None or max(plain.width, plain.height) <= longest_px):
-        return pixels_of(plain.lines, plain.width, plain.channels)  # as the decoder has them, in half the time
     decoded = decode(data, name)
     image, _ = in_srgb(decoded.image, decoded.profile)
     image = image.convert("RGBA")

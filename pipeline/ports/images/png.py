@@ -7,7 +7,6 @@ is compared here: PNG specification (W3C), 5 datastream structure, 9 filtering, 
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from pipeline.domain.model import PICTURE_MAX_BYTES, PICTURE_MAX_PX, PICTURE_MIN_PX
 from pipeline.ports.images.files import PNG_SIGNATURE
@@ -53,20 +52,8 @@ def png_pixel_count(data: bytes) -> int | None:
     return int(width * height)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlainPng:
-    """A PNG file whose pixels mean what they say: 8 bits a channel, no palette, no colour key, no profile, upright."""
-
-    width: int
-    height: int
-    channels: int
-    """1 grey, 2 grey and alpha, 3 RGB, 4 RGBA."""
-    lines: bytes
-    """One after the other, each with the type of its filter (0 to 4) first."""
-
-
-def plain_png(data: bytes) -> PlainPng | None:
-    """The inflated lines of a plain PNG that is whole to the last checksum; None: the decoder has to judge.
+def size_of_plain_png(data: bytes) -> tuple[int, int] | None:
+    """Width and height of a PNG that is whole, not blank and sent byte for byte; None: the decoder has to judge.
 
     Takes as much memory as its pixels, at most ``PICTURE_MAX_PX`` a side.
     """
@@ -81,15 +68,7 @@ def plain_png(data: bytes) -> PlainPng | None:
     lines = _inflated(_compressed(data), line_bytes * height)
     if not lines or lines[::line_bytes].translate(None, b"\0\1\2\3\4"):  # filter types; there are no others
         return None
-    return PlainPng(width=width, height=height, channels=channels, lines=lines)
-
-
-def size_of_plain_png(data: bytes) -> tuple[int, int] | None:
-    """Width and height of a PNG that is whole, not blank and sent byte for byte; None: the decoder has to judge."""
-    png = plain_png(data)
-    if png is None or not _shows_something(png.lines, 1 + png.width * png.channels, png.channels):
-        return None
-    return png.width, png.height
+    return (width, height) if _shows_something(lines, line_bytes, channels) else None
 
 
 def _compressed(data: bytes) -> list[memoryview]:
