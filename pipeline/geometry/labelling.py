@@ -14,8 +14,10 @@ _SEAM = 0.006
 """World units: a seam between opposite colours costs as much as a strip of this width that no view sees."""
 _CALM = 0.08
 """A seam that doesn't show costs this part of one that shows most: fewer seams, all else equal."""
-_LONELY = 0.3
+_LONELY = 1.5
 """The cost of a colour that all other views contradict, where being unseen costs 2 and seen edge-on 1."""
+_CONTRADICTION = 0.3
+"""Colours that differ by so much, of all that they can, contradict each other wholly; by less, with the square."""
 _SWEEPS = 8
 _REFINEMENTS = 3
 _FEATHER = 0.006
@@ -73,11 +75,12 @@ def _costs(samples: NDArray[np.uint8], seen: NDArray[np.float32], areas: NDArray
             if seen[view, v] <= 0:
                 costs[v, view] = 2 * areas[v]
                 continue
-            unlike = np.float32(0)
+            against = np.float32(0)
             for other in range(views):
                 if other != view and seen[other, v] > 0:
-                    unlike += seen[other, v] * _unlike(samples, v, view, other)
-            costs[v, view] = areas[v] * (1 - min(seen[view, v], np.float32(1.2)) + _LONELY * unlike / total)
+                    unlike = _unlike(samples, v, view, other) / _CONTRADICTION
+                    against += seen[other, v] * min(unlike * unlike, 1.0)
+            costs[v, view] = areas[v] * (1 - min(seen[view, v], np.float32(1.2)) + _LONELY * against / total)
     return costs
 
 
@@ -123,7 +126,7 @@ def _propagated(
 ) -> NDArray[np.int8]:
     """(P,) the view of each patch."""
     count = int(patches.max()) + 1
-    beliefs = np.empty((count, costs.shape[1]))
+    beliefs, usable = np.empty((count, costs.shape[1])), _usable(seen, patches, count)
     for view, cost in enumerate(costs.T):
         beliefs[:, view] = np.bincount(patches, cost, count)
     ends = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
@@ -131,8 +134,23 @@ def _propagated(
     ends = ends[(ends[:, 0] < ends[:, 1]) & (patches[ends[:, 0]] != patches[ends[:, 1]])]
     one, other = patches[ends[:, 0]].astype(np.int64), patches[ends[:, 1]]
     pairs, number = np.unique(np.minimum(one, other) * count + np.maximum(one, other), return_inverse=True)
-    seams = _pair_costs(vertices, samples, seen, ends, number.ravel(), len(pairs))
-    return _propagate(beliefs, pairs // count, pairs % count, seams)
+    first, second = pairs // count, pairs % count
+    seams = _pair_costs(vertices, samples, seen, ends, number.ravel(), usable[first], usable[second])
+    return _propagate(beliefs, usable, first, second, seams)
+
+
+@njit(cache=True, nogil=True)
+def _usable(seen: NDArray[np.float32], patches: NDArray[np.int32], count: int) -> NDArray[np.bool_]:
+    """(P, N) the views that see something of a patch; all where none does."""
+    usable = np.zeros((count, len(seen)), np.bool_)
+    for view in range(len(seen)):
+        for v in range(len(patches)):
+            if seen[view, v] > 0:
+                usable[patches[v], view] = True
+    for patch in range(count):
+        if not usable[patch].any():
+            usable[patch] = True
+    return usable
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -142,30 +160,40 @@ def _pair_costs(
     seen: NDArray[np.float32],
     ends: NDArray[np.int32],
     number: NDArray[np.intp],
-    count: int,
+    of_first: NDArray[np.bool_],
+    of_second: NDArray[np.bool_],
 ) -> NDArray[np.float32]:
-    """(pairs, N, N) what the seam between two patches costs, by their views, no matter which has which."""
+    """(pairs, N, N) what the seam between two patches costs, by the usable views of the first and of the second."""
     views = len(seen)
-    seams = np.zeros((count, views, views), np.float32)
+    seams = np.zeros((len(of_first), views, views), np.float32)
     for e in range(len(ends)):
         i, j = ends[e, 0], ends[e, 1]
         x, y, z = vertices[i, 0] - vertices[j, 0], vertices[i, 1] - vertices[j, 1], vertices[i, 2] - vertices[j, 2]
-        length = np.sqrt(x * x + y * y + z * z)
+        length, pair = np.sqrt(x * x + y * y + z * z), number[e]
         for one in range(views):
             for other in range(one):
-                seam = length * _seam(samples, seen, (i, j), (one, other))
-                seams[number[e], one, other] += seam
-                seams[number[e], other, one] += seam
+                if (of_first[pair, one] and of_second[pair, other]) or (of_first[pair, other] and of_second[pair, one]):
+                    seam = length * _seam(samples, seen, (i, j), (one, other))
+                    seams[pair, one, other] += seam
+                    seams[pair, other, one] += seam
     return seams
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _propagate(
-    beliefs: NDArray[np.float64], first: NDArray[np.int64], second: NDArray[np.int64], seams: NDArray[np.float32]
+    beliefs: NDArray[np.float64],
+    usable: NDArray[np.bool_],
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+    seams: NDArray[np.float32],
 ) -> NDArray[np.int8]:
-    """Min-sum belief propagation, pair after pair there and back; returns the views of least cost."""
+    """Min-sum belief propagation, pair after pair there and back; returns the usable views of least cost."""
     pairs, views = seams.shape[:2]
     messages, new = np.zeros((pairs, 2, views)), np.empty(views)
+    for patch in range(len(beliefs)):
+        for view in range(views):
+            if not usable[patch, view]:
+                beliefs[patch, view] = np.inf
     for sweep in range(_SWEEPS):
         for step in range(pairs):
             pair = step if sweep % 2 == 0 else pairs - 1 - step
@@ -173,14 +201,19 @@ def _propagate(
                 source, target = (first[pair], second[pair]) if way == 0 else (second[pair], first[pair])
                 new[:] = np.inf
                 for own in range(views):
-                    held = beliefs[source, own] - messages[pair, 1 - way, own]
-                    for theirs in range(views):
-                        new[theirs] = min(new[theirs], held + seams[pair, own, theirs])
-                least = new.min()
+                    if usable[source, own]:
+                        held = beliefs[source, own] - messages[pair, 1 - way, own]
+                        for theirs in range(views):
+                            new[theirs] = min(new[theirs], held + seams[pair, own, theirs])
+                least = np.inf
                 for theirs in range(views):
-                    change = new[theirs] - least - messages[pair, way, theirs]
-                    messages[pair, way, theirs] += change
-                    beliefs[target, theirs] += change
+                    if usable[target, theirs]:
+                        least = min(least, new[theirs])
+                for theirs in range(views):
+                    if usable[target, theirs]:
+                        change = new[theirs] - least - messages[pair, way, theirs]
+                        messages[pair, way, theirs] += change
+                        beliefs[target, theirs] += change
     labels = np.empty(len(beliefs), np.int8)
     for patch in range(len(beliefs)):
         labels[patch] = beliefs[patch].argmin()

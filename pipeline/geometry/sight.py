@@ -70,7 +70,7 @@ def look(surface: Surface, projections: Projections, colours: NDArray[np.uint8])
 
     def look_from(at: int) -> None:
         points = projections.points(at, surface.vertices)
-        fragments = rasterise(points, surface.faces, size, size)
+        fragments = rasterise(points, _turned_hither(surface.faces, points), size, size)
         depths[at] = fragments.depth
         shown[at] = _shown(fragments.face, surface.faces, points)
         leaking[at] = leaks(fragments.depth, colours[at], float(projections.cameras.pixels[at]))
@@ -90,6 +90,19 @@ def look(surface: Surface, projections: Projections, colours: NDArray[np.uint8])
 def points_of(sight: Sight, at: int) -> NDArray[np.float64]:
     """(V, 3) where the picture of view number ``at`` shows the vertices."""
     return sight.projections.points(at, sight.surface.vertices)
+
+
+@njit(cache=True, nogil=True)
+def _turned_hither(faces: NDArray[np.int32], points: NDArray[np.float64]) -> NDArray[np.int32]:
+    """(F, 3) the faces of a closed surface; those that show a view their inside are drawn together to one point."""
+    turned = np.zeros_like(faces)
+    for f in range(len(faces)):
+        a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+        ux, uy = points[b, 0] - points[a, 0], points[b, 1] - points[a, 1]
+        vx, vy = points[c, 0] - points[a, 0], points[c, 1] - points[a, 1]
+        if ux * vy < uy * vx:  # pictures' rows count downwards
+            turned[f, 0], turned[f, 1], turned[f, 2] = a, b, c
+    return turned
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
