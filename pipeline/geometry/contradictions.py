@@ -14,6 +14,9 @@ from pipeline.geometry.visual_hull import Hull, coarse_values
 MEND = "check that they show the same object, each under its own name, in the same frame and scale"
 MEND_CUT_OUT = ", and make their backgrounds transparent: the object may be cut out badly"
 """What else to do where silhouettes were found before a background."""
+_LARGER = "show it larger, or in more pixels"
+_DEEP_PX = 1.0
+"""What nowhere reaches so deep into its outline may fall between the points at which the solid is looked at."""
 _WITNESSES = 3
 """So many views must agree to speak against another one."""
 
@@ -83,8 +86,10 @@ def complaint(wrong: Doubt, agreement: float) -> str:
 def contradiction(hull: Hull) -> str:
     """A sentence for the person: the views that contradict one another, as few as can be blamed."""
     views = hull.projections.views
-    if len(views) == 1:
-        return f"{views[0]} view: the object is too thin or too small to have a volume; show it larger"
+    deep_px = -hull.distances.min(axis=(1, 2)) / hull.projections.cameras.pixels
+    thinnest = int(deep_px.argmin())
+    if len(views) == 1 or deep_px[thinnest] < _DEEP_PX:
+        return f"{views[thinnest]} view: the object is too thin or too small to have a volume; {_LARGER}"
     alone = {view: coarse_values(_only(hull, at)) for at, view in enumerate(views)}
     for pair in combinations(alone, 2):
         if not _common([alone[view] for view in pair]):
