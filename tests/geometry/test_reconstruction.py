@@ -316,5 +316,5 @@ def test_a_pole_of_a_few_pixels_gets_about_the_depth_of_its_width(width_px: int)
 def test_what_is_too_thin_to_have_a_volume_is_said_to_be_so_and_blames_no_view_for_another() -> None:
     line = pole(1, size=1024)
     for views in ((View.FRONT,), (View.FRONT, View.LEFT)):
-        with pytest.raises(ReconstructionError, match="front view: the object is too thin .*; show it larger"):
+        with pytest.raises(ReconstructionError, match=r"front view: the object is too thin .*; show it larger"):
             reconstruct(dict.fromkeys(views, line))
