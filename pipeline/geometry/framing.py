@@ -142,10 +142,13 @@ def framings(coverages: Mapping[View, NDArray[np.float32]], *, given: bool = Tru
     if before.min() >= seen.consistent or too_coarse_to_tell:
         return _found(seen, shared(seen), before, before)
     found = _understood(seen, before)
-    if found.doubt or not given or found.agreement >= _HOPELESS or _depth_is_open(seen):
-        return found  # two opposite views near by show unlike outlines, too
+    if found.doubt or not given or found.agreement >= _HOPELESS:
+        return found
     parameters = np.array([[one.scale, one.right, one.up, one.perspective] for one in found.of.values()])
-    return replace(found, doubt=unlike_views(seen, parameters))
+    wrong = unlike_views(seen, parameters)
+    # From near by, opposite views of one object have unlike outlines, too.
+    is_opposite = _depth_is_open(seen.only([seen.views.index(view) for view in wrong.views]))
+    return found if is_opposite else replace(found, doubt=wrong)
 
 
 def _understood(seen: Outlines, before: NDArray[np.float64]) -> Framings:
