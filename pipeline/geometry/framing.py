@@ -59,7 +59,7 @@ _GOOD, _FAIR = 0.95, 0.8
 _OWN_BELOW, _BOTH_BELOW, _OWN_ENOUGH = 0.96, 0.9, 0.97
 """The worst view's agreement below which frames of their own, and these with perspective, are looked for: they have so
 many unknowns that they also explain silhouettes cut out badly. Nor is perspective where those alone give that."""
-_RUINED, _HOPELESS = 0.9, 0.85
+_RUINED, _HOPELESS = 0.9, 0.75
 """A view that is wrong and lets the silhouettes agree to less cuts much of the object away; and less than transparent
 pictures of one object were ever seen to agree to, whatever their framing."""
 _ROOM = ORTHOGRAPHIC_WIDTH / 2 - PIXEL
