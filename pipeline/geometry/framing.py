@@ -61,7 +61,7 @@ _OWN_BELOW, _BOTH_BELOW, _OWN_ENOUGH = 0.96, 0.9, 0.97
 many unknowns that they also explain silhouettes cut out badly. Nor is perspective where those alone give that."""
 _RUINED, _HOPELESS = 0.9, 0.75
 """A view that is wrong and lets the silhouettes agree to less cuts much of the object away; and less than transparent
-pictures of one object were ever seen to agree to, whatever their framing."""
+pictures of one object were seen to agree to, unless two look along one line; the same square in all views has .8."""
 _ROOM = ORTHOGRAPHIC_WIDTH / 2 - PIXEL
 """How far from the origin the object may reach along each axis."""
 
