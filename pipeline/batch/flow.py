@@ -347,11 +347,10 @@ def _new_record(planned: PlannedItem, terms: Terms) -> ItemRecord:
 
 
 def _failure(job: Job, kept_cu: float, failed_jobs: int) -> JobFailed:
-    said = "; ".join(part for part in (job.error, job.hint) if part) or "the service gives no reason"
     cost = f"; {kept_cu:g} CU were not refunded" if kept_cu else ""
     is_over = failed_jobs >= FAILED_JOBS_MAX
-    mend = "look at its pictures; " + ("`mvmesh retry` lets the next run try again" if is_over else "run again")
-    return JobFailed(f"job {job.job_id} ended as {job.status}: {said}{cost}", mend=mend)
+    then = "`mvmesh retry` lets the next run try again" if is_over else "run again"
+    return JobFailed(f"job {job.job_id} ended as {job.status}: {job.reason}{cost}", mend=f"{job.mend}; {then}")
 
 
 def _timed(record: ItemRecord, stage: str, began: float) -> Mapping[str, float]:

@@ -46,6 +46,16 @@ class Job:
     cu_charged: float | None = None
 
     @property
+    def reason(self) -> str:
+        """Why it failed."""
+        return self.error or self.hint or "the service gives no reason"
+
+    @property
+    def mend(self) -> str:
+        """What a person can do after a failure: the service's own hint where it has one."""
+        return (self.hint if self.error else "") or "look at its pictures"
+
+    @property
     def took_s(self) -> float | None:
         """From its creation to its last change, by the service's clock; None where it does not say."""
         if self.created_at is None or self.updated_at is None:

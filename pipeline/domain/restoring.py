@@ -162,7 +162,6 @@ def _with_job(base: ItemRecord, found: Evidence, job: Job) -> ItemRecord:
 def _failed(base: ItemRecord, jobs: Sequence[Job]) -> ItemRecord:
     """Refunded failures alone: the next run tries again, within the bound that they count towards."""
     last = jobs[0]
-    said = "; ".join(part for part in (last.error, last.hint) if part) or "the service gives no reason"
     return replace(
         base,
         state=State.FAILED,
@@ -172,8 +171,8 @@ def _failed(base: ItemRecord, jobs: Sequence[Job]) -> ItemRecord:
         failed_jobs=_failures(jobs),
         charged_cu=0.0,
         error_class="JobFailed",
-        error=f"job {last.job_id} ended as {last.status}: {said}",
-        mend="look at its pictures; run again",
+        error=f"job {last.job_id} ended as {last.status}: {last.reason}",
+        mend=f"{last.mend}; run again",
     )
 
 

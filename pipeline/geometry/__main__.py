@@ -30,7 +30,7 @@ def main() -> None:
     of_every_kind = (
         seen,
         {view: seen[view] for view in _SIDES},
-        {View.FRONT: seen[View.FRONT]},
+        *({view: seen[view] for view in (View.FRONT, *more)} for more in ((), (View.TOP,), (View.LEFT_FRONT,))),
         {view: _on_white(picture) for view, picture in seen.items()},
         {view: _on_floor(picture) for view, picture in seen.items()},
         {view: _picture(view, _NEAR) for view in View},

@@ -68,7 +68,11 @@ class Outlines:
         return [_tagged(at, _inside(plane)) for at, plane in enumerate(self.distances)]
 
     def without(self, view: View) -> "Outlines":
-        keep = [at for at, one in enumerate(self.views) if one is not view]
+        return self.only([at for at, one in enumerate(self.views) if one is not view])
+
+    def only(self, at: Sequence[int]) -> "Outlines":
+        """The views of these numbers."""
+        keep = list(at)
         return replace(self, views=tuple(self.views[at] for at in keep), distances=self.distances[keep])
 
     def mirrored(self, view: View) -> "Outlines":

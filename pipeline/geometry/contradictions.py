@@ -8,12 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.domain.views import View
-from pipeline.geometry.coherence import Outlines, Parameters, agree, shared
+from pipeline.geometry.coherence import Outlines, Parameters, agree, agreements, shared
 from pipeline.geometry.visual_hull import Hull, coarse_values
 
 MEND = "check that they show the same object, each under its own name, in the same frame and scale"
 MEND_CUT_OUT = ", and make their backgrounds transparent: the object may be cut out badly"
 """What else to do where silhouettes were found before a background."""
+_LARGER = "show it larger, or in more pixels"
+_DEEP_PX = 1.0
+"""What nowhere reaches so deep into its outline may fall between the points at which the solid is looked at."""
 _WITNESSES = 3
 """So many views must agree to speak against another one."""
 
@@ -27,6 +30,8 @@ class Fault(StrEnum):
     """All agree when it is mirrored. Of several views named: when any one of them is."""
     SWAPPED = "swapped"
     """All agree when the two change their names."""
+    UNLIKE = "unlike"
+    """They disagree most of all, and nothing tells which of them is wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,35 +69,51 @@ def swapped_views(seen: Outlines) -> Doubt | None:
     return None
 
 
-def complaint(wrong: Doubt, agreement: float) -> str:
-    """What is wrong, and the mend; no full stop. ``agreement`` is that of the silhouettes as they are."""
+def unlike_views(seen: Outlines, parameters: Parameters) -> Doubt:
+    """The two views that, without the others, disagree most under these parameters; all where every two agree."""
+    worst, views = seen.consistent, seen.views
+    for pair in combinations(range(len(seen.views)), 2):
+        agreement = float(agreements(seen.only(pair), parameters[list(pair)]).min())
+        if agreement < worst:
+            worst, views = agreement, tuple(seen.views[at] for at in pair)
+    return Doubt(views=views, fault=Fault.UNLIKE)
+
+
+def complaint(wrong: Doubt, agreement: float) -> tuple[str, str]:
+    """What is wrong, and the mend; no full stops. ``agreement`` is that of the silhouettes as they are."""
     names = [str(view) for view in wrong.views]
     now = f"the silhouettes agree to {agreement:.3f} only"
     if wrong.fault is Fault.SWAPPED:
-        return f"The {' and '.join(names)} views seem to have each other's names: {now}, else fully; exchange the two"
+        both = " and ".join(names)
+        return f"The {both} views seem to have each other's names: {now}, else fully", "exchange the two"
+    if wrong.fault is Fault.UNLIKE:
+        *most, last = names
+        return f"The {', '.join(most)} and {last} views don't show one object in one frame: {now}", MEND
     one = f"The {names[0]} view" if len(names) == 1 else f"One of the views {', '.join(names)}"
     if wrong.fault is Fault.MIRRORED:
         seems = f"{one} seems to be mirrored, or to show the opposite side: {now}, mirrored fully"
-        return f"{seems}; replace it by the view that it is named after"
+        return seems, "replace it by the view that it is named after"
     contradicts = f"{one} contradicts the others, which agree without it"
     if wrong.exchanged:
         contradicts += f", or the {' and '.join(wrong.exchanged)} views have each other's names"
-    return f"{contradicts}: {now}; {MEND}"
+    return f"{contradicts}: {now}", MEND
 
 
-def contradiction(hull: Hull) -> str:
-    """A sentence for the person: the views that contradict one another, as few as can be blamed."""
+def contradiction(hull: Hull) -> tuple[str, str]:
+    """For the person: the views that contradict one another, as few as can be blamed; and the mend. No full stops."""
     views = hull.projections.views
-    if len(views) == 1:
-        return f"{views[0]} view: the object is too thin or too small to have a volume; show it larger"
+    deep_px = -hull.distances.min(axis=(1, 2)) / hull.projections.cameras.pixels
+    thinnest = int(deep_px.argmin())
+    if len(views) == 1 or deep_px[thinnest] < _DEEP_PX:
+        return f"{views[thinnest]} view: the object is too thin or too small to have a volume", _LARGER
     alone = {view: coarse_values(_only(hull, at)) for at, view in enumerate(views)}
     for pair in combinations(alone, 2):
         if not _common([alone[view] for view in pair]):
-            return f"{pair[0]} and {pair[1]} views contradict each other: nothing fits both silhouettes; {MEND}"
+            return f"{pair[0]} and {pair[1]} views contradict each other: nothing fits both silhouettes", MEND
     for odd in alone:
         if _common([values for view, values in alone.items() if view is not odd]):
-            return f"{odd} view contradicts the other views: nothing fits all silhouettes; {MEND}"
-    return f"{', '.join(views)} views contradict one another: nothing fits all silhouettes; {MEND}"
+            return f"{odd} view contradicts the other views: nothing fits all silhouettes", MEND
+    return f"{', '.join(views)} views contradict one another: nothing fits all silhouettes", MEND
 
 
 def _only(hull: Hull, at: int) -> Hull:

@@ -6,7 +6,7 @@ simplest that makes the silhouettes agree is taken, and nothing that doesn't.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -33,6 +33,7 @@ from pipeline.geometry.contradictions import (
     doubt,
     odd_views,
     swapped_views,
+    unlike_views,
 )
 from pipeline.geometry.framing_fit import (
     PERSPECTIVE_MAX,
@@ -58,8 +59,9 @@ _GOOD, _FAIR = 0.95, 0.8
 _OWN_BELOW, _BOTH_BELOW, _OWN_ENOUGH = 0.96, 0.9, 0.97
 """The worst view's agreement below which frames of their own, and these with perspective, are looked for: they have so
 many unknowns that they also explain silhouettes cut out badly. Nor is perspective where those alone give that."""
-_RUINED = 0.9
-"""A view that is wrong and lets the silhouettes agree to less cuts much of the object away."""
+_RUINED, _HOPELESS = 0.9, 0.75
+"""A view that is wrong and lets the silhouettes agree to less cuts much of the object away; and less than transparent
+pictures of one object were seen to agree to, unless two look along one line; the same square in all views has .8."""
 _ROOM = ORTHOGRAPHIC_WIDTH / 2 - PIXEL
 """How far from the origin the object may reach along each axis."""
 
@@ -99,6 +101,14 @@ class Framings:
         return self.doubt is not None and self.agreement < _RUINED
 
 
+def refusal(found: Framings) -> tuple[str, str]:
+    """What is wrong with the views that are in doubt, and the mend; no full stops."""
+    if found.doubt is None:
+        raise ValueError("no view is in doubt")
+    what, mend = complaint(found.doubt, found.agreement)
+    return what, mend + MEND_CUT_OUT * (not found.given)
+
+
 def remarks(found: Framings) -> tuple[str, ...]:
     """Sentences for the person: what was found, and which views to check."""
     told, mend = [], MEND + MEND_CUT_OUT * (not found.given)
@@ -114,7 +124,7 @@ def remarks(found: Framings) -> tuple[str, ...]:
         agree = f"With what was solved for, the silhouettes {worth}"
         told.append(f"{agree}; {mend}." if low else f"{agree}.")
     elif found.doubt:
-        told.append(f"{complaint(found.doubt, found.agreement)}{MEND_CUT_OUT * (not found.given)}.")
+        told.append("{}; {}.".format(*refusal(found)))
     elif low:
         told.append(f"The silhouettes agree to {found.agreement:.3f} only; {mend}.")
     return tuple(told)
@@ -131,6 +141,18 @@ def framings(coverages: Mapping[View, NDArray[np.float32]], *, given: bool = Tru
     too_coarse_to_tell = min(len(plane) for plane in coverages.values()) <= COARSE_PX
     if before.min() >= seen.consistent or too_coarse_to_tell:
         return _found(seen, shared(seen), before, before)
+    found = _understood(seen, before)
+    if found.doubt or not given or found.agreement >= _HOPELESS:
+        return found
+    parameters = np.array([[one.scale, one.right, one.up, one.perspective] for one in found.of.values()])
+    wrong = unlike_views(seen, parameters)
+    # From near by, opposite views of one object have unlike outlines, too.
+    is_opposite = _depth_is_open(seen.only([seen.views.index(view) for view in wrong.views]))
+    return found if is_opposite else replace(found, doubt=wrong)
+
+
+def _understood(seen: Outlines, before: NDArray[np.float64]) -> Framings:
+    """What silhouettes that don't agree in a shared frame, ``before`` as ``agreements`` tells, have in common."""
     plain = as_shared(seen)
     turned = plain if _depth_is_open(seen) else with_perspective(seen)
     if turned.cost <= _SOLVED and (found := _believed(seen, plain, turned, before)):

@@ -52,7 +52,10 @@ def _depth_squared(distance: NDArray[np.float32], pixel: float) -> NDArray[np.fl
     steepness = resampled(_steepness(solved, coarse, cell), size, size)
     part = np.clip(-distance / (4 * cell) - 0.5, 0, 1)
     smooth = part * part * (3 - 2 * part)
-    blended: NDArray[np.float32] = np.maximum(smooth * u - (1 - smooth) * steepness * distance, 0).astype(np.float32)
+    # What is too thin for the coarse plane is about as round as a rod so thin.
+    inward = np.maximum(-distance, 0)
+    near = np.maximum(steepness * inward, _ROUNDNESS / 2 * inward * (inward + pixel))
+    blended: NDArray[np.float32] = (smooth * u + (1 - smooth) * near).astype(np.float32)
     return blended
 
 

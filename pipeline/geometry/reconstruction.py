@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.domain.views import View
 from pipeline.geometry.contradictions import contradiction
-from pipeline.geometry.framing import Frames, framings, remarks
+from pipeline.geometry.framing import Frames, framings, refusal, remarks
 from pipeline.geometry.mesh import Mesh
 from pipeline.geometry.progress import Progress, Stages, unheard
 from pipeline.geometry.rounding import rounded
@@ -80,7 +80,7 @@ def reconstruct(
     given = all(one.given for one in seen.values())
     framed = framings({view: one.coverage for view, one in seen.items()}, given=given)
     if framed.ruined:
-        raise ReconstructionError(*remarks(framed))
+        raise ReconstructionError(*refusal(framed))
     if framed.frames is Frames.SHARED and framed.distance is None:
         seen = completed(seen)
     stages.within("framings")(1)
@@ -89,7 +89,7 @@ def reconstruct(
     stages.within("hull")(1)
     vertices, faces = surface(hull, options.face_count, stages.within("surface"))
     if not len(faces):
-        raise ReconstructionError(contradiction(hull))
+        raise ReconstructionError(*contradiction(hull))
     stages.within("surface")(1)
     notes = (*remarks(framed), *guesses, *_notes(hull, options, len(faces)))
     if options.textured:
@@ -154,9 +154,12 @@ def _colours(hull: Hull, seen: Mapping[View, Silhouette]) -> NDArray[np.uint8]:
 def _notes(hull: Hull, options: Options, face_count: int) -> tuple[str, ...]:
     notes = []
     if hull.inflation:
-        notes.append("No view bounds the depth: it is guessed by inflating the silhouette, symmetric front and back.")
+        guessed = "No view bounds the depth: it is guessed by inflating the silhouette, symmetric front and back."
+        notes.append(f"{guessed} To show it, give the left or the right view, too.")
+    asked = f"{options.face_count:,}"
     if face_count < options.face_count - 1:
-        notes.append(f"The finest grid gives {face_count:,} faces, not the {options.face_count:,} asked for.")
+        notes.append(f"The finest grid gives {face_count:,} faces, not the {asked} asked for; ask for no more.")
     if face_count > options.face_count:
-        notes.append(f"The surface keeps {face_count:,} faces: with {options.face_count:,} it would fold or tear.")
+        told = f"The surface keeps {face_count:,} faces: with {asked} it would fold or tear"
+        notes.append(f"{told}; ask for no fewer.")
     return tuple(notes)

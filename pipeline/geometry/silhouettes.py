@@ -125,6 +125,9 @@ def silhouette(view: View, picture: NDArray[np.uint8], size: int) -> Silhouette:
         raise ReconstructionError(f"{view} view: the object covers the whole picture", _MARGIN)
     seen = _squared(coverage, colours, size, given=opacity is not None)
     if not _anything(seen.coverage):
+        if (seen.coverage >= _HALF).any():
+            found = f"{view} view: the object is nowhere two pixels wide"
+            raise ReconstructionError(found, "give a picture that shows it larger, or in more pixels")
         raise ReconstructionError(f"{view} view: no object found, the picture is blank", "replace the picture")
     return seen
 
@@ -162,8 +165,9 @@ def _alphas(picture: NDArray[np.uint8]) -> NDArray[np.int64]:
 def _anything(coverage: NDArray[np.float32]) -> bool:
     """Whether an outline is left once the coverage is softened; most often one wholly covered place tells."""
     top, left = (int(n) for n in np.unravel_index(int(coverage.argmax()), coverage.shape))
-    near = coverage[max(top - 1, 0) : top + 4, max(left - 1, 0) : left + 4]
-    return bool((softened(near) >= _HALF).any() or (softened(coverage) >= _HALF).any())
+    top, left = (min(max(at, 2), side - 3) for at, side in zip((top, left), coverage.shape, strict=True))
+    near = softened(coverage[top - 2 : top + 3, left - 2 : left + 3])[1:-1, 1:-1]
+    return bool((near >= _HALF).any() or (softened(coverage) >= _HALF).any())
 
 
 def _squared(coverage: NDArray[np.float32], colours: NDArray[np.uint8], size: int, *, given: bool) -> Silhouette:

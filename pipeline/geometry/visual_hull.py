@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.domain.views import ORTHOGRAPHIC_WIDTH, View
 from pipeline.geometry.cameras import Framing, Projections, projections
-from pipeline.geometry.distances import signed_distance
+from pipeline.geometry.distances import signed_distance, softened
 from pipeline.geometry.inflation import Inflation, inflated
 from pipeline.geometry.isosurface import BLOCK
 from pipeline.geometry.threads import shared_out
@@ -23,6 +23,7 @@ _SLACK = 1.25
 """The field may change this much faster than a distance, because outlines are measured to a part of a pixel."""
 _SIGN, _VALUE = 1, 2
 """What can be needed of the field in a block of points, beside nothing."""
+_THINNEST_PX = 0.25
 _UNBOUNDED = Inflation(depth_squared=np.zeros((0, 0), np.float32), deepest=1.0, steepness=1.0)
 _COARSE = 48
 """Points along the frame of the grid that finds where the object is."""
@@ -74,11 +75,19 @@ def visual_hull(coverages: Mapping[View, NDArray[np.float32]], framings: Mapping
     scaled = zip(coverages.values(), shown.cameras.pixels, strict=True)
     hull = Hull(
         projections=shown,
-        distances=np.stack(shared_out(lambda of: signed_distance(of[0]) * np.float32(of[1]), list(scaled))),
+        distances=np.stack(shared_out(lambda of: _distance(of[0]) * np.float32(of[1]), list(scaled))),
     )
     if coverages.keys() - {View.FRONT, View.BACK}:
         return hull
     return replace(hull, inflation=inflated(_middle_plane(hull), ORTHOGRAPHIC_WIDTH / size))
+
+
+def _distance(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(S, S) pixels; what is all so thin that its outline is all there is of it keeps a little inside."""
+    distance = signed_distance(coverage)
+    if distance.min() < 0:
+        return distance
+    return np.where(softened(coverage) >= 0.5, -_THINNEST_PX, distance).astype(np.float32)
 
 
 def _middle_plane(hull: Hull) -> NDArray[np.float32]:

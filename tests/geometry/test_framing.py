@@ -362,3 +362,30 @@ def test_a_long_object_cropped_from_the_front_still_fits_into_the_world() -> Non
     extents = np.ptp(made.mesh.positions, axis=0)
     assert extents / extents[2] == pytest.approx(np.array([0.15, 0.2, 0.9]) / 0.9, abs=0.01)
     assert extents[2] > 0.95 * ORTHOGRAPHIC_WIDTH
+
+
+def bands(*rows: tuple[int, int]) -> NDArray[np.float32]:
+    """A silhouette as wide everywhere, on these rows alone."""
+    coverage = np.zeros((SIZE, SIZE), np.float32)
+    for start, stop in rows:
+        coverage[start:stop, 90:160] = 1
+    return coverage
+
+
+def test_views_that_cannot_be_of_one_object_are_refused_though_nothing_tells_which_is_wrong() -> None:
+    coverages = {
+        View.FRONT: bands((60, 90), (170, 200)),
+        View.LEFT: bands((60, 64), (100, 160), (196, 200)),
+        View.TOP: bands((90, 160)),
+    }
+    found = framings(coverages)
+    assert found.doubt == Doubt(views=(View.FRONT, View.LEFT), fault=Fault.UNLIKE)
+    with pytest.raises(ReconstructionError, match="front and left views don't show one object") as refused:
+        reconstruct(rgba(coverages), Options(face_count=1_000, textured=False))
+    assert "check that they show the same object" in refused.value.mend
+    assert not framings(coverages, given=False).ruined
+
+
+def test_opposite_views_are_never_refused_for_unlike_outlines_alone() -> None:
+    coverages = {View.FRONT: bands((60, 90), (170, 200)), View.BACK: bands((60, 64), (100, 160), (196, 200))}
+    assert not framings(coverages).ruined

@@ -297,3 +297,27 @@ def test_silhouettes_that_have_nothing_in_common_are_named() -> None:
 def test_the_front_view_is_needed() -> None:
     with pytest.raises(ReconstructionError, match="front"):
         reconstruct(pictures(ball, (View.LEFT,)), Options())
+
+
+def pole(width_px: int, size: int = 256) -> NDArray[np.uint8]:
+    """An upright bar in the middle, its edges hard."""
+    picture = np.zeros((size, size, 4), np.uint8)
+    start = (size - width_px) // 2
+    picture[size // 10 : -size // 10, start : start + width_px] = (180, 90, 30, 255)
+    return picture
+
+
+@pytest.mark.parametrize("width_px", [2, 3, 4])
+def test_a_pole_of_a_few_pixels_gets_about_the_depth_of_its_width(width_px: int) -> None:
+    made = reconstruct({View.FRONT: pole(width_px)}, Options(face_count=1_000))
+    wide, high, deep = np.ptp(made.mesh.positions, axis=0) * 256 / ORTHOGRAPHIC_WIDTH
+    assert wide == pytest.approx(width_px - 0.8, abs=0.5)
+    assert high == pytest.approx(0.8 * 256, abs=5)
+    assert 0.5 * wide < deep < 2.5 * wide
+
+
+def test_what_is_too_thin_to_have_a_volume_is_said_to_be_so_and_blames_no_view_for_another() -> None:
+    line = pole(1, size=1024)
+    for views in ((View.FRONT,), (View.FRONT, View.LEFT)):
+        with pytest.raises(ReconstructionError, match=r"front view: the object is too thin .*; show it larger"):
+            reconstruct(dict.fromkeys(views, line))

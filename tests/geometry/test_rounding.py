@@ -1,6 +1,7 @@
 """Slices that silhouettes leave open, on shaded solids whose pictures are computed here, ground truth to the pixel."""
 
 from collections.abc import Callable, Mapping
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -130,10 +131,76 @@ def test_each_leg_is_round_by_itself() -> None:
             assert leg.sum() == pytest.approx(np.pi / 4 * leg.any(axis=0).sum() * leg.any(axis=1).sum(), rel=0.08)
 
 
-def test_views_that_bound_no_level_slice_leave_the_hull_as_it_is() -> None:
-    seen = pictures(cylinder, (View.FRONT, View.BACK, View.TOP))
+def test_views_along_one_line_leave_the_hull_as_it_is() -> None:
+    seen = pictures(cylinder, (View.FRONT, View.BACK))
     plain = hull_of(seen)
-    assert rounded(plain, seen)[0] is plain
+    assert rounded(plain, seen) == (plain, ())
+
+
+@pytest.mark.parametrize("diagonals", [(View.LEFT_FRONT,), (View.RIGHT_FRONT,), (View.LEFT_FRONT, View.RIGHT_FRONT)])
+def test_the_front_and_a_diagonal_make_a_thing_about_as_deep_as_it_is(diagonals: tuple[View, ...]) -> None:
+    """The plain hull is a slanted prism, of almost twice the volume and more than twice as deep."""
+    seen = pictures(cylinder, (View.FRONT, *diagonals), lit=False)
+    plain = hull_of(seen)
+    guessed, (note,) = rounded(plain, seen)
+    truth = np.pi * RADIUS**2 * 2 * HALF_HEIGHT
+    assert filled(guessed)[1] == pytest.approx(truth, rel=0.1)
+    assert filled(guessed)[1] < filled(plain)[1]
+    assert "guess" in note
+    assert "give the left or the right view" in note
+
+
+def test_an_outline_that_mirrors_itself_stands_for_the_missing_diagonal() -> None:
+    """From the front and one diagonal two posts could be four; the other diagonal would show that they are not."""
+
+    def posts(view: View, right: Plane, up: Plane) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        axes = frame(view)
+        off = abs(abs(right) - 0.2 * abs(axes[0, 0]))
+        return (off < 0.06) & (abs(up) < HALF_HEIGHT), np.broadcast_to(axes[2], (*right.shape, 3))
+
+    seen = pictures(posts, (View.FRONT, View.LEFT_FRONT))
+    hull = hull_of(seen)
+    before, after = (filled(one)[0][:, 64] for one in (hull, rounded(hull, seen)[0]))
+    assert before[:40].any()
+    assert not after[:40].any()
+    assert after[64].any()
+
+
+@pytest.mark.parametrize("end", [View.TOP, View.BOTTOM])
+def test_from_the_front_and_the_top_a_thing_is_deepest_where_it_is_widest(end: View) -> None:
+    def pawn(view: View, right: Plane, up: Plane) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        """A wide plate below, a thin post above, both square."""
+        axes = frame(view)
+        if view in (View.TOP, View.BOTTOM):
+            inside = np.maximum(abs(right), abs(up)) < 0.3
+        else:
+            inside = (abs(up) < 0.4) & (abs(right) < np.where(up < -0.2, 0.3, 0.05))
+        return inside, np.broadcast_to(axes[2], (*right.shape, 3))
+
+    seen = pictures(pawn, (View.FRONT, end))
+    plain = hull_of(seen)
+    likely, (note,) = rounded(plain, seen)
+    before, after = filled(plain)[0], filled(likely)[0]
+    for view_axis in (0, 1):
+        np.testing.assert_array_equal(after.any(axis=view_axis), before.any(axis=view_axis))
+    deep = after.any(axis=2).sum(axis=0)
+    assert deep[36] == pytest.approx(0.6 / ORTHOGRAPHIC_WIDTH * 128, abs=2)
+    assert deep[80] == pytest.approx(np.sqrt(0.05 / 0.3) * deep[36], rel=0.15)
+    assert "give the left or the right view" in note
+
+
+def test_a_view_more_never_makes_the_solid_much_larger() -> None:
+    """Of all views that say something new, any number."""
+    further = (View.LEFT, View.TOP, View.LEFT_FRONT)
+    all_seen, volumes = pictures(cylinder, (View.FRONT, *further)), {}
+    for count in range(1, len(further) + 1):
+        for chosen in combinations(further, count):
+            seen = {view: all_seen[view] for view in (View.FRONT, *chosen)}
+            plain = hull_of(seen)
+            volumes[chosen] = filled(rounded(plain, seen)[0])[1]
+            assert volumes[chosen] <= filled(plain)[1] * 1.001
+            fewer = [volumes[less] for less in combinations(chosen, count - 1) if less]
+            assert volumes[chosen] <= 1.1 * min(fewer, default=np.inf)
 
 
 def test_a_camera_near_by_rounds_the_same() -> None:

@@ -4,7 +4,7 @@ from numpy.typing import NDArray
 
 from pipeline.domain.views import View
 from pipeline.geometry.distances import signed_distance
-from pipeline.geometry.silhouettes import completed, pure_colours, silhouette
+from pipeline.geometry.silhouettes import ReconstructionError, completed, pure_colours, silhouette
 
 SIZE = 120
 ORANGE = np.array([230.0, 120, 30])
@@ -117,3 +117,13 @@ def test_a_wide_picture_stands_in_the_middle_of_its_square() -> None:
     assert (rows.min(), rows.max()) == (60, 179)
     assert columns.min() == pytest.approx(30, abs=1)
     assert columns.max() == pytest.approx(209, abs=1)
+
+
+def test_a_slanted_line_thinner_than_two_pixels_is_told_from_a_blank_picture() -> None:
+    y, x = np.indices((64, 64)) - 31.5
+    off = np.abs(np.cos(np.radians(30)) * x + np.sin(np.radians(30)) * y)
+    line = np.clip(1 - off, 0, 1) * (np.hypot(x, y) < 25)
+    with pytest.raises(ReconstructionError, match="front view: the object is nowhere two pixels wide; give a picture"):
+        silhouette(View.FRONT, transparent(line), 64)
+    with pytest.raises(ReconstructionError, match="blank"):
+        silhouette(View.FRONT, transparent(0.3 * line), 64)
