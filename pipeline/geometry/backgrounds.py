@@ -11,12 +11,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.geometry.cells import Cells, cells_of
 from pipeline.geometry.pieces import pieces
-from pipeline.geometry.shadows import Manner, reached, true_shadows
+from pipeline.geometry.shadows import Manner, grown, reached, true_shadows
 
-_CELLS = 192
-"""About so many cells are laid along the longer side, by cells of a power of two of pixels."""
-_CELL_MAX_PX = 8
+_LEAST_CELLS = 2
+"""A picture of fewer cells across has no inside that could differ from its border."""
 _BORDER = 2
 """The picture's outermost rings of cells show the background, for the most part."""
 _BORDER_HELD = 0.5
@@ -28,11 +28,23 @@ _FIT_CELLS = 3_000
 _FIT_ROUNDS = 4
 _UNTRENDED = 20.0
 """Levels: so far the background may stray from what its border foretells, as a vignette does."""
-_LEAST_HOLE = 2e-4
-"""The part of the picture from which on background that the object encloses may be a hole."""
-_BEND = 0.25
+_REACHES, _REACHED = (48, 12, 3), 8.0
+"""Cells, from far to near, over which the background's unevenness is averaged, and so many that tell as much as those
+farther off.
+"""
+_SHADED = 3.0
+"""Cells that far from the trend, in parts of what most are, are a shadow's rather than the background's unevenness."""
+_LEAST_HOLE, _LEAST_NOISY = 2e-4, 1.5e-3
+"""The part of the picture from which on enclosed background may be a hole; and where the background is uneven."""
+_EVEN, _UNEVEN_MAX = 0.5, 2.0
+"""Levels about its trend up to which a background is even, and beyond which more of it excuses no more."""
+_NOISY = 2.0
+"""Levels: where pixels bend more than that, edges are told by means of many pixels."""
+_ALIKE = 1.5
+"""Levels from the background up to which the mean of nine cells shows it."""
+_BEND = 0.12
 """How strongly a shadow's slope may bend over two of as many pixels as a cell has, in parts of its darkness."""
-_STRICTNESS = (1.0, 0.6, 0.35)
+_STRICTNESS = ((1.0, 1), (1.0, 3), (1.0, 6), (0.6, 1), (0.35, 1))
 """How steep a shadow may be, tried in turn until none of them turns out to be part of the object."""
 
 
@@ -53,20 +65,11 @@ class Background:
     """Standard deviation of a pixel from the plate, in levels."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cells:
-    """A picture in cells."""
-
-    px: int
-    means: NDArray[np.float32]
-    """(h, w, 3)"""
-    kinks: NDArray[np.float32]
-    """(h, w) the greatest second difference of brightness, over two pixels, in levels."""
-
-
 def background(colours: NDArray[np.uint8]) -> Background | None:
     """The background of an (H, W, 3 or more) sRGB picture; None when most of the border does not look like one."""
-    cells = _cells(colours)
+    cells = cells_of(colours)
+    if min(cells.means.shape[:2]) < _LEAST_CELLS:
+        return None
     border = _border(cells.means.shape[:2])
     trend, held = _trend(cells.means, border, degree=2)
     off = np.sqrt(((cells.means - trend) ** 2).mean(axis=2))
@@ -74,9 +77,16 @@ def background(colours: NDArray[np.uint8]) -> Background | None:
     if float(np.median(off[border])) > _NOISE_MAX or held < _BORDER_HELD:
         return None
     manner = _manner(cells, fits)
-    first = reached(cells.means, cells.kinks, trend, fits, replace(manner, steepness=0, slack=_UNTRENDED))
+    first = reached(cells, trend, fits, replace(manner, steepness=0, slack=_UNTRENDED))
     trend, _ = _trend(cells.means, first, degree=4)
+    off = np.sqrt(((cells.means - trend) ** 2).mean(axis=2))
+    uneven = _uneven(cells.means - trend, first & (off <= _SHADED * max(1.0, float(np.median(off[first])))))
+    trend = trend + uneven
     clear, dark = _shadowed(cells, trend, fits, manner)
+    plain = clear & ~dark
+    manner = replace(manner, uneven=_level(uneven[plain]), rough=_level((cells.means - trend)[plain]))
+    if np.isfinite(manner.curve):
+        clear = clear | _between(cells, trend, plain, manner)
     holes = _holes(cells, trend, clear, manner if dark.any() else replace(manner, steepness=0))
     return Background(
         cell=cells.px,
@@ -88,52 +98,9 @@ def background(colours: NDArray[np.uint8]) -> Background | None:
     )
 
 
-def _cells(colours: NDArray[np.uint8]) -> Cells:
-    longer = max(colours.shape[:2])
-    px = int(np.clip(2 ** int(np.log2(max(longer / _CELLS, 1))), 1, _CELL_MAX_PX))
-    means, kinks = _gathered(colours, px)
-    return Cells(px=px, means=means, kinks=kinks)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _gathered(colours: NDArray[np.uint8], px: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Means and kinks. A soft slope has none, however steep; an edge has as much as it has contrast."""
-    height, width = colours.shape[0], colours.shape[1]
-    rows, columns = -(-height // px), -(-width // px)
-    means, kinks = np.zeros((rows, columns, 3), np.float32), np.zeros((rows, columns), np.float32)
-    light = np.empty((5, width), np.int32)
-    most = np.zeros(columns, np.int32)
-    for y in range(height + 2):
-        if y < height:
-            sums = means[y // px]
-            for x in range(width):
-                r, g, b = colours[y, x, 0], colours[y, x, 1], colours[y, x, 2]
-                light[y % 5, x] = int(r) + 2 * int(g) + int(b)
-                at = x // px
-                sums[at, 0] += r
-                sums[at, 1] += g
-                sums[at, 2] += b
-        middle = y - 2
-        if middle < 0:
-            continue
-        here = light[middle % 5]
-        for x in range(2, width - 2):
-            kink = abs(here[x - 2] - 2 * here[x] + here[x + 2])
-            most[x // px] = max(most[x // px], kink)
-        if 2 <= middle < height - 2:
-            above, below = light[(middle - 2) % 5], light[(middle + 2) % 5]
-            for x in range(width):
-                kink = abs(above[x] - 2 * here[x] + below[x])
-                most[x // px] = max(most[x // px], kink)
-        if middle % px == px - 1 or middle == height - 1:
-            count = px * (min(middle + 1, height) - middle // px * px)
-            for at in range(columns):
-                kinks[middle // px, at] = most[at] / np.float32(4)
-                most[at] = 0
-                part = count if at < columns - 1 else count * (width - at * px) / px
-                for k in range(3):
-                    means[middle // px, at, k] /= part
-    return means, kinks
+def _level(differences: NDArray[np.float32]) -> float:
+    """Their root mean square."""
+    return float(np.sqrt((differences**2).mean())) if differences.size else 0.0
 
 
 def _border(shape: tuple[int, int]) -> NDArray[np.bool_]:
@@ -166,6 +133,59 @@ def _trend(means: NDArray[np.float32], known: NDArray[np.bool_], *, degree: int)
     return trend.astype(np.float32), float((error <= max(3 * float(np.median(error)), 10)).mean())
 
 
+def _between(cells: Cells, trend: NDArray[np.float32], clear: NDArray[np.bool_], manner: Manner) -> NDArray[np.bool_]:
+    """What noise has kept from being reached, beside an edge and between two: it is very like the background."""
+    off = cells.means - trend
+    alike = np.sqrt((off**2).mean(axis=2)) <= min(manner.tolerance, 1 + 3 * manner.rough)
+    alike &= cells.kinks <= manner.kink
+    mean = _smooth(off, alike | clear, np.zeros_like(off), 1)
+    alike &= np.sqrt((mean**2).mean(axis=2)) <= _ALIKE
+    while True:
+        more = clear | (alike & grown(clear, 1))
+        if np.array_equal(more, clear):
+            return clear
+        clear = more
+
+
+def _uneven(off: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """(h, w, 3) how the background goes up and down about its trend: means around, from far where little is known."""
+    smooth = np.zeros_like(off)
+    for reach in _REACHES:
+        smooth = _smooth(off, known, smooth, reach)
+    return smooth
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _smooth(
+    values: NDArray[np.float32], known: NDArray[np.bool_], farther: NDArray[np.float32], reach: int
+) -> NDArray[np.float32]:
+    """(h, w, 3) means of what is known within ``reach`` rows and columns, and of what is expected from farther off."""
+    height, width = known.shape
+    down = np.zeros((width, 4))
+    smooth = np.empty_like(values)
+    for row in range(-reach, height):
+        for edge, sign in ((row + reach, 1.0), (row - reach - 1, -1.0)):
+            if 0 <= edge < height:
+                for column in range(width):
+                    if known[edge, column]:
+                        down[column, 3] += sign
+                        for k in range(3):
+                            down[column, k] += sign * values[edge, column, k]
+        if row < 0:
+            continue
+        total = np.zeros(4)
+        for column in range(-reach, width):
+            for k in range(4):
+                if column + reach < width:
+                    total[k] += down[column + reach, k]
+                if column - reach - 1 >= 0:
+                    total[k] -= down[column - reach - 1, k]
+            if column >= 0:
+                for k in range(3):
+                    smooth[row, column, k] = (total[k] + _REACHED * farther[row, column, k]) / (total[3] + _REACHED)
+    return smooth
+
+
 def _least_squares(samples: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
     """(T, 3) weights of the (N, T) terms; held near zero where too few cells tell them."""
     normal = samples.T @ samples + 1e-6 * len(samples) * np.eye(samples.shape[1])
@@ -176,7 +196,14 @@ def _manner(cells: Cells, fits: NDArray[np.bool_]) -> Manner:
     """How uneven the background is, from the border."""
     across = np.sqrt((np.diff(cells.means, axis=1) ** 2).mean(axis=2))[fits[:, 1:] & fits[:, :-1]]
     step, kink = float(np.median(across)), float(np.quantile(cells.kinks[fits], 0.95))
-    return Manner(step=1.5 + 4 * step, kink=2 + 1.2 * kink, noise=step * cells.px / np.sqrt(2), bend=_BEND / cells.px)
+    curve = float(np.quantile(cells.bends[1][fits], 0.95))
+    return Manner(
+        step=1.5 + 4 * step,
+        kink=2 + 1.2 * kink,
+        curve=1 + 1.3 * curve if kink > _NOISY else np.inf,
+        noise=step * cells.px / float(np.sqrt(2)),
+        bend=_BEND / cells.px,
+    )
 
 
 def _shadowed(
@@ -185,8 +212,8 @@ def _shadowed(
     """What is background, and the part of it that lies in shadows: as much as shows no sign of being object."""
     clear = dark = fits
     for strictness in _STRICTNESS:
-        strict = manner.stricter(strictness)
-        clear = reached(cells.means, cells.kinks, trend, fits, strict)
+        strict = manner.stricter(*strictness)
+        clear = reached(cells, trend, fits, strict)
         clear, dark, sure = true_shadows(cells.means, trend, clear, strict)
         if sure:
             break
@@ -194,14 +221,20 @@ def _shadowed(
 
 
 def _holes(cells: Cells, trend: NDArray[np.float32], clear: NDArray[np.bool_], manner: Manner) -> NDArray[np.bool_]:
-    """Enclosed cells that look just like the background, in pieces that are large enough."""
-    off = np.sqrt(((cells.means - trend) ** 2).mean(axis=2))
-    alike = ~clear & (off <= manner.tolerance) & (cells.kinks <= manner.kink)
+    """Enclosed cells that look just like the background, in pieces that are large enough and as even as it is."""
+    off = cells.means - trend
+    alike = ~clear & (np.sqrt((off**2).mean(axis=2)) <= manner.tolerance) & (cells.kinks <= manner.kink)
+    alike &= cells.bends[1] <= manner.curve
     found = pieces(alike)
-    chosen = found.sizes >= max(_LEAST_HOLE * clear.size, 10)
+    chosen = found.sizes >= max((_LEAST_HOLE if manner.uneven < _EVEN else _LEAST_NOISY) * clear.size, 10)
     holes = np.zeros_like(clear)
+    if not chosen.any():
+        return holes
+    mean, spread = found.moments(off)
+    uneven = min(manner.uneven, _UNEVEN_MAX)
+    chosen &= (mean <= 1.2 + 1.6 * uneven) & (spread <= 1 + 1.7 * manner.rough + 0.3 * uneven)
     found.painted(chosen, holes, value=True)
-    return reached(cells.means, cells.kinks, trend, holes, manner) & ~clear if chosen.any() else holes
+    return reached(cells, trend, holes, manner) & ~clear if chosen.any() else holes
 
 
 def _plate(means: NDArray[np.float32], trend: NDArray[np.float32], clear: NDArray[np.bool_]) -> NDArray[np.float32]:

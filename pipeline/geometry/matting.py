@@ -27,26 +27,37 @@ _RANGE_PX = 12
 """How far from an edge its ringing goes: compressed colours come in blocks of 16."""
 _DEEPER, _BRIGHTER = 0.6, 1.06
 """How much of the light of the nearest known shadow is left where it goes on."""
+_HALOED = 0.3
+"""If so much of the outline begins softly, a shadow too narrow for cells surrounds the object: seen from above."""
 _TINT, _KINK = 6.0, 4.0
 """How far a shadow's colour may stray, and its slope bend over two pixels, in levels."""
 _CHROMA, _LOSSLESS = 0.1, 0.03
 """Compression that leaves some ringing has blurred the colours: they count so little beside the brightness."""
+_DOUBTFUL = 10.0
+"""Levels: an outline that differs by less may as well be another one."""
 _CLEAR, _SOLID = 0, 1
 
 
-def matte(colours: NDArray[np.uint8], behind: Background) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """(H, W) coverage and (H, W, 3) colours of an (H, W, 3 or more) sRGB picture's object."""
+def matte(colours: NDArray[np.uint8], behind: Background) -> tuple[NDArray[np.float32], NDArray[np.uint8], float]:
+    """(H, W) coverage and (H, W, 3) colours of an (H, W, 3 or more) sRGB picture's object, and the part of its outline
+    that hardly differs from the background.
+    """
     kinds = _kinds(behind.clear, -(-_OUTER_PX // behind.cell), -(-_INNER_PX // behind.cell))
     differences = _differences(colours, behind.plate, behind.cell, kinds, behind.noise)
     least = max(_FAINTEST, _NOISE * behind.noise / 3) if behind.noise > 1 else _FAINTEST
     ringing = _ringing(differences, kinds, behind.clear, behind.cell)
     solid = _solid(differences, kinds, behind.cell, least, ringing)
-    if behind.dark.any():
-        shady = grown(behind.dark, -(-_SHADY_PX // behind.cell)) & (kinds == BAND)
-        _recede(solid, colours, behind.plate, behind.cell, shady, behind.noise)
+    haloed = False
+    shady = grown(behind.dark, -(-_SHADY_PX // behind.cell)) if behind.dark.any() else behind.dark
+    if shady.any():
+        _recede(solid, colours, behind.plate, behind.cell, shady & (kinds == BAND), behind.noise)
+    if behind.noise <= 1:
+        solid, haloed = _without_halo(solid, colours, behind, kinds)
     _clean(solid, kinds, behind.cell)
-    chroma, edge = (_CHROMA, EDGE_PX) if ringing > _LOSSLESS else (1.0, EDGE_PX if behind.dark.any() else EDGE_PX - 1)
-    return unmixed(colours, behind.plate, behind.cell, kinds, solid, chroma, edge)
+    soft = ringing > _LOSSLESS or shady.any() or haloed
+    chroma, edge = _CHROMA if ringing > _LOSSLESS else 1.0, EDGE_PX if soft else EDGE_PX - 1
+    coverage, own = unmixed(colours, behind.plate, behind.cell, kinds, solid, chroma, edge)
+    return coverage, own, _faint(solid, differences, kinds, behind.cell, max(_DOUBTFUL, 2 * least))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -167,6 +178,32 @@ def _solid(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _faint(
+    solid: NDArray[np.bool_], differences: NDArray[np.float32], kinds: NDArray[np.uint8], cell: int, least: float
+) -> float:
+    """The part of the outline within two pixels of which nothing differs more than that from the background."""
+    height, width = solid.shape
+    outline = faint = 0
+    for row in range(kinds.shape[0]):
+        for column in range(kinds.shape[1]):
+            if kinds[row, column] != BAND:
+                continue
+            for y in range(max(row * cell, 1), min((row + 1) * cell, height - 1)):
+                for x in range(max(column * cell, 1), min((column + 1) * cell, width - 1)):
+                    inner = solid[y - 1, x] and solid[y + 1, x] and solid[y, x - 1] and solid[y, x + 1]
+                    if not solid[y, x] or inner:
+                        continue
+                    most = np.float32(0)
+                    for v in range(max(y - 2, 0), min(y + 3, height)):
+                        for u in range(max(x - 2, 0), min(x + 3, width)):
+                            most = max(most, differences[v, u])
+                    outline += 1
+                    if most < least:
+                        faint += 1
+    return faint / max(outline, 1)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _brightness(colours: NDArray[np.uint8], y: int, x: int, reach: int) -> float:
     """Of a pixel, or the mean of 3 x 3; beyond the picture it stays the same."""
     height, width = colours.shape[0], colours.shape[1]
@@ -196,6 +233,41 @@ def _in_shadow(colours: NDArray[np.uint8], plate: NDArray[np.float32], cell: int
     down = _brightness(colours, y - far, x, reach) + _brightness(colours, y + far, x, reach) - here
     right = _brightness(colours, y, x - far, reach) + _brightness(colours, y, x + far, reach) - here
     return max(abs(down), abs(right)) <= _KINK
+
+
+def _without_halo(
+    solid: NDArray[np.bool_], colours: NDArray[np.uint8], behind: Background, kinds: NDArray[np.uint8]
+) -> tuple[NDArray[np.bool_], bool]:
+    """Without a shadow all around the object, if there is one: behind it the outline must begin sharply."""
+    soft = _haloed(solid, colours, behind.plate, behind.cell, kinds)
+    if soft < _HALOED:
+        return solid, False
+    bare = solid.copy()
+    _recede(bare, colours, behind.plate, behind.cell, kinds == BAND, behind.noise)
+    found = _haloed(bare, colours, behind.plate, behind.cell, kinds) < soft / 2
+    return (bare, True) if found else (solid, False)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _haloed(
+    solid: NDArray[np.bool_],
+    colours: NDArray[np.uint8],
+    plate: NDArray[np.float32],
+    cell: int,
+    kinds: NDArray[np.uint8],
+) -> float:
+    """The part of the outline that begins as softly as a shadow."""
+    height, width = solid.shape
+    outline = soft = 0
+    for y in range(1, height - 1):
+        for x in range(1, width - 1):
+            if not solid[y, x] or kinds[y // cell, x // cell] != BAND:
+                continue
+            if solid[y - 1, x] and solid[y + 1, x] and solid[y, x - 1] and solid[y, x + 1]:
+                continue
+            outline += 1
+            soft += _in_shadow(colours, plate, cell, y, x, 0)
+    return soft / max(outline, 1)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

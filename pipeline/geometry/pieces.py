@@ -26,13 +26,26 @@ class Pieces:
         """Give all pixels of the (P,) chosen pieces a value in a mask, in place."""
         _paint(self.runs[chosen[self.numbers]], mask, value)
 
+    def moments(self, values: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Of (H, W, C) values: (P,) each piece's mean, and their deviation from it; root mean squares over channels."""
+        mean, square = _moments(self.runs, self.numbers, len(self.sizes), values)
+        mean /= self.sizes[:, None]
+        square /= self.sizes
+        level = (mean**2).mean(axis=1)
+        return np.sqrt(level), np.sqrt(np.maximum(square - level, 0))
+
 
 def pieces(mask: NDArray[np.bool_]) -> Pieces:
     """The pieces of an (H, W) mask."""
-    runs = _runs(mask, int(_count(mask)))
+    runs = _runs(mask, run_count(mask))
     numbers = _numbers(runs)
     sizes = np.bincount(numbers, weights=runs[:, 2] - runs[:, 1]).astype(np.int64)
     return Pieces(runs=runs, numbers=numbers, sizes=sizes)
+
+
+def run_count(mask: NDArray[np.bool_]) -> int:
+    """How many runs of pixels along its rows an (H, W) mask has."""
+    return int(_count(mask))
 
 
 @njit(cache=True, nogil=True)
@@ -117,3 +130,19 @@ def _touching(
 def _paint(runs: NDArray[np.int32], mask: NDArray[np.bool_], value: bool) -> None:  # noqa: FBT001
     for at in range(len(runs)):
         mask[runs[at, 0], runs[at, 1] : runs[at, 2]] = value
+
+
+@njit(cache=True, nogil=True)
+def _moments(
+    runs: NDArray[np.int32], numbers: NDArray[np.int32], count: int, values: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(P, C) sums of the values, and (P,) sums of the mean of their squares."""
+    channels = values.shape[2]
+    sums, squares = np.zeros((count, channels)), np.zeros(count)
+    for at in range(len(runs)):
+        row, start, stop = runs[at]
+        for column in range(start, stop):
+            for k in range(channels):
+                sums[numbers[at], k] += values[row, column, k]
+                squares[numbers[at]] += values[row, column, k] ** 2 / channels
+    return sums, squares

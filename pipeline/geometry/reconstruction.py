@@ -13,7 +13,14 @@ from pipeline.geometry.framing import Frames, framings, refusal, remarks
 from pipeline.geometry.mesh import Mesh
 from pipeline.geometry.progress import Progress, Stages, unheard
 from pipeline.geometry.rounding import rounded
-from pipeline.geometry.silhouettes import ReconstructionError, Silhouette, completed, pure_colours, silhouettes
+from pipeline.geometry.silhouettes import (
+    ReconstructionError,
+    Silhouette,
+    completed,
+    doubts,
+    pure_colours,
+    silhouettes,
+)
 from pipeline.geometry.surface import surface
 from pipeline.geometry.texture import bare, textured
 from pipeline.geometry.threads import shared_out
@@ -91,7 +98,7 @@ def reconstruct(
     if not len(faces):
         raise ReconstructionError(*contradiction(hull))
     stages.within("surface")(1)
-    notes = (*remarks(framed), *guesses, *_notes(hull, options, len(faces)))
+    notes = (*remarks(framed), *doubts(seen), *guesses, *_notes(hull, options, len(faces)))
     if options.textured:
         projections, colours = hull.projections, _colours(hull, seen)
         del hull, seen  # a tenth of the memory at the peak, which lies in the texture

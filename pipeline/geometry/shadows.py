@@ -7,6 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.geometry.cells import Cells
 from pipeline.geometry.pieces import pieces
 
 _DARKEST = 0.2
@@ -17,8 +18,14 @@ _GROWTH = 0.75
 """How much of its own darkness a shadow may gain from one cell to the next."""
 _TINT = 0.06
 """How far a shadow's colour may stray from the background's, in parts of what it darkens."""
+_ROUNDED = 2.0
+"""Levels by which rounding and compression bend a shadow's slope, where the plain background has none to bend."""
+_CURVE = 0.3
+"""How strongly a shadow's slope may bend over a cell, in parts of its darkness; with the square of the distance."""
 _DEEPEST = 0.11
 """The part of the picture's longer side that a shadow reaches in from the plain background."""
+_LEAST_SOFT = 0.2
+"""The least part of a shadow's rim that fades into the plain background."""
 _LEAST_LEAK = 3
 """So few sharp cells at a shadow's end are chance."""
 
@@ -35,13 +42,21 @@ class Manner:
     """Standard deviation of a pixel."""
     bend: float
     """How strongly a shadow's slope may bend over two pixels, in parts of its darkness."""
+    curve: float
+    """The greatest second difference of means by noise alone; infinite where there is hardly any noise."""
+    uneven: float = 0.0
+    """How far the plain background goes up and down about its trend, slowly: root mean square."""
+    rough: float = 0.0
+    """The same from cell to cell."""
     steepness: float = 1.0
     """How steep a shadow may be: 1 as steep as soft shadows ever are, 0 where none is expected."""
+    width: int = 1
+    """Cells around a shadow's innermost ones that must lie in it, too: outlines have gaps."""
     slack: float = 0.0
     """How much further than by noise the plain background may be from its trend, in levels."""
 
-    def stricter(self, steepness: float) -> Self:
-        return replace(self, steepness=steepness)
+    def stricter(self, steepness: float, width: int) -> Self:
+        return replace(self, steepness=steepness, width=width)
 
     @property
     def tolerance(self) -> float:
@@ -54,40 +69,42 @@ class Manner:
         return max(6.0, 2 * self.step)
 
 
-def reached(
-    means: NDArray[np.float32],
-    kinks: NDArray[np.float32],
-    trend: NDArray[np.float32],
-    seeds: NDArray[np.bool_],
-    manner: Manner,
-) -> NDArray[np.bool_]:
+def reached(cells: Cells, trend: NDArray[np.float32], seeds: NDArray[np.bool_], manner: Manner) -> NDArray[np.bool_]:
     """(h, w) the cells that are background: smoothly connected with a seed, and of the trend's colour or darker.
 
     Shadows are entered only where they are wide: outlines have small gaps.
     """
-    plain, shaded, off = _alike(means, kinks, trend, manner.step, manner.kink, manner.tolerance, manner.bend)
+    means = cells.means
+    limits = (manner.step, manner.tolerance, manner.kink, manner.bend, manner.curve)
+    plain, shaded, off = _alike(means, cells.kinks, cells.bends, trend, limits)
     clear = seeds.copy()
+    if manner.slack:
+        _flood(clear, _wide(plain, means, off, manner.step, 0.0) | seeds, means, off, manner.step, 0.0)
+        return _carried(clear, plain, means, off, (manner.step, 0.0))
     _flood(clear, plain | seeds, means, off, manner.step, 0.0)
     if not manner.steepness:
         return clear
     passable = plain | shaded
     wide = _wide(passable, means, off, manner.step, manner.steepness)
+    for _ in range(manner.width - 1):
+        wide = _eroded(wide)
     inner = clear.copy()
     _flood(inner, wide, means, off, manner.step, manner.steepness)
-    return _carried(inner, passable, means, off, (manner.step, manner.steepness))
+    for _ in range(manner.width):
+        inner = _carried(inner, passable, means, off, (manner.step, manner.steepness))
+    return inner
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _alike(
     means: NDArray[np.float32],
     kinks: NDArray[np.float32],
+    bends: NDArray[np.float32],
     trend: NDArray[np.float32],
-    step: float,
-    kink: float,
-    tolerance: float,
-    bend: float,
+    limits: tuple[float, float, float, float, float],
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float32]]:
     """(h, w) which cells look like the background, which like it in a shadow, and how far each is from it in levels."""
+    step, tolerance, kink, bend, curve = limits
     height, width = kinks.shape
     plain, shaded = np.zeros((height, width), np.bool_), np.zeros((height, width), np.bool_)
     distance = np.empty((height, width), np.float32)
@@ -99,8 +116,11 @@ def _alike(
             part = (r * r0 + g * g0 + b * b0) / max(r0 * r0 + g0 * g0 + b0 * b0, np.float32(1))
             tint = np.sqrt(((r - part * r0) ** 2 + (g - part * g0) ** 2 + (b - part * b0) ** 2) / 3)
             distance[row, column] = off
-            plain[row, column] = off <= tolerance and kinks[row, column] <= kink
-            smooth = kinks[row, column] <= kink + bend * off
+            even = bends[1, row, column] <= curve and bends[0, row, column] <= curve
+            plain[row, column] = off <= tolerance and kinks[row, column] <= kink and even
+            smooth = kinks[row, column] <= kink + _ROUNDED + bend * off
+            for far in range(2):
+                smooth &= bends[far, row, column] <= curve + (far + 1) ** 2 * _CURVE * off
             shaded[row, column] = smooth and _DARKEST <= part <= 1 and tint <= step + _TINT * off
     return plain, shaded, distance
 
@@ -229,10 +249,10 @@ def true_shadows(
     numbers = np.full(dark.shape, -1, np.int32)
     for run, number in zip(found.runs, found.numbers, strict=True):
         numbers[run[0], run[1] : run[2]] = number
-    sharp, soft = _ends(numbers, clear, len(found.sizes))
+    sharp, soft, rim = _ends(numbers, clear, len(found.sizes))
     reach = int(np.ceil(_DEEPEST * max(dark.shape)))
     deep = np.bincount(numbers[dark & ~grown(clear & ~dark, reach)], minlength=len(found.sizes))
-    wrong = (sharp > np.maximum(soft, _LEAST_LEAK)) | (deep > _LEAST_LEAK)
+    wrong = (sharp > np.maximum(soft, _LEAST_LEAK)) | (deep > _LEAST_LEAK) | (soft < _LEAST_SOFT * rim)
     clear, dark = clear.copy(), dark.copy()
     found.painted(wrong, clear, value=False)
     found.painted(wrong, dark, value=False)
@@ -242,18 +262,20 @@ def true_shadows(
 @njit(cache=True, nogil=True)
 def _ends(
     numbers: NDArray[np.int32], clear: NDArray[np.bool_], count: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(P,) how many cells of each dark piece end sharply, and softly, in plain background."""
-    sharp, soft = np.zeros(count, np.int64), np.zeros(count, np.int64)
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """(P,) how many cells of each dark piece end sharply, and softly, in plain background; and at all."""
+    rim, sharp, soft = np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count, np.int64)
     height, width = clear.shape
     for row in range(height):
         for column in range(width):
             number = numbers[row, column]
             if number < 0:
                 continue
-            fades = breaks = False
+            fades = breaks = ends = False
             for turn in range(4):
                 down, right = (turn == 0) - (turn == 1), (turn == 2) - (turn == 3)
+                y, x = row + down, column + right
+                ends |= y < 0 or x < 0 or y >= height or x >= width or numbers[y, x] != number
                 for blocked in range(3):
                     y, x = row + (blocked + 1) * down, column + (blocked + 1) * right
                     if y < 0 or x < 0 or y >= height or x >= width or numbers[y, x] >= 0:
@@ -262,6 +284,7 @@ def _ends(
                         fades |= blocked == 0
                         breaks |= blocked > 0
                         break
+            rim[number] += ends
             sharp[number] += breaks
             soft[number] += fades
-    return sharp, soft
+    return sharp, soft, rim

@@ -11,6 +11,7 @@ from pipeline.domain.views import View
 from pipeline.geometry.backgrounds import background
 from pipeline.geometry.distances import nearest_marked, softened
 from pipeline.geometry.matting import matte
+from pipeline.geometry.pieces import pieces, run_count
 from pipeline.geometry.progress import Progress, unheard
 from pipeline.geometry.resampling import resampled
 from pipeline.geometry.threads import shared_out
@@ -26,9 +27,14 @@ _FOUND_EDGE_PX = 1.5
 _MANY, _TRACE, _NEARLY = 0.01, 24, 224
 """Alpha that a hundredth of the pixels have, up to this or from this, stands for none or all."""
 _HALF = np.float32(0.5)
+_RUNS, _SPECKS, _SPECK = 8, 2_000, 1e-3
+"""Noise has more runs of pixels a row, and more pieces; specks are smaller than that part of the largest."""
 _ALIKE = 0.9
 """Opposite outlines that overlap by so much (intersection over union) show one object in one frame."""
 _MARGIN = "leave a margin of plain background around the object, or make the background transparent"
+_REDO = "replace the picture, or clean its transparency"
+_FAINT = 0.08
+"""An outline so much of which hardly differs from the background is doubtful."""
 _OPPOSITES = ((View.FRONT, View.BACK), (View.LEFT, View.RIGHT), (View.TOP, View.BOTTOM))
 
 
@@ -52,6 +58,8 @@ class Silhouette:
     impure_px: float
     given: bool
     """Whether the picture was transparent; else the coverage was found against its background."""
+    faint: float = 0.0
+    """The part of the outline where the object hardly differs from its background."""
 
 
 def pure_colours(seen: Silhouette, distance_px: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -112,18 +120,18 @@ def silhouette(view: View, picture: NDArray[np.uint8], size: int) -> Silhouette:
 
     Raises ReconstructionError when there is nothing but background, or none of it.
     """
-    opacity = _opacity(picture)
+    opacity, faint = _opacity(picture), 0.0
     if opacity is None:
         behind = background(picture)
         if behind is None:
             found = f"{view} view: the object fills the picture or the background isn't plain"
             raise ReconstructionError(found, _MARGIN)
-        coverage, colours = matte(picture, behind)
+        coverage, colours, faint = matte(picture, behind)
     else:
-        coverage, colours = opacity[picture[..., 3]], picture[..., :3]
+        coverage, colours = _unspeckled(view, opacity[picture[..., 3]]), picture[..., :3]
     if coverage.min() >= _HALF:
         raise ReconstructionError(f"{view} view: the object covers the whole picture", _MARGIN)
-    seen = _squared(coverage, colours, size, given=opacity is not None)
+    seen = _squared(coverage, colours, size, given=opacity is not None, faint=faint)
     if not _anything(seen.coverage):
         if (seen.coverage >= _HALF).any():
             found = f"{view} view: the object is nowhere two pixels wide"
@@ -151,6 +159,27 @@ def _opacity(picture: NDArray[np.uint8]) -> NDArray[np.float32] | None:
     return opacity
 
 
+def _unspeckled(view: View, coverage: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Without specks and pinholes, where there are thousands: each would be a body of its own, or a shaft through all.
+
+    Raises ReconstructionError when they are most of what there is.
+    """
+    solid = coverage >= _HALF
+    if run_count(solid) <= _RUNS * len(solid):
+        return coverage
+    specks, pinholes = np.zeros_like(solid), np.zeros_like(solid)
+    found = pieces(solid)
+    if len(found.sizes) > _SPECKS:
+        if found.sizes.max() < _HALF * found.sizes.sum():
+            raise ReconstructionError(f"{view} view: its transparency is noise, {len(found.sizes):,} specks", _REDO)
+        found.painted(found.sizes <= _SPECK * found.sizes.max(), specks, value=True)
+    found = pieces(~solid | specks)
+    if len(found.sizes) > _SPECKS:
+        found.painted(found.sizes <= _SPECK * coverage.size, pinholes, value=True)
+    cleaned: NDArray[np.float32] = np.where(pinholes, np.float32(1), np.where(specks, np.float32(0), coverage))
+    return cleaned
+
+
 @njit(cache=True, nogil=True)
 def _alphas(picture: NDArray[np.uint8]) -> NDArray[np.int64]:
     """(256,) how many pixels have each alpha."""
@@ -170,7 +199,9 @@ def _anything(coverage: NDArray[np.float32]) -> bool:
     return bool((near >= _HALF).any() or (softened(coverage) >= _HALF).any())
 
 
-def _squared(coverage: NDArray[np.float32], colours: NDArray[np.uint8], size: int, *, given: bool) -> Silhouette:
+def _squared(
+    coverage: NDArray[np.float32], colours: NDArray[np.uint8], size: int, *, given: bool, faint: float
+) -> Silhouette:
     """Centre on a square, then scale it to ``size``; what is not covered lends no colour."""
     height, width = coverage.shape
     longer = max(height, width)
@@ -187,7 +218,16 @@ def _squared(coverage: NDArray[np.float32], colours: NDArray[np.uint8], size: in
         mean = np.where(covered, weighted / np.maximum(coverage[..., None], _HALF / 255), plain)
         colours = np.rint(mean).astype(np.uint8)
     impure_px = (_ALPHA_EDGE_PX if given else _FOUND_EDGE_PX) * max(1.0, size / longer)
-    return Silhouette(coverage=coverage, colours=colours, impure_px=impure_px, given=given)
+    return Silhouette(coverage=coverage, colours=colours, impure_px=impure_px, given=given, faint=faint)
+
+
+def doubts(silhouettes: Mapping[View, Silhouette]) -> tuple[str, ...]:
+    """What a person should know of views whose object is hardly told from its background; one sentence for all."""
+    faint = {view: seen.faint for view, seen in silhouettes.items() if seen.faint >= _FAINT}
+    if not faint:
+        return ()
+    named = ", ".join(f"{view} (along {part:.0%} of its outline)" for view, part in faint.items())
+    return (f"Object and background look alike: {named}; it may be cut out badly there: give transparent pictures.",)
 
 
 def completed(silhouettes: Mapping[View, Silhouette]) -> dict[View, Silhouette]:

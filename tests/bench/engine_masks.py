@@ -1,9 +1,10 @@
-"""Measures silhouettes: python tests/bench/engine_masks.py [SET_FOLDER ...] [--kind WORD] [--out DIR] [--size PX]
+"""Measures silhouettes: python tests/bench/engine_masks.py [SET_FOLDER ...] [--kind WORD] [--out DIR] [--size PX] [...]
 
 Takes the sample sets (or folders of transparent pictures), puts them in front of every kind of background that
 ``tests/backdrops.py`` knows, cuts them out again, and compares with their alpha: intersection over union of the soft masks, how
 far off the outline is (pixels, mean over the outline of the distance field's error), the error of the colours near the
 outline, CPU time of a set. A set's own opaque variants (``variants/NAME/*.jpg``) are measured against its clean pictures.
+``--subjects`` adds the objects that are modelled by code, ``--modes`` the opaque modes of ``engine_modes.py`` (``shadow+jpeg``).
 With ``--out`` the worst view of each kind is drawn: picture, mask, and where they differ.
 """
 
@@ -18,7 +19,9 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import engine_modes
 from backdrops import KINDS
+from engine_subjects import SYNTHETIC, Source
 
 from pipeline.domain.views import View, recognise
 from pipeline.geometry.distances import signed_distance
@@ -39,16 +42,27 @@ def scaled(image: Image.Image, size: int) -> Image.Image:
     return image if image.width == size else image.resize((size, size), Image.Resampling.BOX)
 
 
-def cases(folder: Path, word: str, size: int | None) -> Iterator[tuple[str, Pictures, Pictures]]:
+def shot(source: Source, mode: str, size: int | None) -> Pictures:
+    taken = engine_modes.pictures(source, mode, View)
+    return {view: np.array(scaled(Image.fromarray(one), size or one.shape[0])) for view, one in taken.items()}
+
+
+def cases(source: Source, word: str, size: int | None, modes: list[str]) -> Iterator[tuple[str, Pictures, Pictures]]:
     """What it is, the pictures, and the cut-outs that tell the truth."""
-    clean = pictures(folder, size)
+    clean = pictures(source.folder, size) if source.folder else shot(source, "clean", size)
+    for mode in modes:
+        yield f"mode {mode}", shot(source, mode, size), clean
     for kind, put in KINDS.items():
         if word in kind:
             yield kind, {view: put(picture, view) for view, picture in clean.items()}, clean
-    for variant in sorted((folder / "variants").glob("*")) if (folder / "variants").exists() else ():
+    for variant in source.variants:
         given = pictures(variant)
-        if word in f"variant {variant.name}" and all((p[..., 3] == 255).all() for p in given.values()):
-            yield f"variant {variant.name}", given, pictures(folder, given[View.FRONT].shape[0])
+        if (
+            source.folder
+            and word in f"variant {variant.name}"
+            and all((p[..., 3] == 255).all() for p in given.values())
+        ):
+            yield f"variant {variant.name}", given, pictures(source.folder, given[View.FRONT].shape[0])
 
 
 def measures(seen: Silhouette, truth: np.ndarray) -> tuple[float, float, float]:
@@ -84,14 +98,18 @@ def main() -> None:
     parser.add_argument("--kind", default="", metavar="WORD", help="only kinds of background with this in their name")
     parser.add_argument("--size", type=int, metavar="PX", help="scale the clean pictures first")
     parser.add_argument("--out", type=Path, metavar="DIR")
+    parser.add_argument("--subjects", action="store_true", help="also the objects that are modelled by code")
+    parser.add_argument("--modes", nargs="*", default=[], metavar="MODE", help="also these modes of engine_modes.py")
     arguments = parser.parse_args()
     folders = arguments.folders or sorted(path.parent for path in SAMPLES.glob("*/*front.png"))
     cut(pictures(folders[0], arguments.size))
     cut({view: KINDS["white"](picture, view) for view, picture in pictures(folders[0], 128).items()})
-    print(f"{'set':16} {'background':26} {'IoU worst':>9} {'mean':>7} {'outline px':>10} {'colour':>6} {'CPU s':>6}")
-    for folder in folders:
-        for kind, given, clean in cases(folder, arguments.kind, arguments.size):
-            report(folder.name, kind, given, clean, arguments.out)
+    print(f"{'set':16} {'background':26} {'IoU worst':>9} {'median':>7} {'outline px':>10} {'colour':>6} {'CPU s':>6}")
+    measured = [Source(name=folder.name, folder=folder) for folder in folders]
+    measured += [Source(name=name) for name in SYNTHETIC] if arguments.subjects else []
+    for source in measured:
+        for kind, given, clean in cases(source, arguments.kind, arguments.size, arguments.modes):
+            report(source.name, kind, given, clean, arguments.out)
 
 
 def report(name: str, kind: str, given: Pictures, clean: Pictures, out: Path | None) -> None:
@@ -103,8 +121,9 @@ def report(name: str, kind: str, given: Pictures, clean: Pictures, out: Path | N
     found = {view: measures(seen[view], clean[view]) for view in given}
     worst = min(found, key=lambda view: found[view][0])
     mean = np.mean(list(found.values()), axis=0)
+    median = np.median([overlap for overlap, _, _ in found.values()])
     print(
-        f"{name:16} {kind:26} {found[worst][0]:9.4f} {mean[0]:7.4f} {mean[1]:10.3f} {mean[2]:6.1f} {spent_s:6.2f}  {worst}",
+        f"{name:16} {kind:26} {found[worst][0]:9.4f} {median:7.4f} {mean[1]:10.3f} {mean[2]:6.1f} {spent_s:6.2f}  {worst}",
         flush=True,
     )
     if out:

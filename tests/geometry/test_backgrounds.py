@@ -1,11 +1,15 @@
+import warnings
+
 import numpy as np
 import pytest
-from backdrops import KINDS, WHITE, before, contact_shadow, plain
+from backdrops import KINDS, WHITE, Light, before, contact_shadow, plain, studio
 from numpy.typing import NDArray
+from PIL import Image
 
 from pipeline.domain.views import View
+from pipeline.geometry.backgrounds import background
 from pipeline.geometry.distances import signed_distance
-from pipeline.geometry.silhouettes import ReconstructionError, pure_colours, silhouette
+from pipeline.geometry.silhouettes import ReconstructionError, doubts, pure_colours, silhouette
 
 SIZE = 512
 
@@ -60,6 +64,93 @@ def test_a_grey_object_is_no_shadow() -> None:
     shading = 150 + 60 * x + 0 * y
     cut_out = np.dstack([shading, shading, shading, 255 * (np.hypot(y, x) < 0.3)]).astype(np.uint8)
     assert agreement(silhouette(View.FRONT, before(cut_out, WHITE), SIZE).coverage, cut_out) > 0.99
+
+
+def blotchy(height: int, width: int) -> Light:
+    """Grey paper that has not been ironed, and a sensor's noise."""
+    random = np.random.default_rng(3)
+    blotches = Image.fromarray(random.normal(0, 2.5, (12, 12)).astype(np.float32))
+    uneven = np.asarray(blotches.resize((width, height), Image.Resampling.BICUBIC))
+    return 190 + uneven[..., None] + random.normal(0, 3, (height, width, 3))
+
+
+def disc(*colour: float, radius: float = 0.3) -> NDArray[np.uint8]:
+    y, x = (np.indices((SIZE, SIZE)) + 0.5) / SIZE - 0.5
+    cut_out = np.empty((SIZE, SIZE, 4), np.uint8)
+    cut_out[..., :3], cut_out[..., 3] = colour, 255 * (np.hypot(y, x) < radius)
+    return cut_out
+
+
+@pytest.mark.parametrize("quality", [75, 90])
+def test_compression_does_not_make_an_object_of_a_shadow(quality: int, jug: NDArray[np.uint8]) -> None:
+    shade = contact_shadow(jug[..., 3] / 255, View.FRONT, darkness=0.55, softness=0.016)
+    seen = silhouette(View.FRONT, before(jug, plain(250, 250, 250), shade=shade, jpeg_quality=quality), SIZE)
+    assert agreement(seen.coverage, jug) > 0.985
+
+
+def test_a_narrow_shadow_all_around_is_no_object(jug: NDArray[np.uint8]) -> None:
+    shade = contact_shadow(jug[..., 3] / 255, View.TOP, darkness=0.4, softness=0.01)
+    seen = silhouette(View.TOP, before(jug, plain(250, 250, 250), shade=shade), SIZE)
+    assert agreement(seen.coverage, jug) > 0.97
+
+
+def test_blotches_of_the_background_are_no_objects(jug: NDArray[np.uint8]) -> None:
+    seen = silhouette(View.FRONT, before(jug, blotchy, jpeg_quality=85), SIZE)
+    assert agreement(seen.coverage, jug) > 0.97
+
+
+@pytest.mark.parametrize("grey", [170, 200])
+def test_noise_does_not_hide_a_grey_object_in_front_of_grey(grey: int) -> None:
+    cut_out = disc(grey, grey, grey)
+    seen = silhouette(View.FRONT, before(cut_out, blotchy), SIZE)
+    assert agreement(seen.coverage, cut_out) > 0.98
+
+
+def test_what_is_nearly_as_light_as_the_background_is_no_hole() -> None:
+    cut_out = disc(200, 60, 40)
+    inner = disc(0, 0, 0, radius=0.12)[..., 3] > 0
+    cut_out[inner, :3] = 252
+    assert agreement(silhouette(View.FRONT, before(cut_out, WHITE), SIZE).coverage, cut_out) > 0.99
+    cut_out[inner, 3] = 0
+    assert agreement(silhouette(View.FRONT, before(cut_out, WHITE), SIZE).coverage, cut_out) > 0.99
+
+
+def test_an_outline_that_is_hardly_seen_is_doubtful(jug: NDArray[np.uint8]) -> None:
+    pale = {View.FRONT: silhouette(View.FRONT, before(disc(247, 247, 247), WHITE), SIZE)}
+    (note,) = doubts(pale)
+    assert "front (along 100% of its outline)" in note
+    assert "give transparent pictures" in note
+    assert not doubts({View.FRONT: silhouette(View.FRONT, before(jug, studio), SIZE)})
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        pytest.param(np.zeros((1, 1, 4), np.uint8), id="one pixel"),
+        pytest.param(np.full((7, 90, 4), 255, np.uint8), id="blank strip"),
+        pytest.param(np.full((300, 300, 4), 255, np.uint8), id="blank"),
+        pytest.param(np.uint8(np.indices((200, 200)).sum(axis=0) % 2 * 255)[..., None].repeat(4, axis=2), id="checks"),
+        pytest.param(np.uint8(np.arange(300) // 2)[None, :, None].repeat(300, axis=0).repeat(4, axis=2) | 3, id="ramp"),
+    ],
+)
+def test_odd_pictures_are_refused_without_a_warning(picture: NDArray[np.uint8]) -> None:
+    picture[..., 3] = 255
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ReconstructionError, match="top view"):
+            silhouette(View.TOP, picture, 64)
+
+
+@pytest.mark.parametrize("part", [0.01, 0.1, 0.3, 0.6])
+def test_no_noise_warns(part: float) -> None:
+    random = np.random.default_rng(5)
+    picture = before(disc(180, 60, 40), WHITE)
+    salted = random.random((SIZE, SIZE)) < part
+    picture[salted, :3] = 255 * random.integers(0, 2, salted.sum())[:, None]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = background(picture)
+    assert found is None or found.clear.any()
 
 
 def test_an_object_may_touch_a_side_of_its_picture(jug: NDArray[np.uint8]) -> None:

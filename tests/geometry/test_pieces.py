@@ -33,3 +33,12 @@ def test_pieces_are_those_of_a_flood(height: int, width: int, seed: int) -> None
             waiting += near
         sizes.append(size)
     assert sorted(pieces(mask).sizes.tolist()) == sorted(sizes)
+
+
+def test_moments_are_those_of_each_piece() -> None:
+    values = np.random.default_rng(8).normal(3, 2, (*PLAN.shape, 3)).astype(np.float32)
+    found = pieces(PLAN)
+    mean, spread = found.moments(values)
+    first = values[[0, 0, 1], [0, 1, 1]]
+    np.testing.assert_allclose(mean[0], np.sqrt((first.mean(axis=0) ** 2).mean()), rtol=1e-5)
+    np.testing.assert_allclose(spread[0], np.sqrt(((first - first.mean(axis=0)) ** 2).mean()), rtol=1e-5)

@@ -89,6 +89,28 @@ def test_alpha_that_is_nowhere_the_same_for_long_is_taken_as_it_is() -> None:
     assert silhouette(View.FRONT, picture, 256).coverage[0] == pytest.approx(np.arange(256) / 255, abs=0.02)
 
 
+def salted(part: float) -> NDArray[np.uint8]:
+    """A disc whose transparency is wrong in a part of the pixels."""
+    y, x = np.indices((512, 512)) - 255.5
+    picture = np.full((512, 512, 4), 128, np.uint8)
+    wrong = np.random.default_rng(4).random((512, 512)) < part
+    picture[..., 3] = 255 * ((np.hypot(y, x) < 150) ^ wrong)
+    return picture
+
+
+def test_specks_and_pinholes_by_the_thousand_are_taken_out() -> None:
+    clean, noisy = (silhouette(View.FRONT, salted(part), 512).coverage for part in (0, 0.1))
+    assert overlap(noisy, clean.astype(np.float64)) > 0.99
+    assert ((noisy >= 0.5) != (clean >= 0.5)).mean() < 2e-3
+
+
+def test_transparency_that_is_noise_is_refused_by_name() -> None:
+    picture = np.full((512, 512, 4), 128, np.uint8)
+    picture[..., 3] = 255 * (np.random.default_rng(6).random((512, 512)) < 0.3)
+    with pytest.raises(ReconstructionError, match=r"left view: its transparency is noise, .* specks; replace"):
+        silhouette(View.LEFT, picture, 512)
+
+
 def test_nearly_opaque_pictures_are_opaque() -> None:
     picture = opaque(np.full((SIZE, SIZE, 3), 255.0), ring())
     picture[..., 3] = 252

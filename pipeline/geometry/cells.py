@@ -1,0 +1,101 @@
+"""A picture in cells of a few pixels, whose means have little noise, and where in it something begins or ends."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+_CELLS = 192
+"""About so many cells are laid along the longer side, by cells of a power of two of pixels."""
+_CELL_MAX_PX = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cells:
+    """A picture in cells."""
+
+    px: int
+    means: NDArray[np.float32]
+    """(h, w, 3)"""
+    kinks: NDArray[np.float32]
+    """(h, w) the greatest second difference of brightness, over two pixels, in levels."""
+    bends: NDArray[np.float32]
+    """(2, h, w) the greatest second difference of the means, over one cell and over two, in levels."""
+
+
+def cells_of(colours: NDArray[np.uint8]) -> Cells:
+    longer = max(colours.shape[:2])
+    px = int(np.clip(2 ** int(np.log2(max(longer / _CELLS, 1))), 1, _CELL_MAX_PX))
+    means, kinks = _gathered(colours, px)
+    return Cells(px=px, means=means, kinks=kinks, bends=_bends(means))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _gathered(colours: NDArray[np.uint8], px: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Means and kinks. A soft slope has none, however steep; an edge has as much as it has contrast."""
+    height, width = colours.shape[0], colours.shape[1]
+    rows, columns = -(-height // px), -(-width // px)
+    means, kinks = np.zeros((rows, columns, 3), np.float32), np.zeros((rows, columns), np.float32)
+    light = np.empty((5, width), np.int32)
+    most = np.zeros(columns, np.int32)
+    for y in range(height + 2):
+        if y < height:
+            sums = means[y // px]
+            for x in range(width):
+                r, g, b = colours[y, x, 0], colours[y, x, 1], colours[y, x, 2]
+                light[y % 5, x] = int(r) + 2 * int(g) + int(b)
+                at = x // px
+                sums[at, 0] += r
+                sums[at, 1] += g
+                sums[at, 2] += b
+        middle = y - 2
+        if middle < 0:
+            continue
+        here = light[middle % 5]
+        for x in range(2, width - 2):
+            kink = abs(here[x - 2] - 2 * here[x] + here[x + 2])
+            most[x // px] = max(most[x // px], kink)
+        if 2 <= middle < height - 2:
+            above, below = light[(middle - 2) % 5], light[(middle + 2) % 5]
+            for x in range(width):
+                kink = abs(above[x] - 2 * here[x] + below[x])
+                most[x // px] = max(most[x // px], kink)
+        if middle % px == px - 1 or middle == height - 1:
+            count = px * (min(middle + 1, height) - middle // px * px)
+            for at in range(columns):
+                kinks[middle // px, at] = most[at] / np.float32(4)
+                most[at] = 0
+                part = count if at < columns - 1 else count * (width - at * px) / px
+                for k in range(3):
+                    means[middle // px, at, k] /= part
+    return means, kinks
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _bends(means: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of three cells side by side at a time, so that noise counts less; none at the border.
+
+    An edge has as much as it has contrast, over two cells wherever it lies in its cell.
+    """
+    height, width, _ = means.shape
+    bends = np.zeros((2, height, width), np.float32)
+    for row in range(height):
+        for column in range(width):
+            for far in range(1, 3):
+                most = np.float32(0)
+                for turn in range(2):
+                    down, right = far * turn, far * (1 - turn)
+                    if row < down or row + down >= height or column < right or column + right >= width:
+                        continue
+                    square = np.float32(0)
+                    for k in range(3):
+                        total = np.float32(0)
+                        for aside in range(-1, 2):
+                            y = min(max(row + aside * (1 - turn), 0), height - 1)
+                            x = min(max(column + aside * turn, 0), width - 1)
+                            total += means[y - down, x - right, k] - 2 * means[y, x, k] + means[y + down, x + right, k]
+                        square += total * total
+                    most = max(most, square)
+                bends[far - 1, row, column] = np.sqrt(most / 27)
+    return bends
