@@ -169,8 +169,8 @@ def _without(odds: NDArray[np.float32], inside: NDArray[np.bool_], where: NDArra
 def _smoothed(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
     padded: NDArray[np.float32] = np.pad(values, [(int(axis == k),) * 2 for k in range(3)], mode="edge")
     moved = np.moveaxis(padded, axis, 0)
-    smooth: NDArray[np.float32] = np.moveaxis((moved[:-2] + moved[2:]) / 4 + moved[1:-1] / 2, 0, axis)
-    return smooth
+    smooth: NDArray[np.float32] = ((moved[:-2] + moved[2:]) / 4 + moved[1:-1] / 2).astype(np.float32)
+    return np.moveaxis(smooth, 0, axis)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
