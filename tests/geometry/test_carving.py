@@ -66,7 +66,7 @@ def test_a_hollow_is_carved_and_little_else(pictures: dict[View, Silhouette]) ->
     inner = hollow(points)
     assert before[inner].all()
     assert after[inner].mean() < 0.4
-    assert after[solid(points)].mean() > 0.97 * before[solid(points)].mean()
+    assert after[solid(points)].mean() > 0.95 * before[solid(points)].mean()
 
 
 def test_every_silhouette_stays_covered(pictures: dict[View, Silhouette]) -> None:
