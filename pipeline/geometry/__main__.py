@@ -30,6 +30,7 @@ def main() -> None:
     seen = {view: _picture(view, Framing()) for view in View}
     of_every_kind = (
         seen,
+        {view: _shaded(picture) for view, picture in seen.items()},
         {view: seen[view] for view in _SIDES},
         *({view: seen[view] for view in (View.FRONT, *more)} for more in ((), (View.TOP,), (View.LEFT_FRONT,))),
         {view: _on_white(picture) for view, picture in seen.items()},
@@ -63,6 +64,12 @@ def _picture(view: View, framing: Framing) -> NDArray[np.uint8]:
     picture = np.zeros((_SIZE, _SIZE, 4), np.uint8)
     picture[inside] = (200, 120, 40, 255)
     return picture
+
+
+def _shaded(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Of other colours from left to right: opposite views then disagree, and something is carved."""
+    steps = np.linspace(1, 0.2, _SIZE)[None, :, None] * (1, 1, 1, 0) + (0, 0, 0, 1)
+    return (picture * steps).astype(np.uint8)
 
 
 def _on_white(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.domain.views import View
+from pipeline.geometry.carving import carved
 from pipeline.geometry.contradictions import contradiction
 from pipeline.geometry.framing import Frames, framings, refusal, remarks
 from pipeline.geometry.mesh import Mesh
@@ -93,6 +94,7 @@ def reconstruct(
     stages.within("framings")(1)
     hull = visual_hull({view: one.coverage for view, one in seen.items()}, framed.of)
     hull, guesses = rounded(hull, seen)
+    hull = carved(hull, seen)
     stages.within("hull")(1)
     vertices, faces = surface(hull, options.face_count, stages.within("surface"))
     if not len(faces):

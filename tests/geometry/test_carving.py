@@ -1,0 +1,124 @@
+"""Hollows that no silhouette shows, in a painted block whose pictures are computed here."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pipeline.domain.views import CAMERAS, ORTHOGRAPHIC_WIDTH, View
+from pipeline.geometry.carving import carved
+from pipeline.geometry.silhouettes import Silhouette
+from pipeline.geometry.visual_hull import Grid, Hull, values_on, visual_hull
+
+SIZE = 128
+HALF, RIM = 0.3, 0.2
+FLOOR = 0.15
+"""The front's hollow is square, ``RIM`` to each side of the middle, and reaches back to z = ``FLOOR``."""
+AT = ((np.arange(SIZE) + 0.5) / SIZE - 0.5) * ORTHOGRAPHIC_WIDTH
+SIDES = (View.FRONT, View.LEFT, View.RIGHT, View.BACK)
+
+
+def hollow(points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    x, y, z = np.moveaxis(points, -1, 0)
+    return np.asarray((abs(x) < RIM) & (abs(y) < RIM) & (z > FLOOR) & (z < HALF))
+
+
+def solid(points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return np.asarray((np.abs(points).max(axis=-1) < HALF) & ~hollow(points))
+
+
+def paint(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """0..1: a pattern in space, so that a place has one colour from wherever it is seen."""
+    waves = np.array([[23.0, 9.0, 13.0], [-11.0, 19.0, 17.0], [7.0, -13.0, 29.0]])
+    return 0.5 + 0.4 * np.sin(points @ waves.T + np.array([0.0, 1.0, 2.0]))
+
+
+def silhouette(view: View) -> Silhouette:
+    """What an orthographic camera sees: the nearest of the points along each pixel's ray."""
+    axes = np.array([CAMERAS[view].right, CAMERAS[view].up, CAMERAS[view].backward])
+    right, up, backward = np.meshgrid(AT, -AT, AT[::-1], indexing="xy")
+    points = np.stack([right, up, backward], axis=-1) @ axes
+    full = solid(points)
+    nearest = full.argmax(axis=2)
+    seen = np.take_along_axis(points, nearest[..., None, None], axis=2)[:, :, 0]
+    colours = np.rint(255 * paint(seen)).astype(np.uint8)
+    return Silhouette(coverage=full.any(axis=2).astype(np.float32), colours=colours, given=True, impure_px=1.5)
+
+
+@pytest.fixture(scope="module")
+def pictures() -> dict[View, Silhouette]:
+    return {view: silhouette(view) for view in View}
+
+
+def hull_of(pictures: dict[View, Silhouette]) -> Hull:
+    return visual_hull({view: one.coverage for view, one in pictures.items()})
+
+
+def filled(hull: Hull) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """At points all over the frame, and these."""
+    grid = Grid(origin=(AT[0], AT[0], AT[0]), spacing=float(AT[1] - AT[0]), shape=(SIZE, SIZE, SIZE))
+    z, y, x = np.meshgrid(AT, AT, AT, indexing="ij")
+    return values_on(hull, grid) < 0, np.stack([x, y, z], axis=-1)
+
+
+def test_a_hollow_is_carved_and_little_else(pictures: dict[View, Silhouette]) -> None:
+    before, points = filled(hull_of(pictures))
+    after, _ = filled(carved(hull_of(pictures), pictures))
+    inner = hollow(points)
+    assert before[inner].all()
+    assert after[inner].mean() < 0.4
+    assert after[solid(points)].mean() > 0.95 * before[solid(points)].mean()
+
+
+def test_every_silhouette_stays_covered(pictures: dict[View, Silhouette]) -> None:
+    before, _ = filled(hull_of(pictures))
+    after, _ = filled(carved(hull_of(pictures), pictures))
+    for axis in range(3):
+        assert after.any(axis=axis).sum() > 0.995 * before.any(axis=axis).sum()
+
+
+def test_exposures_may_differ(pictures: dict[View, Silhouette]) -> None:
+    gains = dict(zip(View, (1.0, 0.8, 0.9, 1.0, 0.75, 0.9, 0.8, 1.0), strict=True))
+    darker = {
+        view: Silhouette(
+            coverage=one.coverage,
+            given=True,
+            impure_px=1.5,
+            colours=np.rint(gains[view] * one.colours).astype(np.uint8),
+        )
+        for view, one in pictures.items()
+    }
+    after, points = filled(carved(hull_of(darker), darker))
+    assert after[hollow(points)].mean() < 0.4
+    assert after[solid(points)].mean() > 0.9
+
+
+def test_colours_without_any_agreement_carve_nothing(pictures: dict[View, Silhouette]) -> None:
+    random = np.random.default_rng(3)
+    noise = {
+        view: Silhouette(
+            coverage=one.coverage,
+            given=True,
+            impure_px=1.5,
+            colours=np.repeat(
+                np.repeat(random.integers(0, 256, (SIZE // 8, SIZE // 8, 3), np.uint8), 8, axis=0), 8, axis=1
+            ),
+        )
+        for view, one in pictures.items()
+    }
+    hull = hull_of(noise)
+    assert carved(hull, noise) is hull
+
+
+def test_one_colour_carves_nothing(pictures: dict[View, Silhouette]) -> None:
+    plain = {
+        view: Silhouette(coverage=one.coverage, given=True, impure_px=1.5, colours=np.full_like(one.colours, 130))
+        for view, one in pictures.items()
+    }
+    hull = hull_of(plain)
+    assert carved(hull, plain) is hull
+
+
+def test_sides_alone_are_too_few(pictures: dict[View, Silhouette]) -> None:
+    four = {view: pictures[view] for view in SIDES}
+    hull = hull_of(four)
+    assert carved(hull, four) is hull
