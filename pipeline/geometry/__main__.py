@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from pipeline.domain.views import CAMERAS, ORTHOGRAPHIC_WIDTH, View
 from pipeline.geometry.cameras import Framing
+from pipeline.geometry.carving import common
 from pipeline.geometry.distances import distance_from
 from pipeline.geometry.gltf import EncodedImage, pack_glb
 from pipeline.geometry.materials import roughness
@@ -42,6 +43,8 @@ def main() -> None:
         made = reconstruct(pictures, Options(face_count=2_000, pbr=True))
         pack_glb(ordered(made.mesh), base_color=_BLANK, normal=_BLANK, generator="")
         preview([Part(mesh=made.mesh, texture=made.base_color)], pictures[View.FRONT])
+    solid, lattice = np.zeros((2, 2, 2), np.float32), np.ones(4)
+    common(solid, lattice, solid, lattice)
     distance_from(np.eye(2, dtype=bool))
     pieces(np.ones((2, 2), bool)).moments(np.zeros((2, 2, 3), np.float32))
     ledges(np.zeros((2, 2), np.float32), 1)

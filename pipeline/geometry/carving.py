@@ -15,7 +15,7 @@ from pipeline.domain.views import ORTHOGRAPHIC_WIDTH, View
 from pipeline.geometry.agreement import agreement, around, look_up_all, reduced
 from pipeline.geometry.beliefs import Rays, believed, consent
 from pipeline.geometry.cameras import Projections
-from pipeline.geometry.covering import covering, lacking
+from pipeline.geometry.covering import covering, lacking, rays_through
 from pipeline.geometry.exposure import evened, exposure
 from pipeline.geometry.silhouettes import Silhouette
 from pipeline.geometry.threads import shared_out
@@ -62,8 +62,8 @@ def carved(hull: Hull, silhouettes: Mapping[View, Silhouette]) -> Hull:
         return hull
     volume = _without(odds, inside, where, grid)
     if hull.volume.values.size:
-        volume = volume._replace(values=_common(volume.values, volume.lattice, hull.volume.values, hull.volume.lattice))
-    return replace(hull, volume=covering(volume, lacking(hull, volume)))
+        volume = volume._replace(values=common(volume.values, volume.lattice, hull.volume.values, hull.volume.lattice))
+    return replace(hull, volume=covering(volume, lacking(hull, volume, rays_through(hull))))
 
 
 def _grid(hull: Hull) -> Grid | None:
@@ -203,7 +203,7 @@ def _carry_on(values: NDArray[np.float32], known: NDArray[np.uint8], where: NDAr
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _common(
+def common(
     values: NDArray[np.float32], lattice: NDArray[np.float64], others: NDArray[np.float32], other: NDArray[np.float64]
 ) -> NDArray[np.float32]:
     """The field of what is solid in both, at the points of the first one's lattice."""

@@ -29,7 +29,7 @@ Rays = tuple[NDArray[np.float64], NDArray[np.float64]]
 world unit backward, towards the camera."""
 
 
-def rays(hull: Hull) -> list[Rays]:
+def rays_through(hull: Hull) -> list[Rays]:
     """Through all silhouettes, once for all volumes that are to cover them."""
     return shared_out(lambda at: _rays(hull, at), _different(hull.projections))
 

@@ -15,7 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.domain.views import ORTHOGRAPHIC_WIDTH, View
-from pipeline.geometry.covering import covering, lacking, rays
+from pipeline.geometry.covering import covering, lacking, rays_through
 from pipeline.geometry.depths import depths
 from pipeline.geometry.photoconsistency import EXPONENTS, Corner, disagreement, reduced
 from pipeline.geometry.silhouettes import Silhouette
@@ -90,7 +90,8 @@ def _deepened(hull: Hull, grid: Grid) -> tuple[Hull, tuple[str, ...]]:
     if field is None:
         return hull, ()
     volume = _volume(field.reshape(grid.shape), grid)
-    return replace(hull, volume=covering(volume, lacking(hull, volume, rays(hull)))), (f"{_DEEP} {_DEPTH_MEND}",)
+    lack = lacking(hull, volume, rays_through(hull))
+    return replace(hull, volume=covering(volume, lack)), (f"{_DEEP} {_DEPTH_MEND}",)
 
 
 def _judged(
@@ -141,7 +142,7 @@ def _covering(hull: Hull, slices: tuple[Slices, ...], grid: Grid, roundness: NDA
 
     ``roundness`` (K, L): one over the exponents of each pair's slices.
     """
-    sent = rays(hull)
+    sent = rays_through(hull)
     while True:
         volume = _solid(slices, grid, roundness)
         lack = lacking(hull, volume, sent)

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from pipeline.domain.views import CAMERAS, ORTHOGRAPHIC_WIDTH, View
 from pipeline.geometry.cameras import Framing
-from pipeline.geometry.covering import covering, lacking, rays
+from pipeline.geometry.covering import covering, lacking, rays_through
 from pipeline.geometry.surface import surface
 from pipeline.geometry.visual_hull import Grid, Hull, values_on, visual_hull
 from pipeline.geometry.volumes import Volume
@@ -17,7 +17,7 @@ SPACING = ORTHOGRAPHIC_WIDTH / 90
 
 
 def covered(hull: Hull, volume: Volume) -> Volume:
-    return covering(volume, lacking(hull, volume, rays(hull)))
+    return covering(volume, lacking(hull, volume, rays_through(hull)))
 
 
 def hull_of_a_box(views: tuple[View, ...], framing: Framing | None = None) -> Hull:
