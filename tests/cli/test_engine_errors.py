@@ -66,6 +66,6 @@ def test_a_failure_names_the_view_and_what_to_do_and_a_guess_is_told(tmp_path: P
     text = " ".join(" ".join(lines).split())
     failed, _, rest = text.partition("note flat")
     assert "failed cut" in failed
-    assert "left view: the object covers the whole picture; leave a margin" in failed
+    assert "left view: the object covers the whole picture mend: leave a margin" in failed
     assert "mend:" in failed
     assert "guessed" in rest
