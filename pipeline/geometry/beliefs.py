@@ -21,6 +21,10 @@ _FILLED = (0.0, 0.5)
 the hull, in the end what nothing speaks against is full."""
 _ALIKE = (0.3, 1.0)
 """What each of the six neighbours adds if it is sure, likewise."""
+_SURE = 2.0
+"""Log odds of what is full because too few views see it."""
+_WITNESSES = 2
+"""So many views must look through what is empty: what a single one sees might be pushed anywhere, and plates become films."""
 _DAMPING = 0.5
 _STRONGEST = 4.0
 """No message says more than that, log odds."""
@@ -60,14 +64,21 @@ def believed(agreement: NDArray[np.float32], rays: Sequence[Rays], beside: NDArr
         alone = said.sum(axis=0) + np.float32(_between(_FILLED, part))
         for _ in range(2):
             odds, full = _with_neighbours(alone, full, beside, np.float32(_between(_ALIKE, part)))
+    while len(hardly_seen := np.flatnonzero((odds <= 0) & (_seen(rays, odds > 0).sum(axis=1) < _WITNESSES))):
+        odds[hardly_seen] = _SURE
     return odds
 
 
 def consent(agreement: NDArray[np.float32], rays: Sequence[Rays], full: NDArray[np.bool_]) -> float:
     """Where two views see one of the (M,) full voxels: how often they show likelier one surface than chance; 0..1."""
-    seen = np.zeros(agreement.shape[:2], np.float32)
-    shared_out(lambda view: _look(*rays[view], view, full.astype(np.float32), seen), range(agreement.shape[1]))
-    return float(_consent(agreement, seen * full[:, None]))
+    return float(_consent(agreement, _seen(rays, full) * full[:, None]))
+
+
+def _seen(rays: Sequence[Rays], full: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """(M, N) which views see each voxel where these are full."""
+    seen, solid = np.zeros((len(full), len(rays)), np.float32), full.astype(np.float32)
+    shared_out(lambda view: _look(*rays[view], view, solid, seen), range(len(rays)))
+    return seen
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -51,6 +51,8 @@ def carved(hull: Hull, silhouettes: Mapping[View, Silhouette]) -> Hull:
     if grid is None:
         return hull
     inside = values_on(hull, grid) < 0
+    if not inside.any():  # thinner than the grid
+        return hull
     where = np.ascontiguousarray(np.argwhere(inside), np.int32)
     points = where[:, ::-1] * grid.spacing + np.array(grid.origin)
     shown = hull.projections
@@ -58,26 +60,12 @@ def carved(hull: Hull, silhouettes: Mapping[View, Silhouette]) -> Hull:
     colours, spread = _colours(shown, silhouettes, points, grid.spacing)
     agreeing = _agreeing(colours, spread, rays)
     odds = believed(agreeing, rays, _beside(inside, where))
-    for order, starts in rays:
-        _fill_bare(order, starts, odds)
     if (odds > 0).all() or consent(agreeing, rays, odds > 0) < _LEAST_CONSENT:
         return hull
     volume = _without(odds, inside, where, grid)
     if hull.volume.values.size:
         volume = volume._replace(values=common(volume.values, volume.lattice, hull.volume.values, hull.volume.lattice))
     return replace(hull, volume=covering(volume, lacking(hull, volume, rays_through(hull))))
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _fill_bare(order: NDArray[np.int32], starts: NDArray[np.int32], odds: NDArray[np.float32]) -> None:
-    """Leave full what a ray meets that would meet nothing, but lies within the outline: else plates become films."""
-    for ray in range(len(starts) - 1):
-        is_bare = True
-        for at in range(starts[ray], starts[ray + 1]):
-            is_bare &= odds[order[at]] <= 0
-        if is_bare:
-            for at in range(starts[ray], starts[ray + 1]):
-                odds[order[at]] = _SURE
 
 
 def _grid(hull: Hull) -> Grid | None:

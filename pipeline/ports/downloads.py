@@ -62,13 +62,13 @@ class _Received:
     checksums: Mapping[str, bytes] = field(default_factory=dict)
     size_bytes: int = 0
     head: bytes = b""
-    """The beginning of what has come."""
+    """The beginning of what has come; empty after a break: many that broke off would take much memory."""
     digests: Mapping[str, "hashlib._Hash"] = field(default_factory=dict)
 
     def add(self, chunk: bytes) -> None:
         for digest in self.digests.values():
             digest.update(chunk)
-        if len(self.head) < HEAD_OF_MESH_BYTES:
+        if len(self.head) == self.size_bytes < HEAD_OF_MESH_BYTES:
             self.head += chunk[: HEAD_OF_MESH_BYTES - len(self.head)]
         self.size_bytes += len(chunk)
 
@@ -168,6 +168,7 @@ class Downloader:
         except BaseException:
             if received.validator:
                 await _write(target, received, gathered)
+                received.head = b""
                 self._broken_off[target] = received
             raise
 

@@ -32,7 +32,8 @@ async def upload(
         PictureRefused: the file changed or vanished since preflight.
         RequestRefused, ServiceUnreachable, CredentialsError: what the service said.
     """
-    early = await images.prepare(picture) if picture.size_bytes <= SMALL_BYTES else None
+    is_small = picture.size_bytes <= SMALL_BYTES and not picture.changes  # what is converted may be of any size
+    early = await images.prepare(picture) if is_small else None
     async with turns:
         data, media_type = early or await images.prepare(picture)
         return await scenario.create_asset(

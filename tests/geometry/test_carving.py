@@ -1,5 +1,7 @@
 """Hollows that no silhouette shows, in a painted block whose pictures are computed here."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -32,7 +34,11 @@ def paint(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return 0.5 + 0.4 * np.sin(points @ waves.T + np.array([0.0, 1.0, 2.0]))
 
 
-def silhouette(view: View) -> Silhouette:
+Solid = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
+Paint = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+def silhouette(view: View, solid: Solid = solid, paint: Paint = paint) -> Silhouette:
     """What an orthographic camera sees: the nearest of the points along each pixel's ray."""
     axes = np.array([CAMERAS[view].right, CAMERAS[view].up, CAMERAS[view].backward])
     right, up, backward = np.meshgrid(AT, -AT, AT[::-1], indexing="xy")
@@ -122,3 +128,30 @@ def test_sides_alone_are_too_few(pictures: dict[View, Silhouette]) -> None:
     four = {view: pictures[view] for view in SIDES}
     hull = hull_of(four)
     assert carved(hull, four) is hull
+
+
+def slab(points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return np.asarray((np.abs(points) < np.array([0.5, 0.06, 0.4])).all(axis=-1))
+
+
+def lit_from_above(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each side of the slab has a shade of its own."""
+    x, y, z = np.moveaxis(points, -1, 0)
+    shade = np.select([y > 0.05, y < -0.05, abs(x) > 0.49, z > 0], [0.9, 0.2, 0.5, 0.6], 0.4)
+    return np.repeat(shade[..., None], 3, axis=-1)
+
+
+def test_a_slab_stays_as_thick_as_it_is() -> None:
+    lit = {view: silhouette(view, slab, lit_from_above) for view in View}
+    before, points = filled(hull_of(lit))
+    after, _ = filled(carved(hull_of(lit), lit))
+    assert (after & slab(points)).sum() > 0.99 * (before & slab(points)).sum()
+
+
+def test_a_pole_thinner_than_the_voxels_stays() -> None:
+    def pole(points: NDArray[np.float64]) -> NDArray[np.bool_]:
+        return np.asarray((np.abs(points) < np.array([0.009, 0.4, 0.009])).all(axis=-1))
+
+    thin = {view: silhouette(view, pole) for view in View}
+    hull = hull_of(thin)
+    assert carved(hull, thin) is hull
