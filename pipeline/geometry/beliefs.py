@@ -64,17 +64,17 @@ def believed(agreement: NDArray[np.float32], rays: Sequence[Rays], beside: NDArr
         alone = said.sum(axis=0) + np.float32(_between(_FILLED, part))
         for _ in range(2):
             odds, full = _with_neighbours(alone, full, beside, np.float32(_between(_ALIKE, part)))
-    while len(hardly_seen := np.flatnonzero((odds <= 0) & (_seen(rays, odds > 0).sum(axis=1) < _WITNESSES))):
+    while len(hardly_seen := np.flatnonzero((odds <= 0) & (views_that_see(rays, odds > 0).sum(axis=1) < _WITNESSES))):
         odds[hardly_seen] = _SURE
     return odds
 
 
 def consent(agreement: NDArray[np.float32], rays: Sequence[Rays], full: NDArray[np.bool_]) -> float:
     """Where two views see one of the (M,) full voxels: how often they show likelier one surface than chance; 0..1."""
-    return float(_consent(agreement, _seen(rays, full) * full[:, None]))
+    return float(_consent(agreement, views_that_see(rays, full) * full[:, None]))
 
 
-def _seen(rays: Sequence[Rays], full: NDArray[np.bool_]) -> NDArray[np.float32]:
+def views_that_see(rays: Sequence[Rays], full: NDArray[np.bool_]) -> NDArray[np.float32]:
     """(M, N) which views see each voxel where these are full."""
     seen, solid = np.zeros((len(full), len(rays)), np.float32), full.astype(np.float32)
     shared_out(lambda view: _look(*rays[view], view, solid, seen), range(len(rays)))

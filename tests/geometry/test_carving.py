@@ -1,12 +1,13 @@
 """Hollows that no silhouette shows, in a painted block whose pictures are computed here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from pipeline.domain.views import CAMERAS, ORTHOGRAPHIC_WIDTH, View
+from pipeline.geometry.beliefs import Rays, believed, views_that_see
 from pipeline.geometry.carving import carved
 from pipeline.geometry.silhouettes import Silhouette
 from pipeline.geometry.visual_hull import Grid, Hull, values_on, visual_hull
@@ -139,6 +140,24 @@ def lit_from_above(points: NDArray[np.float64]) -> NDArray[np.float64]:
     x, y, z = np.moveaxis(points, -1, 0)
     shade = np.select([y > 0.05, y < -0.05, abs(x) > 0.49, z > 0], [0.9, 0.2, 0.5, 0.6], 0.4)
     return np.repeat(shade[..., None], 3, axis=-1)
+
+
+def test_two_views_look_through_all_that_is_carved(
+    pictures: dict[View, Silhouette], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[NDArray[np.int64]] = []
+
+    def witnessed(
+        agreement: NDArray[np.float32], rays: Sequence[Rays], beside: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
+        odds = believed(agreement, rays, beside)
+        found.append(views_that_see(rays, odds > 0).sum(axis=1)[odds <= 0])
+        return odds
+
+    monkeypatch.setattr("pipeline.geometry.carving.believed", witnessed)
+    carved(hull_of(pictures), pictures)
+    assert len(found[0])
+    assert found[0].min() >= 2
 
 
 def test_a_slab_stays_as_thick_as_it_is() -> None:
