@@ -24,7 +24,7 @@ _ALIKE = (0.3, 1.0)
 _SURE = 2.0
 """Log odds of what is full because too few views see it."""
 _WITNESSES = 2
-"""So many views must look through what is empty: what a single one sees might be pushed anywhere, and plates become films."""
+"""So many views must look through what is empty: a face that one alone sees might be pushed anywhere."""
 _DAMPING = 0.5
 _STRONGEST = 4.0
 """No message says more than that, log odds."""
