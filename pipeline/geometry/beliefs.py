@@ -21,8 +21,8 @@ _FILLED = (0.0, 0.5)
 the hull, in the end what nothing speaks against is full."""
 _ALIKE = (0.3, 1.0)
 """What each of the six neighbours adds if it is sure, likewise."""
-_SURE = 2.0
-"""Log odds of what is full because too few views see it."""
+SURE = 2.0
+"""Log odds beyond which a voxel is simply full or empty."""
 _WITNESSES = 2
 """So many views must look through what is empty: a face that one alone sees might be pushed anywhere."""
 _DAMPING = 0.5
@@ -36,7 +36,7 @@ _HIDDEN = 1e-4
 """What is seen with less likelihood than that is not."""
 
 
-class Rays(NamedTuple):
+class VoxelRays(NamedTuple):
     """The M voxels as R rays of a picture meet them."""
 
     order: NDArray[np.int32]
@@ -45,7 +45,9 @@ class Rays(NamedTuple):
     """(R + 1,) where each ray begins in it."""
 
 
-def believed(agreement: NDArray[np.float32], rays: Sequence[Rays], beside: NDArray[np.int32]) -> NDArray[np.float32]:
+def believed(
+    agreement: NDArray[np.float32], rays: Sequence[VoxelRays], beside: NDArray[np.int32]
+) -> NDArray[np.float32]:
     """(M,) log odds that each voxel is full.
 
     ``agreement`` (M, N, N): how many times likelier than by chance view i's colour at the voxel is, if view j shows the
@@ -65,16 +67,16 @@ def believed(agreement: NDArray[np.float32], rays: Sequence[Rays], beside: NDArr
         for _ in range(2):
             odds, full = _with_neighbours(alone, full, beside, np.float32(_between(_ALIKE, part)))
     while len(hardly_seen := np.flatnonzero((odds <= 0) & (views_that_see(rays, odds > 0).sum(axis=1) < _WITNESSES))):
-        odds[hardly_seen] = _SURE
+        odds[hardly_seen] = SURE
     return odds
 
 
-def consent(agreement: NDArray[np.float32], rays: Sequence[Rays], full: NDArray[np.bool_]) -> float:
+def consent(agreement: NDArray[np.float32], rays: Sequence[VoxelRays], full: NDArray[np.bool_]) -> float:
     """Where two views see one of the (M,) full voxels: how often they show likelier one surface than chance; 0..1."""
     return float(_consent(agreement, views_that_see(rays, full) * full[:, None]))
 
 
-def views_that_see(rays: Sequence[Rays], full: NDArray[np.bool_]) -> NDArray[np.float32]:
+def views_that_see(rays: Sequence[VoxelRays], full: NDArray[np.bool_]) -> NDArray[np.float32]:
     """(M, N) which views see each voxel where these are full."""
     seen, solid = np.zeros((len(full), len(rays)), np.float32), full.astype(np.float32)
     shared_out(lambda view: _look(*rays[view], view, solid, seen), range(len(rays)))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.domain.views import ORTHOGRAPHIC_WIDTH, View
 from pipeline.geometry.agreement import agreement, around, look_up_all, reduced
-from pipeline.geometry.beliefs import Rays, believed, consent
+from pipeline.geometry.beliefs import SURE, VoxelRays, believed, consent
 from pipeline.geometry.cameras import Projections
 from pipeline.geometry.covering import covering, lacking, rays_through
 from pipeline.geometry.exposure import evened, exposure
@@ -33,8 +33,6 @@ _SAMPLES = 3
 """Pixels of the reduced pictures along a voxel, about."""
 _ASLANT = 0.9
 """A view along no axis of the grid has a smaller cosine to all of them: the columns it sees lie closer."""
-_SURE = 2.0
-"""Log odds beyond which a voxel is simply full or empty."""
 _LEAST_CONSENT = 0.7
 """So many pairs of pictures must agree on what is left, or colours are no guide: the hull stays."""
 _MORE_CONSENT = 0.05
@@ -93,7 +91,9 @@ def _colours(
     return colours, spread
 
 
-def _agreeing(colours: NDArray[np.float32], spread: NDArray[np.float32], rays: Sequence[Rays]) -> NDArray[np.float32]:
+def _agreeing(
+    colours: NDArray[np.float32], spread: NDArray[np.float32], rays: Sequence[VoxelRays]
+) -> NDArray[np.float32]:
     """The pictures' agreement, with their exposures evened out if that makes clearly more of them agree on the hull."""
     found = agreement(colours, spread)
     samples = np.rint(255 * colours).astype(np.uint8).transpose(1, 0, 2)
@@ -109,7 +109,7 @@ def _agreeing(colours: NDArray[np.float32], spread: NDArray[np.float32], rays: S
     return other if consent(other, rays, whole) > consent(found, rays, whole) + _MORE_CONSENT else found
 
 
-def _rays(shown: Projections, at: int, points: NDArray[np.float64], grid: Grid) -> Rays:
+def _rays(shown: Projections, at: int, points: NDArray[np.float64], grid: Grid) -> VoxelRays:
     """As many rays through view number ``at`` as it sees columns of the grid, straight or aslant."""
     x, y, depth = shown.points(at, points).T
     first = shown.points(at, np.array([grid.origin]))[0]
@@ -118,7 +118,7 @@ def _rays(shown: Projections, at: int, points: NDArray[np.float64], grid: Grid) 
     column, row = _counted(x - first[0], pixels / np.sqrt(1 + aslant)), _counted(y - first[1], pixels)
     ray = row * (column.max() + 1) + column
     behind = _counted(-depth, grid.spacing / 4)
-    return Rays(*_in_order(ray, behind))
+    return VoxelRays(*_in_order(ray, behind))
 
 
 def _counted(values: NDArray[np.float64], step: float) -> NDArray[np.int32]:
@@ -159,7 +159,7 @@ def _beside(inside: NDArray[np.bool_], where: NDArray[np.int32]) -> NDArray[np.i
 def _without(odds: NDArray[np.float32], inside: NDArray[np.bool_], where: NDArray[np.int32], grid: Grid) -> Volume:
     """The voxels believed full and all that is beyond the hull, but no wall between the hull's outside and hollows."""
     values = np.full(inside.shape, -1, np.float32)
-    values[inside] = -np.clip(odds, -_SURE, _SURE) / _SURE
+    values[inside] = -np.clip(odds, -SURE, SURE) / SURE
     _carry_on(values, inside.astype(np.uint8), where, _BEYOND)
     for _ in range(_ROUNDS):
         for axis in range(3):

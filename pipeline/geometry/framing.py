@@ -59,6 +59,9 @@ _GOOD, _FAIR = 0.95, 0.8
 _OWN_BELOW, _BOTH_BELOW, _OWN_ENOUGH = 0.96, 0.9, 0.97
 """The worst view's agreement below which frames of their own, and these with perspective, are looked for: they have so
 many unknowns that they also explain silhouettes cut out badly. Nor is perspective where those alone give that."""
+_BLOTTED, _EXACT = 0.93, 0.995
+"""Where silhouettes found before a background agree to more than the first, a shadow left at the feet passes for a
+scale; frames of their own that are true make them agree to more than the second."""
 _RUINED, _HOPELESS = 0.9, 0.75
 """A view that is wrong and lets the silhouettes agree to less cuts much of the object away; and less than transparent
 pictures of one object were seen to agree to, unless two look along one line; the same square in all views has .8."""
@@ -109,25 +112,31 @@ def refusal(found: Framings) -> tuple[str, str]:
     return what, mend + MEND_CUT_OUT * (not found.given)
 
 
-def remarks(found: Framings) -> tuple[str, ...]:
-    """Sentences for the person: what was found, and which views to check."""
+def findings(found: Framings) -> tuple[tuple[str, str], ...]:
+    """For the person: what was found, each with what to do about it or an empty text; no full stops."""
     told, mend = [], MEND + MEND_CUT_OUT * (not found.given)
     if found.frames is Frames.OWN:
         own = [view for view, framing in found.of.items() if framing != Framing()]
         whose = f"The {own[0]} view" if len(own) == 1 else "Each view"
-        told.append(f"{whose} is framed on its own: scale and offset were solved for.")
+        told.append((f"{whose} is framed on its own: scale and offset were solved for", ""))
     if found.distance is not None:
-        told.append(f"The views have perspective: their cameras stand {found.distance:.2f} from the object's middle.")
+        told.append(
+            (f"The views have perspective: their cameras stand {found.distance:.2f} from the object's middle", "")
+        )
     low = found.agreement < _GOOD
     if told:
         worth = f"agree to {found.agreement:.3f}, before to {found.agreement_before:.3f}"
-        agree = f"With what was solved for, the silhouettes {worth}"
-        told.append(f"{agree}; {mend}." if low else f"{agree}.")
+        told.append((f"With what was solved for, the silhouettes {worth}", mend if low else ""))
     elif found.doubt:
-        told.append("{}; {}.".format(*refusal(found)))
+        told.append(refusal(found))
     elif low:
-        told.append(f"The silhouettes agree to {found.agreement:.3f} only; {mend}.")
+        told.append((f"The silhouettes agree to {found.agreement:.3f} only", mend))
     return tuple(told)
+
+
+def remarks(found: Framings) -> tuple[str, ...]:
+    """The findings as sentences."""
+    return tuple(f"{what}; {mend}." if mend else f"{what}." for what, mend in findings(found))
 
 
 def framings(coverages: Mapping[View, NDArray[np.float32]], *, given: bool = True) -> Framings:
@@ -165,7 +174,7 @@ def _understood(seen: Outlines, before: NDArray[np.float64]) -> Framings:
 
 def _explained(seen: Outlines, plain: Fit, turned: Fit, before: NDArray[np.float64], odd: Framings | None) -> Framings:
     """What neither a shared frame nor perspective (``turned``) explains alone, nor one ``odd`` view for sure."""
-    own = on_their_own(seen) if before.min() < _OWN_BELOW else plain
+    own = _on_their_own(seen, plain, before)
     fits = [turned, own]
     open_ = min(fit.cost for fit in fits) > _SOLVED and agreements(seen, own.parameters).min() < _OWN_ENOUGH
     if open_ and before.min() < _BOTH_BELOW and not _depth_is_open(seen):
@@ -179,6 +188,15 @@ def _explained(seen: Outlines, plain: Fit, turned: Fit, before: NDArray[np.float
     if wrong := swapped_views(seen):
         return _found(seen, shared(seen), before, before, wrong)
     return found or _found(seen, shared(seen), before, before)
+
+
+def _on_their_own(seen: Outlines, plain: Fit, before: NDArray[np.float64]) -> Fit:
+    """Frames of the views' own; the shared one where they are not worth looking for."""
+    if before.min() >= _OWN_BELOW:
+        return plain
+    own = on_their_own(seen)
+    may_be_blots = not _is_given(seen) and before.min() >= _BLOTTED
+    return plain if may_be_blots and agreements(seen, own.parameters).min() < _EXACT else own
 
 
 def _odd(seen: Outlines, plain: Fit, before: NDArray[np.float64]) -> Framings | None:
@@ -229,6 +247,10 @@ def _depth_is_open(seen: Outlines) -> bool:
     return bool((np.abs(seen.frames[:, 2] @ seen.frames[0, 2]) > 0.99).all())
 
 
+def _is_given(seen: Outlines) -> bool:
+    return seen.consistent == CONSISTENT
+
+
 def _own(parameters: Parameters) -> bool:
     return bool(np.ptp(parameters, axis=0).any() or parameters[:, 1:3].any())
 
@@ -248,7 +270,7 @@ def _found(
         agreement_before=float(before.min()),
         agreement=float(after.min()),
         doubt=wrong,
-        given=seen.consistent == CONSISTENT,
+        given=_is_given(seen),
     )
 
 

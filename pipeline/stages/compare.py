@@ -101,13 +101,11 @@ def _read(paths: Mapping[View, str]) -> "dict[View, NDArray[np.uint8]]":
 
 
 def _remarks(found: "Framings") -> tuple[Remark, ...]:
-    """The engine's sentences, taken apart: what stands behind the semicolon is the mend."""
-    from pipeline.geometry.framing import remarks  # noqa: PLC0415
+    from pipeline.geometry.framing import findings  # noqa: PLC0415
 
     is_fatal = found.ruined or not found.agreement  # where one view's rays meet nothing there is no solid at all
     kind = "contradiction" if found.doubt else "disagreement" if found.agreement < _AGREE else "framing"
     views = found.doubt.views if found.doubt else ()
-    said = (text.rstrip(".").partition("; ") for text in remarks(found))
     return tuple(
         Remark(
             kind=kind if mend else "framing",
@@ -116,5 +114,5 @@ def _remarks(found: "Framings") -> tuple[Remark, ...]:
             views=views if mend else (),
             is_fatal=is_fatal and bool(mend),
         )
-        for message, _, mend in said
+        for message, mend in findings(found)
     )

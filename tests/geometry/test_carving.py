@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.domain.views import CAMERAS, ORTHOGRAPHIC_WIDTH, View
-from pipeline.geometry.beliefs import Rays, believed, views_that_see
+from pipeline.geometry.beliefs import VoxelRays, believed, views_that_see
 from pipeline.geometry.carving import carved
 from pipeline.geometry.silhouettes import Silhouette
 from pipeline.geometry.visual_hull import Grid, Hull, values_on, visual_hull
@@ -148,7 +148,7 @@ def test_two_views_look_through_all_that_is_carved(
     found: list[NDArray[np.int64]] = []
 
     def witnessed(
-        agreement: NDArray[np.float32], rays: Sequence[Rays], beside: NDArray[np.int32]
+        agreement: NDArray[np.float32], rays: Sequence[VoxelRays], beside: NDArray[np.int32]
     ) -> NDArray[np.float32]:
         odds = believed(agreement, rays, beside)
         found.append(views_that_see(rays, odds > 0).sum(axis=1)[odds <= 0])

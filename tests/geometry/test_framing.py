@@ -310,6 +310,16 @@ def test_silhouettes_cut_out_badly_are_no_reason_for_framings() -> None:
     assert found.of == plain()
 
 
+def test_frames_of_their_own_explain_silhouettes_cut_out_well_but_not_those_with_shadows() -> None:
+    nearly = plain() | dict.fromkeys((View.FRONT, View.BACK), Framing(scale=0.92)) | {View.TOP: Framing(scale=1.04)}
+    cropped = drawn(nearly)
+    assert framings(cropped, given=False).frames is Frames.OWN
+    spoilt = cropped | {View.FRONT: with_shadow(cropped[View.FRONT], 0.3)}
+    for given, frames in ((True, Frames.OWN), (False, Frames.SHARED)):
+        found = framings(spoilt, given=given)
+        assert (found.frames, 0.93 < found.agreement_before < 0.96) == (frames, True)
+
+
 def test_perspective_is_found_from_silhouettes_cut_out_badly() -> None:
     rough = np.random.default_rng(4).normal(size=(len(View), SIZE // 8, SIZE // 8))
     true = pinhole(30)
