@@ -32,12 +32,12 @@ class Comparing:
         told = tuple(one.message for one in findings)
         if told == record.findings:
             return record
-        for one in findings:
-            journal.warn(planned, f" is sent all the same: {one.message}; {one.mend}")
+        if findings:
+            journal.warn(planned, f" is sent all the same: {'; '.join(told)}")
         return await journal.move(planned, record, Event.PLAN, findings=told)
 
-    async def _findings(self, work: WorkItem) -> list[Finding]:
-        """What speaks against the item's pictures."""
+    async def _findings(self, work: WorkItem) -> Sequence[Finding]:
+        """What speaks against the item's pictures, with what helps to understand it; empty where nothing does."""
         pictures = dict(work.pictures)
         name = frozenset((view, one.sha256) for view, one in pictures.items())
         while other := self._under_way.get(name):
@@ -50,7 +50,7 @@ class Comparing:
         finally:
             del self._under_way[name]
             done.set()
-        return [one for one in found if one.verdict != "ok"]
+        return found if any(one.verdict != "ok" for one in found) else ()
 
 
 def _refusal(held: Sequence[Finding]) -> Mapping[str, Any]:
