@@ -221,6 +221,7 @@ class Night:
             "sets": entries,
             "uncertain": {"settle": settled, "believe_after": settled},
             "previews": False,
+            "preflight": {"consistency": "skip"},  # a second of a worker process for each run
             **sections,
         }
         self.manifest.write_text(yaml.safe_dump(said))

@@ -50,9 +50,11 @@ def python(base: Path, code: str, *arguments: str) -> subprocess.CompletedProces
 def test_it_turns_sets_into_meshes_on_a_service(base: Path, tmp_path: Path) -> None:
     with serving(tmp_path / "service") as service:
         night = Night(folder=tmp_path, service=service)
-        night.prepare(sets=2, previews=True)
+        night.prepare(sets=2, previews=True, preflight={"consistency": "warn"})
         ran = mvmesh(base, "run", str(night.manifest), "--yes")
         assert (ran.returncode, ran.stderr.count(" delivered\n")) == (0, 2), ran.stderr
+        assert ran.stderr.count("are not compared with one another without the engine extra: pip install") == 1
+        assert "are not compared" in mvmesh(base, "plan", str(night.manifest)).stdout
         night.check()
     assert not (night.output / "previews").exists()
     assert mvmesh(base, "verify", str(night.manifest)).returncode == 0

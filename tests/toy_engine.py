@@ -104,5 +104,9 @@ def make_untextured(task: EngineTask) -> Made:
     )
 
 
+def break_down(task: EngineTask) -> Made:
+    raise RuntimeError("out of luck")
+
+
 def refuse(task: EngineTask) -> Made:
     raise EngineFailure("frontImage shows no object", "render it on a plain background")

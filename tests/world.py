@@ -13,6 +13,7 @@ import yaml
 from PIL import Image, ImageDraw
 
 from pipeline.batch import Batch, Outcome
+from pipeline.batch.comparing import Comparing
 from pipeline.domain.events import RunEvent
 from pipeline.domain.manifest import load_manifest
 from pipeline.domain.planning import Plan
@@ -47,6 +48,7 @@ class World:
     engine: Any = toy_engine.make
     options: Mapping[str, Any] = field(default_factory=dict)
     events: list[RunEvent] = field(default_factory=list)
+    comparing: Comparing | None = None
     shades: int = 0
     ahead: timedelta = timedelta()
     """How far our clock has been put on."""
@@ -94,6 +96,7 @@ class World:
                 storage=LocalStorage(),
                 ledger=ledger,
                 compute=None,
+                comparing=self.comparing,
                 now=lambda: utc_now() + self.ahead,
                 observe=self.events.append,
             )

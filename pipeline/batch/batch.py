@@ -9,6 +9,7 @@ from typing import TypeVar
 import anyio
 
 from pipeline.batch.bringing import Bringing, unless_told
+from pipeline.batch.comparing import Comparing
 from pipeline.batch.outcome import Outcome
 from pipeline.batch.placing import Placing
 from pipeline.batch.pricing import Pricing
@@ -46,14 +47,16 @@ class Batch:
         storage: Storage,
         ledger: Ledger,
         compute: Compute | None,
+        comparing: Comparing | None = None,
         now: Now,
         observe: Observer,
         new_report: NewReport | None = None,
         options: RunOptions = AS_THE_MANIFEST_SAYS,
     ) -> None:
         """``service`` is the service's identity, a part of every content key: ``scenario``, ``local`` or its base URL.
-        ``compute`` draws the previews; None: there are none. ``new_report`` makes the page that is drawn whenever the
-        results manifest is published. ``options`` stand over the manifest.
+        ``compute`` draws the previews; None: there are none. ``comparing`` compares views before they are sent;
+        None: nobody does. ``new_report`` makes the page that is drawn whenever the results manifest is published.
+        ``options`` stand over the manifest.
         """
         self._manifest = options.over(manifest)
         self._options = options
@@ -61,6 +64,7 @@ class Batch:
         self._storage = storage
         self._ledger = ledger
         self._compute = compute
+        self._comparing = comparing
         self._now = now
         self._observe = observe
         self._terms = terms_of(manifest, service=service, began=now())
@@ -259,6 +263,7 @@ class Batch:
             storage=self._storage,
             ledger=self._ledger,
             compute=self._compute,
+            comparing=self._comparing,
             placing=self._placing(),
             publishing=self._publishing,
             now=self._now,

@@ -8,6 +8,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from pipeline.batch.agenda import Agenda
+from pipeline.batch.comparing import Comparing
 from pipeline.batch.flow import Flow
 from pipeline.batch.journal import Journal
 from pipeline.batch.placing import Placing
@@ -55,6 +56,7 @@ class Bringing:
         storage: Storage,
         ledger: Ledger,
         compute: Compute | None,
+        comparing: Comparing | None,
         placing: Placing,
         publishing: Publishing,
         now: Now,
@@ -66,6 +68,7 @@ class Bringing:
         self._storage = storage
         self._ledger = ledger
         self._compute = compute
+        self._comparing = comparing
         self._placing = placing
         self._publishing = publishing
         self._now = now
@@ -107,6 +110,7 @@ class Bringing:
             storage=self._storage,
             ledger=self._ledger,
             compute=self._compute,
+            comparing=self._comparing,
             uploads=uploads,
             submissions=submissions,
             placing=self._placing,

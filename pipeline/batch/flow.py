@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 
+from pipeline.batch.comparing import Comparing
 from pipeline.batch.journal import FORGIVEN, Journal
 from pipeline.batch.placing import Placing
 from pipeline.batch.pool import Pool
@@ -15,8 +16,9 @@ from pipeline.batch.submissions import Submissions
 from pipeline.batch.terms import EMBEDDED, Terms
 from pipeline.batch.uploads import Uploads
 from pipeline.domain.budget import Budget
-from pipeline.domain.errors import FailItem, JobFailed, MeshDamaged, MvmeshError, StageTimedOut
+from pipeline.domain.errors import FailItem, MeshDamaged, MvmeshError, StageTimedOut
 from pipeline.domain.events import JobProgressed, Observer
+from pipeline.domain.failures import failed_jobs, failure_of
 from pipeline.domain.items import ItemRecord, MeshFacts, OutputFile, Verdict
 from pipeline.domain.jobs import Job, JobStatus
 from pipeline.domain.lifecycle import Event, State
@@ -52,6 +54,7 @@ class Flow:
         storage: Storage,
         ledger: Ledger,
         compute: Compute | None,
+        comparing: Comparing | None,
         uploads: Uploads,
         submissions: Submissions,
         placing: Placing,
@@ -68,6 +71,7 @@ class Flow:
         self._storage = storage
         self._ledger = ledger
         self._compute = compute
+        self._comparing = comparing
         self._uploads = uploads
         self._submissions = submissions
         self._placing = placing
@@ -92,7 +96,7 @@ class Flow:
                 self._failed(planned)  # before anything else is done: others may have its slot already
                 self._budget.release(record.key)
                 return await self._journal.fail(planned, record.key, error)
-            if record.state is State.FAILED:
+            if record.state in {State.FAILED, State.REFUSED}:
                 self._failed(planned)
             if record.state not in self._goes_on_from():
                 return record
@@ -111,6 +115,7 @@ class Flow:
         return frozenset({State.FINISHED} if self._pool.is_closed else {State.PLANNED, State.FINISHED})
 
     async def _step_by_step(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
+        record = await self._compare(planned, record)
         record = await self._upload(planned, record)
         record = await self._generate(planned, record)
         record, facts = await self._download(planned, record)
@@ -141,14 +146,26 @@ class Flow:
                 return record
         return await self._journal.move(planned, record, event, **changes)
 
+    async def _compare(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
+        """Refused where its views cannot be of one object: nothing of it is sent, and nothing paid."""
+        if self._comparing is None or record.state not in {State.PLANNED, State.READY}:
+            return record
+        if (stays := await self._not_now(planned, record)) is not None:
+            return stays
+        return await self._comparing.judge(planned, record, self._journal)
+
+    async def _not_now(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord | None:
+        """The item as it stays: it is not the time to submit anything, or over the budget. None: it goes on."""
+        if self._pool.is_closed or self._pool.is_out_of_time:
+            return record
+        return await self._submissions.over_budget(planned, record)
+
     async def _upload(self, planned: PlannedItem, record: ItemRecord) -> ItemRecord:
         if record.state is not State.PLANNED:
             return record
         async with self._pool.preparing:
-            if self._pool.is_closed or self._pool.is_out_of_time:  # the turn may have been long in coming
-                return record
-            if deferred := await self._submissions.over_budget(planned, record):
-                return deferred
+            if (stays := await self._not_now(planned, record)) is not None:  # the turn may have been long in coming
+                return stays
             began = anyio.current_time()
             record = await self._journal.move(planned, record, Event.UPLOAD)
             assets = await self._uploads.assets(planned.work, planned.work.pictures)
@@ -206,21 +223,20 @@ class Flow:
         self, planned: PlannedItem, record: ItemRecord, job: Job, timings: Mapping[str, float]
     ) -> ItemRecord:
         """A failed job is refunded, unless the service says otherwise; what was refunded is tried again, within
-        bounds. What was not is for a person to decide: the next try is paid again.
+        bounds. What was not is for a person to decide, for the next try is paid again; so are pictures at fault.
         """
         kept_cu = job.cu_charged or 0.0
         self._budget.settle(record.key, kept_cu)
-        failed_jobs = FAILED_JOBS_MAX if kept_cu else record.failed_jobs + 1
-        failure = _failure(job, kept_cu, failed_jobs)
+        count = failed_jobs(job, record.failed_jobs)
         record = await self._journal.fail(
             planned,
             record.key,
-            failure,
+            failure_of(job, count),
             charged_cu=(record.charged_cu or 0.0) + kept_cu,
-            failed_jobs=failed_jobs,
+            failed_jobs=count,
             timings=timings,
         )
-        if failed_jobs >= FAILED_JOBS_MAX or failed_jobs % JOB_ATTEMPTS == 0:
+        if count >= FAILED_JOBS_MAX or count % JOB_ATTEMPTS == 0:
             return record
         return await self._journal.move(planned, record, Event.PLAN, detail="tried again: it was refunded")
 
@@ -344,13 +360,6 @@ def _new_record(planned: PlannedItem, terms: Terms) -> ItemRecord:
         copy=work.copy,
         quoted_cu=planned.cu,
     )
-
-
-def _failure(job: Job, kept_cu: float, failed_jobs: int) -> JobFailed:
-    cost = f"; {kept_cu:g} CU were not refunded" if kept_cu else ""
-    is_over = failed_jobs >= FAILED_JOBS_MAX
-    then = "`mvmesh retry` lets the next run try again" if is_over else "run again"
-    return JobFailed(f"job {job.job_id} ended as {job.status}: {job.reason}{cost}", mend=f"{job.mend}; {then}")
 
 
 def _timed(record: ItemRecord, stage: str, began: float) -> Mapping[str, float]:

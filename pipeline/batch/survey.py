@@ -49,6 +49,7 @@ class Survey:
             project=terms.project,
             model=manifest.model,
             schema=schema_known_of(manifest.model),
+            consistency=manifest.preflight.consistency,
         )
         self._items: dict[str, PlannedItem] = {}
         self._actions: Counter[Action] = Counter()

@@ -3,8 +3,10 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -18,13 +20,14 @@ from rich.table import Table
 from pipeline.batch.survey import check
 from pipeline.batch.terms import EMBEDDED
 from pipeline.cli.command import Command, json_option, manifest_argument
-from pipeline.cli.composition import read_manifest
+from pipeline.cli.composition import compares_any, comparisons_file, read_manifest
 from pipeline.cli.exit_codes import ExitCode
 from pipeline.cli.tables import cell, elastic, fixed, new_table, show
 from pipeline.cli.terminal import as_argument, folded, is_terminal, printable, say, say_json, wants_no_colour
 from pipeline.domain.items import CheckedSet, Finding
 from pipeline.domain.manifest import Manifest
 from pipeline.ports import engine_extra
+from pipeline.ports.comparisons import SqliteComparisons
 from pipeline.ports.compute import WorkerProcesses
 from pipeline.ports.images import PillowImages
 from pipeline.stages.compare import compare
@@ -55,9 +58,10 @@ def command(manifest: Path, *, quick: bool, as_json: bool) -> ExitCode:
     Lists all sets, also those that have no front view or cannot be used. Exit code 1 if any set is refused or held.
 
     With the engine extra, the views of each set are compared with one another, in some tenths of a second of one
-    processor: a view that is mirrored, exchanged or of something else is told, as far as outlines show it. A set that
-    the local service would make nothing of is held. For other services, and for what is milder, the manifest's
-    preflight.consistency decides: hold, warn (the default) or skip.
+    processor: a view that is mirrored, exchanged or of something else is told, as far as outlines show it. A set whose
+    views cannot be of one object is held, and so is one that the local service, if it is for that, would make nothing
+    of. For what is milder the manifest decides: preflight.consistency, or the set's own consistency: hold, warn (the
+    default) or skip. A run on a service that costs judges alike, and submits nothing that is held.
     """
     loaded = read_manifest(manifest)
     why_not = _why_not_compared(loaded, quick=quick)
@@ -73,7 +77,7 @@ def _why_not_compared(manifest: Manifest, *, quick: bool) -> str:
     """Empty where views are compared."""
     if quick:
         return "--quick"
-    if manifest.preflight.consistency == "skip":
+    if not compares_any(manifest):
         return "preflight.consistency: skip"
     return f"that needs the engine extra: {engine_extra.MEND}" if engine_extra.missing() else ""
 
@@ -85,19 +89,24 @@ async def _check(manifest: Manifest, compares: bool) -> list[CheckedSet]:  # noq
 
 async def _compared(checked: Sequence[CheckedSet], manifest: Manifest) -> list[CheckedSet]:
     """The sets with what their views say of one another, in their order; one at a time for each processor."""
-    policy, found, waiting = manifest.preflight.consistency, list(checked), iter(list(enumerate(checked)))
-    fatal = "hold" if manifest.backend == EMBEDDED else policy
+    found, waiting, usual = list(checked), iter(list(enumerate(checked))), manifest.preflight.consistency
     count = min(os.cpu_count() or 1, len(found))
 
-    async def work() -> None:
+    async def work(judge: Callable[..., Awaitable[tuple[Finding, ...]]]) -> None:
         for at, one in waiting:
-            found[at] = await compare(one, compute=compute, fatal=fatal, other=policy)
+            told = () if one.is_refused else await judge(one.pictures, policy=one.image_set.consistency or usual)
+            found[at] = replace(one, findings=(*one.findings, *told))
             advance()
 
     with _counted(len(found)) as advance:
-        async with WorkerProcesses(count) as compute, anyio.create_task_group() as tasks:
+        async with (
+            WorkerProcesses(count) as compute,
+            SqliteComparisons(comparisons_file(manifest)) as memory,
+            anyio.create_task_group() as tasks,
+        ):
+            judge = partial(compare, is_local=manifest.backend == EMBEDDED, compute=compute, memory=memory)
             for _ in range(count):
-                tasks.start_soon(work)
+                tasks.start_soon(work, judge)
     return found
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from pipeline.batch import EMBEDDED, Batch, Outcome
+from pipeline.batch.comparing import Comparing
 from pipeline.batch.survey import Survey
 from pipeline.cli.ledgers import trusted_ledger
 from pipeline.cli.services import connected, embedded_data, service_identity
@@ -24,11 +25,13 @@ from pipeline.domain.planning import Plan, PlannedItem
 from pipeline.domain.run_options import AS_THE_MANIFEST_SAYS, RunOptions
 from pipeline.ports import engine_extra
 from pipeline.ports.clock import utc_now
+from pipeline.ports.comparisons import COMPARISONS_FILE, SqliteComparisons
 from pipeline.ports.compute import WorkerProcesses
 from pipeline.ports.images import PillowImages
 from pipeline.ports.interfaces import Compute
 from pipeline.ports.lock import state_lock
 from pipeline.ports.storage import LocalStorage
+from pipeline.stages.compare import AT_ONCE
 
 if TYPE_CHECKING:
     from pipeline.report.html import ReportPage
@@ -75,7 +78,7 @@ async def opened_batch(
     manifest: Manifest, observe: Observer, options: RunOptions = AS_THE_MANIFEST_SAYS
 ) -> AsyncIterator[Batch]:
     """The batch on its ledger; the lock of the state folder is the caller's business."""
-    async with trusted_ledger(manifest) as ledger, _preview_workers() as compute:
+    async with trusted_ledger(manifest) as ledger, _preview_workers() as compute, _comparing(manifest) as comparing:
         storage = LocalStorage()
         yield Batch(
             manifest,
@@ -84,6 +87,7 @@ async def opened_batch(
             storage=storage,
             ledger=ledger,
             compute=compute,
+            comparing=comparing,
             now=utc_now,
             observe=observe,
             new_report=partial(_new_report, manifest.name),
@@ -99,6 +103,21 @@ async def _preview_workers() -> AsyncIterator[Compute | None]:
         return
     async with WorkerProcesses(1) as compute:
         yield compute
+
+
+@asynccontextmanager
+async def _comparing(manifest: Manifest) -> AsyncIterator[Comparing | None]:
+    """None where views are not compared. Nothing is started or opened before something is."""
+    if manifest.backend == EMBEDDED or engine_extra.missing():
+        yield None
+        return
+    async with WorkerProcesses(AT_ONCE) as compute, SqliteComparisons(comparisons_file(manifest)) as memory:
+        yield Comparing(compute=compute, memory=memory)
+
+
+def comparisons_file(manifest: Manifest) -> Path:
+    """Where it is remembered what comparisons of views told."""
+    return manifest.state_folder / COMPARISONS_FILE
 
 
 def _new_report(title: str) -> "ReportPage":
@@ -152,7 +171,7 @@ async def run_batch(
                 plan = await batch.price(plan, service.scenario)
                 if confirm is not None and not confirm(plan):
                     raise UsageError("nothing was done: the plan was declined", mend="--yes says so beforehand")
-                _note_missing_previews(manifest, observe)
+                _note_what_is_missing(manifest, observe)
                 outcome = await batch.carry_out(plan, scenario=service.scenario, downloads=service.downloads, stop=stop)
             await _clear_embedded(manifest, batch, plan)
             return outcome, plan
@@ -168,7 +187,7 @@ async def _carry_out_early(
     stop: anyio.Event,
 ) -> tuple[Outcome, Plan]:
     async with connected(manifest, observe) as service:
-        _note_missing_previews(manifest, observe)
+        _note_what_is_missing(manifest, observe)
         outcome, plan = await batch.carry_out_early(
             looking, first, scenario=service.scenario, downloads=service.downloads, stop=stop
         )
@@ -177,9 +196,24 @@ async def _carry_out_early(
     return outcome, plan
 
 
-def _note_missing_previews(manifest: Manifest, observe: Observer) -> None:
+def _note_what_is_missing(manifest: Manifest, observe: Observer) -> None:
     if manifest.previews and engine_extra.missing():
         observe(Noted(message=f"no previews are drawn without the engine extra: {engine_extra.MEND}"))
+    if why := why_not_compared(manifest):
+        observe(Noted(message=why))
+
+
+def why_not_compared(manifest: Manifest) -> str:
+    """What a person who pays should know: views that contradict one another would not be found out. Empty: they are."""
+    if manifest.backend == EMBEDDED or not engine_extra.missing() or not compares_any(manifest):
+        return ""
+    return f"the views of a set are not compared with one another without the engine extra: {engine_extra.MEND}"
+
+
+def compares_any(manifest: Manifest) -> bool:
+    """Whether the manifest has the views of some sets compared."""
+    policies = {entry.consistency or manifest.preflight.consistency for entry in manifest.sets}
+    return policies != {"skip"}
 
 
 async def _clear_embedded(manifest: Manifest, batch: Batch, plan: Plan) -> None:

@@ -71,11 +71,15 @@ async def _ours(manifest: Manifest, ledger: Ledger) -> list[ItemRecord]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retried:
-    """A failed item that the next run tries again."""
+    """An item that was not made, and that the next run tries again."""
 
     record: ItemRecord
     cu: float | None
     """What it may cost; None: the price is not known."""
+
+
+_NOT_MADE = (State.REFUSED, State.FAILED)
+"""A run refuses a set whose views contradict one another; tried again, they are compared again."""
 
 
 async def retry_items(manifest: Manifest, names: Sequence[str], *, anew: bool) -> tuple[list[Retried], Labels]:
@@ -91,11 +95,11 @@ async def retry_items(manifest: Manifest, names: Sequence[str], *, anew: bool) -
             labels = await labels_of(manifest, ledger)
             ours = await _ours(manifest, ledger)
             if names:
-                states = [State.FAILED, State.SUBMITTED] if anew else [State.FAILED]
+                states = [*_NOT_MADE, State.SUBMITTED] if anew else [*_NOT_MADE]
                 chosen = [item_named(name, states, ours, labels) for name in dict.fromkeys(names)]
             else:
                 asked_for = {row.key for row in await published_items(manifest) if row.key}
-                chosen = [one for one in ours if one.state is State.FAILED and (one.key in asked_for or not asked_for)]
+                chosen = [one for one in ours if one.state in _NOT_MADE and (one.key in asked_for or not asked_for)]
             retried = await retry(list({one.key: one for one in chosen}.values()), anew=anew, ledger=ledger)
             return [Retried(record=one, cu=await _price(one, manifest, ledger)) for one in retried], labels
 

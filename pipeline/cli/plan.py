@@ -7,7 +7,7 @@ import anyio
 import click
 
 from pipeline.cli.command import Command, json_option, manifest_argument
-from pipeline.cli.composition import plan_batch, read_manifest
+from pipeline.cli.composition import plan_batch, read_manifest, why_not_compared
 from pipeline.cli.exit_codes import ExitCode
 from pipeline.cli.options import run_options, selection_arguments, selection_options
 from pipeline.cli.plan_table import plan_document, plan_table, plan_totals
@@ -15,6 +15,7 @@ from pipeline.cli.progress import progress
 from pipeline.cli.tables import show
 from pipeline.cli.terminal import as_argument, say, say_json
 from pipeline.domain.events import Observer
+from pipeline.domain.manifest import Manifest
 from pipeline.domain.planning import Plan
 
 
@@ -44,15 +45,17 @@ def command(manifest: Path, *, as_json: bool, **options: Any) -> ExitCode:
     if as_json:
         say_json(plan_document(plan))
     else:
-        _show(plan, read_manifest(manifest).budget.max_cu)
+        _show(plan, read_manifest(manifest))
         if plan.to_do:
             say(f"next: mvmesh run {as_argument(manifest)}{selection_arguments(chosen.selection)}")
     return ExitCode.OK
 
 
-def _show(plan: Plan, max_cu: float | None) -> None:
+def _show(plan: Plan, manifest: Manifest) -> None:
     if plan.items or plan.refused:
         show(plan_table(plan))
         say()
-    for line in plan_totals(plan, max_cu=max_cu):
+    for line in plan_totals(plan, max_cu=manifest.budget.max_cu):
         say(line)
+    if why := why_not_compared(manifest):
+        say(why)

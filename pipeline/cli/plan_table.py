@@ -56,6 +56,8 @@ def _rows(plan: Plan) -> list[tuple[str, str, str, str]]:
 
 
 def _params(item: PlannedItem) -> str:
+    if item.action is Action.LEAVE and item.record is not None:  # why, instead
+        return ": ".join(one for one in (item.record.state.value, item.record.error_class) if one)
     return ", ".join(f"{name} {_plain(value)}" for name, value in chosen(item.work.params).items())
 
 

@@ -23,7 +23,7 @@ _SHOWN = 20
     examples=(
         ("everything that failed", "mvmesh retry mvmesh.yaml && mvmesh run mvmesh.yaml"),
         ("a mesh that the service has lost: at its price", "mvmesh retry mvmesh.yaml --anew props/chair"),
-        ("two sets, once their pictures are mended", "mvmesh retry mvmesh.yaml props/chair props/lamp"),
+        ("two sets whose pictures are as they should be", "mvmesh retry mvmesh.yaml props/chair props/lamp"),
     ),
 )
 @manifest_argument
@@ -33,8 +33,8 @@ _SHOWN = 20
 def command(manifest: Path, *, names: tuple[str, ...], anew: bool, as_json: bool) -> ExitCode:
     """Let the next run try failed items of MANIFEST again: those of the given names, or all.
 
-    Runs try failed jobs again by themselves a few times, as long as they are refunded; then it takes your word. Nothing
-    is submitted here.
+    Runs try failed jobs again by themselves a few times, as long as they are refunded and the service does not blame
+    the pictures; then it takes your word. Changed pictures need none. Nothing is submitted here.
     """
     retried, labels = anyio.run(partial(retry_items, read_manifest(manifest), names, anew=anew))
     if as_json:

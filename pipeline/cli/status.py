@@ -17,6 +17,7 @@ from pipeline.cli.labels import Labels, labels_from, name_of, published_items
 from pipeline.cli.ledgers import opened_ledger, told_to_be_paid
 from pipeline.cli.tables import cell, elastic, fixed, new_table, show
 from pipeline.cli.terminal import as_argument, folded, printable, say, say_json, shortest
+from pipeline.domain.errors import PicturesMakeNoMesh
 from pipeline.domain.items import ItemRecord
 from pipeline.domain.lifecycle import State
 from pipeline.domain.manifest import Manifest
@@ -142,12 +143,12 @@ def _progress(found: Standing) -> str:
 
 
 def _next_command(found: Standing) -> str:
-    """What gets furthest: a run does nothing about refused pictures, and nothing about what failed too often."""
+    """What gets furthest: a run does nothing about pictures at fault, nor about what failed too often."""
     if found.uncertain:
         return "reconcile"
     if found.left:
         return "run"
-    if found.counts.get(State.REFUSED):
+    if found.counts.get(State.REFUSED) or any(one.error_class == PicturesMakeNoMesh.__name__ for one in found.failed):
         return "check"
     return "retry" if found.wanting else ""
 

@@ -11,6 +11,7 @@ MvmeshError
 │   ├── PictureRefused      a picture that no service would take
 │   ├── RequestRefused      the service says no and will say it again (400, 404, 422, ...)
 │   ├── JobFailed           the service could not make the mesh (refunded)
+│   │   └── PicturesMakeNoMesh  ... and could not at any other try: its pictures are at fault
 │   ├── MeshDamaged         what was downloaded is no mesh, or not the declared one
 │   ├── StageTimedOut       a bound on time or attempts was reached
 │   └── WorkerDied          a worker process crashed, or was killed at its time limit
@@ -126,6 +127,10 @@ class RequestRefused(FailItem):
 
 class JobFailed(FailItem):
     pass
+
+
+class PicturesMakeNoMesh(JobFailed):
+    """The service blames the pictures: the same ones would fail again."""
 
 
 class MeshDamaged(FailItem):

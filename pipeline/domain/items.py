@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pipeline.domain.consistency import Policy, most_lenient
 from pipeline.domain.lifecycle import State
 from pipeline.domain.views import View
 
@@ -23,6 +24,8 @@ class ImageSet:
     params: Mapping[str, Any] = field(default_factory=dict)
     """The set's own parameters over the manifest's defaults; variants come on top."""
     copies: int = 1
+    consistency: Policy | None = None
+    """What becomes of it where its views contradict one another; None: what the manifest says of all sets."""
     findings: tuple["Finding", ...] = ()
     """What discovery has against it: no front view, two candidates for one view."""
 
@@ -134,9 +137,12 @@ class WorkItem:
     pictures: Mapping[View, Picture]
     copy: int = 1
     aliases: tuple[Alias, ...] = ()
+    consistency: Policy = "warn"
+    """What becomes of it where its views contradict one another."""
 
-    def also(self, alias: Alias) -> "WorkItem":
-        return replace(self, aliases=(*self.aliases, alias))
+    def also(self, alias: Alias, consistency: Policy) -> "WorkItem":
+        policy = most_lenient((self.consistency, consistency))
+        return replace(self, aliases=(*self.aliases, alias), consistency=policy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +213,8 @@ class ItemRecord:
     """How long the last job that ended well took at the service, by its own clock."""
     notes: tuple[str, ...] = ()
     """What the service told of how that job made its mesh."""
+    findings: tuple[str, ...] = ()
+    """What the comparison of its views told before it was submitted all the same."""
     outputs: tuple[OutputFile, ...] = ()
     verdict: Verdict | None = None
     error_class: str = ""

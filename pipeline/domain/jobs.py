@@ -6,6 +6,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+PICTURES = "pictures"
+"""What our own service says a failure is due to where the same pictures would fail again."""
+
 
 class JobStatus(StrEnum):
     """The service's word for a job. UNKNOWN stands for a word that this version has not met: treated as in progress."""
@@ -43,6 +46,8 @@ class Job:
     """What a person should know of how it was made; our own service tells it, others need not."""
     error: str = ""
     hint: str = ""
+    blames_pictures: bool = False
+    """It failed, and would fail again: the service says that its pictures are at fault. Ours does, others need not."""
     cu_charged: float | None = None
 
     @property

@@ -24,6 +24,7 @@ from pydantic import (
     model_validator,
 )
 
+from pipeline.domain.consistency import Policy
 from pipeline.domain.errors import UsageError
 from pipeline.domain.manifest_problems import explain
 from pipeline.domain.manifest_text import UNREADABLE, Document, Loc, Problem, key_path, read_document
@@ -133,6 +134,10 @@ class SetEntry(Section):
     views: Annotated[dict[View, FileName], BeforeValidator(_check_view_names)] | None = Field(
         default=None, description="Which file is which view, where the names do not tell: exactly these files are used."
     )
+    consistency: Policy | None = Field(
+        default=None,
+        description="Of these sets, over preflight.consistency: what becomes of one whose views fit badly.",
+    )
 
     @field_validator("exclude")
     @classmethod
@@ -217,11 +222,11 @@ class Budget(Section):
 class Preflight(Section):
     """What is checked of the pictures before anything is paid."""
 
-    consistency: Literal["hold", "warn", "skip"] = Field(
+    consistency: Policy = Field(
         default="warn",
-        description="What `mvmesh check` says of a set whose views contradict one another: hold (exit code 1), "
-        "warn, or skip the comparison. What the local service would make no mesh of is held in any case. "
-        "A run does not compare.",
+        description="What becomes of a set whose views fit one another badly: hold (it is not submitted, exit code 1), "
+        "warn, or skip the comparison. Views that cannot be of one object are held in any case but skip. Sets may have "
+        "a consistency of their own.",
     )
 
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
+from pipeline.domain.consistency import Policy, is_held
 from pipeline.domain.items import Alias, CheckedSet, ContentKeys, Finding, ItemRecord, WorkItem
 from pipeline.domain.lifecycle import State, is_paid
 from pipeline.domain.model import ModelSchema
@@ -36,7 +37,7 @@ class Action(StrEnum):
     """The mesh is here under another name: copy it, or move it along with its renamed folder."""
     NOTHING = "nothing"
     LEAVE = "leave"
-    """A person has to decide first (held, failed too often), or has decided (dropped)."""
+    """A person has to decide first (held, failed too often, views that contradict one another), or has (dropped)."""
     SKIP = "skip"
     """Outside the selection of this run: it stays as the ledger has it."""
 
@@ -125,6 +126,7 @@ class WorkList:
         project: str,
         model: str,
         schema: ModelSchema,
+        consistency: Policy = "warn",
     ) -> None:
         self.works: dict[str, WorkItem] = {}
         """By content key, in the order of their first names."""
@@ -133,6 +135,7 @@ class WorkList:
         self._defaults = defaults
         self._model = model
         self._schema = schema
+        self._consistency = consistency
         self._keys = partial(ContentKeys, service=service, project=project, model=model)
         self._choices: dict[str, tuple[Mapping[str, Any], ContentKeys]] = {}
         self._packing = Packing()
@@ -146,6 +149,7 @@ class WorkList:
             return []
         pictures = self._packing.packed(checked.pictures, checked.image_set.folder)
         digests = pictures.digests()
+        policy = checked.image_set.consistency or self._consistency
         found = []
         for variant in self._variants:
             params, keys = self._chosen(checked, variant)
@@ -153,10 +157,16 @@ class WorkList:
                 key = keys.key(digests, alias.copy)
                 known = self.works.get(key)
                 self.works[key] = (
-                    known.also(alias)
+                    known.also(alias, policy)
                     if known
                     else WorkItem(
-                        key=key, model=self._model, params=params, pictures=pictures, copy=alias.copy, aliases=(alias,)
+                        key=key,
+                        model=self._model,
+                        params=params,
+                        pictures=pictures,
+                        copy=alias.copy,
+                        aliases=(alias,),
+                        consistency=policy,
                     )
                 )
                 found.append(key)
@@ -207,13 +217,13 @@ def decide(
         results_last: whether the service keeps what it made once it is delivered (the embedded one does not).
     """
     unplaced = tuple(alias for alias in work.aliases if alias not in intact)
-    action = _action(record, unplaced, has_source=has_source)
+    action = _action(record, unplaced, has_source=has_source, policy=work.consistency)
     if action is Action.FETCH and not results_last:
         action = Action.GENERATE
     return PlannedItem(work=work, action=action, record=record, unplaced=unplaced)
 
 
-def _action(record: ItemRecord | None, unplaced: Sequence[Alias], *, has_source: bool) -> Action:
+def _action(record: ItemRecord | None, unplaced: Sequence[Alias], *, has_source: bool, policy: Policy) -> Action:
     if record is None:
         return Action.GENERATE
     if record.state in {State.DELIVERED, State.HELD} and unplaced:
@@ -221,6 +231,8 @@ def _action(record: ItemRecord | None, unplaced: Sequence[Alias], *, has_source:
     if record.state is State.DELIVERED:
         return Action.NOTHING
     if record.state in {State.HELD, State.DROPPED} or needs_a_word(record):
+        return Action.LEAVE
+    if record.state is State.REFUSED and is_held(record.error_class, policy):
         return Action.LEAVE
     is_made = is_paid(record.state) or (record.state is State.FAILED and record.asset_ids)
     return Action.RESUME if is_made else Action.GENERATE

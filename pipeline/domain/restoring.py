@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from pipeline.domain.asset_names import NamedPicture, named
+from pipeline.domain.failures import failed_jobs, failure_of
 from pipeline.domain.items import Alias, ItemRecord, MeshFacts, OutputFile, Verdict, WorkItem
 from pipeline.domain.jobs import Job, JobStatus
 from pipeline.domain.lifecycle import State, is_paid
@@ -162,17 +163,19 @@ def _with_job(base: ItemRecord, found: Evidence, job: Job) -> ItemRecord:
 def _failed(base: ItemRecord, jobs: Sequence[Job]) -> ItemRecord:
     """Refunded failures alone: the next run tries again, within the bound that they count towards."""
     last = jobs[0]
+    count = failed_jobs(last, _failures(jobs[1:]))
+    failure = failure_of(last, count)
     return replace(
         base,
         state=State.FAILED,
         job_id=last.job_id,
         inputs=_inputs(base, last),
         submitting_at=last.created_at,
-        failed_jobs=_failures(jobs),
+        failed_jobs=count,
         charged_cu=0.0,
-        error_class="JobFailed",
-        error=f"job {last.job_id} ended as {last.status}: {last.reason}",
-        mend=f"{last.mend}; run again",
+        error_class=type(failure).__name__,
+        error=str(failure),
+        mend=failure.mend,
     )
 
 

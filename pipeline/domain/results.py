@@ -73,7 +73,9 @@ class ResultRow(_Row):
     timings: dict[str, float] = Field(default_factory=dict, description="Seconds spent in each stage.")
     outputs: tuple[ResultFile, ...] = ()
     mesh: ResultMesh | None = None
-    findings: tuple[str, ...] = Field(default=(), description="What preflight remarked about the pictures.")
+    findings: tuple[str, ...] = Field(
+        default=(), description="What was remarked about the pictures before they were sent."
+    )
     notes: tuple[str, ...] = Field(
         default=(),
         description="What the service tells of how the mesh was made, such as that its depth is guessed. Our own does.",
@@ -129,7 +131,7 @@ def row_of(
         timings={stage: round(seconds, 3) for stage, seconds in record.timings.items()},
         outputs=tuple(_file(one) for one in files),
         mesh=_mesh(record.verdict.facts) if record.verdict and record.verdict.facts else None,
-        findings=tuple(findings),
+        findings=(*findings, *record.findings),
         notes=record.notes,
         error=ResultError(kind=record.error_class, message=record.error, mend=record.mend) if record.error else None,
     )

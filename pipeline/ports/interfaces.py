@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar, TypeVarTuple
 
+from pipeline.domain.consistency import Remark
 from pipeline.domain.errors import PictureRefused
 from pipeline.domain.items import Alias, ItemRecord, OutputFile, Picture
 from pipeline.domain.jobs import Asset, Job, JobPage, Quote, TeamLimits
@@ -207,6 +208,16 @@ class Compute(Protocol):
             WorkerDied: the process crashed or was killed by the time limit (``pipeline.ports.compute``).
         """
         ...
+
+
+class Comparisons(Protocol):
+    """What comparisons of views told before. Nothing but time is lost with it: its LocalIoErrors may be passed over."""
+
+    async def known(self, key: str) -> tuple[Remark, ...] | None:
+        """What was told of these pictures; None: they were not compared yet."""
+        ...
+
+    async def record(self, key: str, remarks: Sequence[Remark]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,6 +89,8 @@ class JobRecord:
     """What the engine found and a person should know."""
     error: str = ""
     hint: str = ""
+    fault: str = ""
+    """What a failure is due to, if that is known: ``domain.jobs.PICTURES``."""
     history: tuple[tuple[JobStatus, datetime], ...] = ()
 
     def moved(self, status: JobStatus, at: datetime, **changes: Any) -> "JobRecord":

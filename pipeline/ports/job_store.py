@@ -64,6 +64,7 @@ CREATE INDEX jobs_by_status ON jobs (status, created_at);
 """,
     ),
     Migration(name="0002-notes", script="ALTER TABLE jobs ADD COLUMN notes TEXT NOT NULL DEFAULT '[]';"),
+    Migration(name="0003-fault", script="ALTER TABLE jobs ADD COLUMN fault TEXT NOT NULL DEFAULT '';"),
 )
 
 

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic.alias_generators import to_camel
 
 from pipeline.domain.errors import ServiceFault
-from pipeline.domain.jobs import Asset, Job, JobPage, JobStatus, Quote, TeamLimits
+from pipeline.domain.jobs import PICTURES, Asset, Job, JobPage, JobStatus, Quote, TeamLimits
 from pipeline.domain.model import ModelSchema, Parameter, ParameterType
 from pipeline.domain.texts import one_line
 
@@ -75,7 +75,8 @@ class _JobMetadata(Wire):
     error: str | None = None
     hint: str | None = None
     notes: Any = None
-    """Our own service's: the published API knows no such field, so whatever else stands there is passed over."""
+    fault: Any = None
+    """Our own service's: the published API knows neither of these, so whatever else stands there is passed over."""
 
 
 class _JobBilling(Wire):
@@ -119,6 +120,7 @@ class _Job(Wire):
             notes=_texts(metadata.notes),
             error=one_line(metadata.error or ""),
             hint=one_line(metadata.hint or ""),
+            blames_pictures=metadata.fault == PICTURES,
             cu_charged=self.billing.charged(status) if self.billing else None,
         )
 

@@ -50,8 +50,9 @@ class StandingCount:
             self._counts[record.state] += 1
             self._charged_cu += record.charged_cu or 0.0
             self._open_cu += (record.quoted_cu or 0.0) if _is_open(record) else 0.0
-            self._wanting += needs_a_word(record)
-            self._left += record.state not in SETTLED and not needs_a_word(record)
+            wants_a_person = record.state is State.REFUSED or needs_a_word(record)
+            self._wanting += wants_a_person
+            self._left += record.state not in SETTLED and not wants_a_person
             if record.state in self._kept:
                 self._kept[record.state].append(record)
             if record.updated_at is not None:

@@ -11,7 +11,7 @@ import anyio
 from anyio import create_task_group
 
 from pipeline.domain.errors import WorkerDied
-from pipeline.domain.jobs import JobStatus
+from pipeline.domain.jobs import PICTURES, JobStatus
 from pipeline.domain.model import wants_pbr, wants_texture
 from pipeline.domain.views import View
 from pipeline.ports.compute import read_progress
@@ -32,6 +32,8 @@ _PROGRESS_MAX = 0.99
 class _Failure:
     error: str
     hint: str
+    fault: str = ""
+    """See ``JobRecord``."""
 
 
 class JobRunner:
@@ -71,7 +73,7 @@ class JobRunner:
         outcome = await self._attempt(job, folder)
         if isinstance(outcome, _Failure):
             await self._store.save_job(
-                job.moved(JobStatus.FAILURE, self._now(), error=outcome.error, hint=outcome.hint)
+                job.moved(JobStatus.FAILURE, self._now(), error=outcome.error, hint=outcome.hint, fault=outcome.fault)
             )
         else:
             await self._publish(job, outcome)
@@ -102,7 +104,7 @@ class JobRunner:
         try:
             return await self._compute.run(self._engine, task, timeout_s=self._timeout_s)
         except EngineFailure as failure:
-            return _Failure(error=failure.message, hint=failure.hint)
+            return _Failure(error=failure.message, hint=failure.hint, fault=PICTURES)
         except WorkerDied as death:
             _log.warning("%s: %s", job.job_id, death)
             return _Failure(error=str(death), hint=death.mend)

@@ -28,6 +28,8 @@ def job_document(job: JobRecord) -> dict[str, Any]:
         metadata["notes"] = list(job.notes)
     if job.status is JobStatus.FAILURE:
         metadata |= {"error": job.error, "hint": job.hint}
+        if job.fault:  # ours alone, too
+            metadata["fault"] = job.fault
     return {
         "jobId": job.job_id,
         "jobType": "custom",

@@ -243,6 +243,7 @@ def _made(entry: _Entry, listing: Listing, set_id: str, grouped: Grouped) -> Ima
         views={view: folder / name for view, name in grouped.views.items()},
         params=entry.said.params,
         copies=entry.said.copies,
+        consistency=entry.said.consistency,
         findings=tuple(_placed(one, folder) for one in grouped.findings),
     )
 

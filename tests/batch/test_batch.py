@@ -9,6 +9,7 @@ import pytest
 import toy_engine
 from world import World, draw
 
+from pipeline.batch.decisions import retry
 from pipeline.domain.errors import NeverSent, SubmissionUncertain
 from pipeline.domain.events import ItemMoved
 from pipeline.domain.jobs import Job
@@ -182,16 +183,38 @@ async def test_a_bad_set_leaves_its_siblings_alone(world: World) -> None:
 
 async def test_a_failed_job_is_tried_again_within_a_bound_and_told(world: World) -> None:
     world.add("chair")
-    world.engine = toy_engine.refuse
+    world.engine = toy_engine.break_down
     outcome, rows, _ = await world.run()
     assert outcome.failed == 1
     assert rows[0].attempts == 2
     assert rows[0].error is not None
-    assert "frontImage shows no object" in rows[0].error.message
+    assert "the engine failed" in rows[0].error.message
+    assert rows[0].error.mend.startswith("run again")
     world.engine = toy_engine.make
     outcome, rows, _ = await world.run()
     assert outcome.delivered == 1
     assert rows[0].error is None
+
+
+async def test_pictures_that_the_service_blames_fail_once_until_a_person_says_otherwise_or_they_change(
+    world: World,
+) -> None:
+    world.add("chair")
+    world.engine = toy_engine.refuse
+    for _ in range(2):
+        outcome, rows, _ = await world.run()
+        assert (outcome.failed, rows[0].attempts, await world.jobs()) == (1, 1, 1)
+        assert rows[0].error is not None
+        assert (rows[0].error.kind, rows[0].error.message[-26:]) == ("PicturesMakeNoMesh", "frontImage shows no object")
+        assert rows[0].error.mend.startswith("render it on a plain background; then run again")
+    async with world.batch() as batch:
+        await retry(await batch._ledger.items(), anew=False, ledger=batch._ledger)
+    await world.run()
+    assert await world.jobs() == 2
+    world.engine = toy_engine.make
+    draw(world.folder / "sets/chair/left.png", 77)
+    outcome, rows, _ = await world.run()
+    assert (outcome.delivered, rows[0].error) == (1, None)
 
 
 async def test_a_mesh_that_falls_short_is_held_where_the_manifest_says_so(world: World) -> None:

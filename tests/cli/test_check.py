@@ -93,8 +93,8 @@ def draw_another_back(folder: Path) -> None:
         ("local", "", [], "hold", 1),
         ("local", "", ["--quick"], "ok", 0),
         ("local", "preflight: {consistency: skip}\n", [], "ok", 0),
-        ("scenario", "", [], "warn", 0),
-        ("scenario", "preflight: {consistency: hold}\n", [], "hold", 1),
+        ("scenario", "", [], "hold", 1),
+        ("scenario", "preflight: {consistency: skip}\n", [], "ok", 0),
     ],
 )
 def test_a_view_of_something_else_is_told_as_the_manifest_says(  # noqa: PLR0917 - a table, and what pytest hands over
@@ -117,3 +117,24 @@ def test_a_mend_of_several_findings_is_told_once(draw_set, write_manifest, capsy
     shown = capsys.readouterr().out
     assert shown.count("it is left out") == 3
     assert shown.count("name each file by its view") == 1
+
+
+def test_what_check_found_out_is_known_to_the_next_one(draw_set, write_manifest, capsys, monkeypatch) -> None:
+    draw_another_back(draw_set("chair"))
+    manifest = write_manifest(backend="scenario")
+    for _ in range(2):
+        assert run(["check", str(manifest)]) == 1
+        assert "contradicts the others" in capsys.readouterr().out
+        monkeypatch.setattr("sys.executable", "/nowhere/python")  # no worker process can be started any more
+
+
+def test_a_set_has_its_own_say(draw_set, write_manifest, capsys) -> None:
+    draw_another_back(draw_set("chair"))
+    draw_another_back(draw_set("lamp", colour="olive"))
+    manifest = write_manifest(backend="scenario")
+    own = "sets: [{path: pictures/*}, {path: pictures/lamp, consistency: skip}]"
+    manifest.write_text(manifest.read_text().replace("sets: [{path: pictures/*}]", own))
+    assert run(["check", str(manifest), "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert {one["id"]: one["verdict"] for one in document["sets"]} == {"chair": "hold", "lamp": "ok"}
+    assert "`consistency: skip`" in document["sets"][0]["findings"][0]["mend"]

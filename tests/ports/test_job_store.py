@@ -69,9 +69,9 @@ async def test_records_come_back_as_they_were_given(tmp_path) -> None:
         assert await store.key("signing") == key != await store.key("another")
 
 
-async def test_jobs_of_a_store_that_knew_no_notes_have_none(tmp_path) -> None:
+async def test_jobs_of_a_store_that_knew_neither_notes_nor_faults_have_none(tmp_path) -> None:
     database = await Database.open(tmp_path / "service.sqlite3", MIGRATIONS[:1])
-    old = {name: value for name, value in to_row(job(job_id="job_old")).items() if name != "notes"}
+    old = {name: value for name, value in to_row(job(job_id="job_old")).items() if name not in {"notes", "fault"}}
     insert = f"INSERT INTO jobs ({', '.join(old)}) VALUES ({', '.join('?' * len(old))})"
     await database.write(lambda connection: connection.execute(insert, list(old.values())) and None)
     await database.close()

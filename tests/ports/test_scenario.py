@@ -54,6 +54,16 @@ async def test_notes_are_our_own_services_and_spoil_nothing_where_they_are_anoth
     assert (read.notes, read.asset_ids) == (notes, ("a",))
 
 
+@pytest.mark.parametrize(
+    ("told", "blames"), [("pictures", True), (None, False), ("Pictures!", False), (["pictures"], False)]
+)
+async def test_only_our_own_word_blames_the_pictures(service, told, blames, connect):
+    job = {"jobId": "job_1", "status": "failure", "metadata": {"error": "no", "fault": told}}
+    service.say("GET /v1/jobs", web.json_response({"job": job}))
+    async with connect(service.url) as client:
+        assert (await client.job("job_1")).blames_pictures is blames
+
+
 @pytest.mark.parametrize(("billing", "charged"), [({"cuCost": 40}, 0.0), ({"cuCost": 40, "disableRefund": True}, 40)])
 async def test_a_failed_job_costs_nothing_unless_refunds_are_off(service, billing, charged, connect):
     job = {"jobId": "job_1", "status": "failure", "metadata": {"error": "no", "hint": "try"}, "billing": billing}

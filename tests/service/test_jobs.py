@@ -83,6 +83,7 @@ def test_a_job_that_goes_wrong_goes_wrong_alone(started) -> None:
     assert "time limit" in failed[HANG]["metadata"]["error"]
     assert failed[REFUSE]["metadata"]["error"] == "frontImage shows no object"
     assert failed[REFUSE]["metadata"]["hint"] == "render it on a plain background"
+    assert {count for count, job in failed.items() if job["metadata"].get("fault") == "pictures"} == {REFUSE}
     assert "secret detail" not in str(failed[BUG])
     assert failed[FULL]["metadata"]["error"] == "the service's disk has no room for the mesh"
 
