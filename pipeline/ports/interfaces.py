@@ -311,8 +311,8 @@ class Ledger(Protocol):
         ...
 
     async def job_durations(self, *, service: str, model: str, at_most: int) -> list[JobDuration]:
-        """How long jobs took at this service, the newest last; of the newest ``at_most`` successes those of the model.
-        The cost does not grow with the ledger.
+        """How long the newest ``at_most`` successes of the model at this service took, the newest last. Those that many
+        moves of others have followed are left out: the cost does not grow with the ledger.
         """
         ...
 

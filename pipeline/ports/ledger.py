@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -111,12 +112,12 @@ CREATE TABLE publications (
     ),
 )
 
-_DURATIONS = """
-SELECT record FROM (SELECT key, seq FROM history WHERE seq > (SELECT max(seq) FROM history) - 20000 AND event = ?
-ORDER BY seq DESC LIMIT ?) JOIN items USING (key) ORDER BY seq DESC
+_SUCCESSES = """
+SELECT record FROM history CROSS JOIN items USING (key)
+WHERE seq > (SELECT max(seq) FROM history) - 20000 AND event = ? ORDER BY seq DESC
 """
-"""The newest successes first. Without an index of its own: an item has some ten moves, so that the newest 20,000 moves
-tell of far more successes than are asked for.
+"""The newest first. Without an index of its own: an item has some ten moves, so that the newest 20,000 moves tell of
+far more successes than are asked for, unless most are another model's.
 """
 
 _FILES = TypeAdapter(tuple[OutputFile, ...])
@@ -211,13 +212,10 @@ class SqliteLedger:
 
     async def job_durations(self, *, service: str, model: str, at_most: int) -> list[JobDuration]:
         def work(connection: Connection) -> list[JobDuration]:
-            rows = all_rows(connection, _DURATIONS, (Event.JOB_SUCCEEDED, at_most))
-            found = [load(row) for row in reversed(rows)]
-            return [
-                JobDuration(params=one.params, took_s=one.job_s)
-                for one in found
-                if one.job_s is not None and (one.service, one.model) == (service, model)
-            ]
+            with closing(connection.execute(_SUCCESSES, (Event.JOB_SUCCEEDED,))) as rows:
+                ours = (one for one in map(load, rows) if (one.service, one.model) == (service, model))
+                told = (JobDuration(params=one.params, took_s=one.job_s) for one in ours if one.job_s is not None)
+                return list(islice(told, at_most))[::-1]
 
         return await self._database.read(work)
 
