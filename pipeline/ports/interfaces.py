@@ -304,6 +304,10 @@ class Ledger(Protocol):
         """
         ...
 
+    async def unsettled(self, *, service: str, project: str) -> list[ItemRecord]:
+        """The records of all items there whose submission has begun and not been answered yet, or never was."""
+        ...
+
     async def known_jobs(self, job_ids: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
         """Those of the job ids that any item ever had, each with the inputs that were sent for it (empty where the item
         has been submitted anew since): a job of the service that is not among them is nobody's.

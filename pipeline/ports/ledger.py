@@ -199,6 +199,12 @@ class SqliteLedger:
             lambda it: [(row["event"], row["after"], row["detail"]) for row in it.execute(query, (key,))]
         )
 
+    async def unsettled(self, *, service: str, project: str) -> list[ItemRecord]:
+        query = "SELECT record FROM items INDEXED BY items_by_state WHERE state IN (?, ?)"
+        states = (State.SUBMITTING, State.UNCERTAIN)
+        found = await self._database.read(lambda it: [load(row) for row in all_rows(it, query, states)])
+        return [one for one in found if (one.service, one.project) == (service, project)]
+
     async def known_jobs(self, job_ids: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
         query = (
             "SELECT job_id, record FROM jobs JOIN items USING (key) WHERE job_id IN (SELECT value FROM json_each(?))"
