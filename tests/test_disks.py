@@ -144,6 +144,18 @@ def test_a_folder_that_is_a_link_to_itself(night: Night, key: str, said: str) ->
 
 
 @pytest.mark.skipif(os.name == "nt", reason="symbolic links need a right there")
+def test_meshes_and_held_that_are_one_folder_are_found_out_before_anything_is_paid(night: Night) -> None:
+    night.prepare(sets=1)
+    night.output.mkdir()
+    (night.output / "held").symlink_to("meshes")
+    assert night.run() == ExitCode.LOCAL_IO
+    assert "meshes and held" in told(night)
+    assert not night.service.jobs()
+    (night.output / "held").unlink()
+    finishes(night)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="symbolic links need a right there")
 def test_pictures_and_folders_that_lead_in_circles(night: Night) -> None:
     night.prepare(sets=1)
     broken = night.folder / "sets" / "broken"

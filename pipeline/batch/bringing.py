@@ -1,8 +1,8 @@
 """Bringing: what a supply gives goes through the flow side by side, watched, settled and published beside it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -128,14 +128,8 @@ class Bringing:
             fetches=2 * self._manifest.limits.downloads,
         )
         settling = Settling(agenda, submissions, patience=self._terms.patience)
-        async with anyio.create_task_group() as background:
-            background.start_soon(pool.stop_when_told, background.cancel_scope)
-            for work in (watcher.run, settling.run, partial(self._publish_now_and_then, supply, journal)):
-                background.start_soon(work)
-            async with anyio.create_task_group() as workers:
-                workers.start_soon(supply.feed, agenda)
-                await _bring_each(flow, agenda, pool, workers)
-            background.cancel_scope.cancel()
+        beside = (watcher.run, settling.run, partial(self._publish_now_and_then, supply, journal))
+        await _carry_out(flow, agenda, pool, supply=supply, beside=beside)
         for one in agenda.uncertain:
             journal.warn(one.planned, f" stays uncertain: {submissions.why_uncertain(one.record.key)}")
 
@@ -201,6 +195,20 @@ async def unless_told(stop: anyio.Event, ask: Callable[[], Awaitable[T]]) -> T |
 async def _cancel_when_told(stop: anyio.Event, scope: anyio.CancelScope) -> None:
     await stop.wait()
     scope.cancel()
+
+
+async def _carry_out(
+    flow: Flow, agenda: Agenda, pool: Pool, *, supply: Supply, beside: Iterable[Callable[[], Coroutine[Any, Any, None]]]
+) -> None:
+    """Bring all that the supply gives; what goes on ``beside`` ends with it, or with the word to stop."""
+    async with anyio.create_task_group() as background:
+        background.start_soon(pool.stop_when_told, background.cancel_scope)
+        for work in beside:
+            background.start_soon(work)
+        async with anyio.create_task_group() as workers:
+            workers.start_soon(supply.feed, agenda)
+            await _bring_each(flow, agenda, pool, workers)
+        background.cancel_scope.cancel()
 
 
 async def _bring_each(flow: Flow, agenda: Agenda, pool: Pool, workers: TaskGroup) -> None:

@@ -120,9 +120,12 @@ class Submissions:
         return self._said.get(key, "the service's list was not read")
 
     async def _looked_for(self, lost: Sequence[LostSubmission]) -> Mapping[str, Settled]:
+        keys, now = {one.key for one in lost}, self._now()
+        unsettled = await self._ledger.unsettled(service=self._terms.service, project=self._terms.project)
         try:
             return await find_submissions(
                 lost,
+                beside=[lost_submission(one, age_s_of(one, now)) for one in unsettled if one.key not in keys],
                 scenario=self._scenario,
                 known_jobs=self._ledger.known_jobs,
                 patience=self._terms.patience,

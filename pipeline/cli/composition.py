@@ -240,3 +240,9 @@ def _make_output(folder: Path) -> None:
             f"the output folder {folder} may not be written",
             mend="give yourself the right to, or name another one under `output:`",
         )
+    if os.path.realpath(folder / "meshes") == os.path.realpath(folder / "held"):
+        raise LocalIoError(
+            f"the folders meshes and held in {folder} are one, by a link: a mesh in one would be taken for what stands "
+            "in the way of the other",
+            mend="remove the link; with `acceptance: {on_low: warn}` no mesh is held",
+        )

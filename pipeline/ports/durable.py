@@ -3,9 +3,10 @@
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO
 
 from pipeline.domain.errors import LocalIoError
@@ -90,21 +91,47 @@ def new_file(target: Path) -> Iterator[BinaryIO]:
     sync_folder(target.parent)
 
 
-@contextmanager
-def known_folder(folder: Path) -> Iterator[None]:
-    """Within the block the folder is there; at its end, the folder that it is in knows of it for good.
-
-    One sync after the other, once all is done, is one round of the file system's journal: the second finds all written.
+class Folders:
+    """Makes folders, for several threads at one time: who comes to one that another has just made, and that the folder
+    which it is in may not know of for good yet, makes sure of that by himself.
     """
-    is_new = new_folder(folder)
-    yield
-    if is_new:
-        sync_folder(folder.parent)
+
+    def __init__(self) -> None:
+        self._making = Lock()
+        self._unknown: set[Path] = set()
+
+    def make(self, folder: Path) -> None:
+        """It is there; nothing in it is to be told of before it is known."""
+        with self._making:  # who finds it made finds it noted, too
+            if new_folder(folder):
+                self._unknown.add(folder)
+
+    def is_known(self, folder: Path) -> bool:
+        """Whether the folder that it is in need not be synced any more."""
+        return folder not in self._unknown
+
+    def became_known(self, folders: Iterable[Path]) -> None:
+        """The folders that these are in were synced."""
+        self._unknown.difference_update(folders)
+
+    @contextmanager
+    def known(self, folder: Path) -> Iterator[None]:
+        """Within the block it is there, at its end it is known.
+
+        One sync after the other, once all is done, is one round of the file system's journal: the second finds all
+        written.
+        """
+        self.make(folder)
+        yield
+        if not self.is_known(folder):
+            sync_folder(folder.parent)
+            self.became_known([folder])
 
 
 def make_folder(folder: Path) -> None:
-    with known_folder(folder):
-        pass
+    """It is there, and the folder that it is in knows of it for good."""
+    if new_folder(folder):
+        sync_folder(folder.parent)
 
 
 def new_folder(folder: Path) -> bool:

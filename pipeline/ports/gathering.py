@@ -86,14 +86,16 @@ class Gathering(Generic[A, R]):
             raise
 
     async def _round(self, leader: Asked[A, R]) -> None:
-        with CancelScope(shield=True):  # who is woken by the same event as the leader comes along, at the least
-            await anyio.sleep_until(self._begins_at)
-        batch = [leader, *(one for one in self._waiting if not one.leads)][: self._most]
-        taken = set(map(id, batch))
-        self._waiting = [one for one in self._waiting if id(one) not in taken]
-        leader.leads = False
-        self._begins_at = anyio.current_time() + min(self._rest_s * (len(batch) - 1), LONGEST_REST_S)
+        """Whatever ends it, be it a cancellation of the task by other means than a scope: somebody else goes on."""
+        self._waiting.remove(leader)
+        leader.leads, batch = False, [leader]
         try:
+            with CancelScope(shield=True):  # who is woken by the same event as the leader comes along, at the least
+                await anyio.sleep_until(self._begins_at)
+            batch = [leader, *(one for one in self._waiting if not one.leads)][: self._most]
+            taken = set(map(id, batch))
+            self._waiting = [one for one in self._waiting if id(one) not in taken]
+            self._begins_at = anyio.current_time() + min(self._rest_s * (len(batch) - 1), LONGEST_REST_S)
             await self._serve(batch)
         finally:
             self._waiting[:0] = [one for one in batch if not (one.done or one is leader)]

@@ -5,7 +5,6 @@ the service names, without credentials. Neither reads netrc (aiohttp's ``trust_e
 to download hosts), neither keeps cookies; proxy and CA variables are honoured.
 """
 
-import io
 import os
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -23,6 +22,7 @@ from yarl import URL
 
 from pipeline.domain.errors import ConnectionLost, NeverSent, ServiceFault, TryAgain, UsageError
 from pipeline.ports.addresses import Origin, is_disguised, is_public, literal, proxy_for, proxy_hosts
+from pipeline.ports.bodies import Streamed, streamed
 
 ANSWER_MAX_BYTES = 16 * 1024 * 1024
 """A page of a hundred jobs has less than a tenth of it; read as JSON, it may take twenty times the memory."""
@@ -151,7 +151,13 @@ class ApiSession:
             yield cls(base_url, kept, fresh)
 
     async def send(
-        self, method: str, path: str, *, query: Mapping[str, str], body: bytes | None, fresh_connection: bool = False
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str],
+        body: bytes | Streamed | None,
+        fresh_connection: bool = False,
     ) -> Answer:
         """One request, one answer, redirects included. ``path`` is quoted already.
 
@@ -169,8 +175,8 @@ class ApiSession:
                 method,
                 URL(self._base_url + path, encoded=True),
                 params=query or None,
-                data=_payload(body),
-                headers=_NO_HEADERS if body is None else _JSON,
+                data=body,
+                headers=_headers(body),
                 allow_redirects=False,
                 proxy=self._proxy,
             ) as response:
@@ -212,13 +218,14 @@ class TransferSession:
         async with _session(timeouts, {"Accept-Encoding": "identity"}, connector) as session:
             yield cls(session, backend, head_s=timeouts.head_s)
 
-    async def put(self, url: str, data: bytes) -> Answer:
+    async def put(self, url: str, data: bytes | memoryview) -> Answer:
         """Send bytes without a content type (a signature may not have foreseen one); redirects are not followed."""
-        what = _file_at("PUT", self.admit("PUT", url))
+        what, body = _file_at("PUT", self.admit("PUT", url)), streamed(data)
         with translated(what):
             async with self._session.put(
                 URL(url, encoded=True),
-                data=io.BytesIO(data),
+                data=body,
+                headers=_length(body),
                 allow_redirects=False,
                 proxy=proxy_for(url),
                 skip_auto_headers=["Content-Type"],
@@ -288,9 +295,15 @@ class TransferSession:
             raise ServiceFault(f"{what}: refused, the address is not a public one")
 
 
-def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
-    """Small bodies leave in one piece with their headers; large ones piece by piece, others in between."""
-    return body if body is None or len(body) <= _CHUNK_BYTES else io.BytesIO(body)
+def _headers(body: bytes | Streamed | None) -> Mapping[str, str]:
+    if body is None:
+        return _NO_HEADERS
+    return {**_JSON, **_length(body)} if isinstance(body, Streamed) else _JSON
+
+
+def _length(body: Streamed) -> Mapping[str, str]:
+    """Told beforehand: what comes piece by piece would else be sent in chunks, which storage hosts do not take."""
+    return {"Content-Length": str(body.size_bytes)}
 
 
 def _file_at(method: str, origin: Origin) -> str:

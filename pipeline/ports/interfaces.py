@@ -315,6 +315,10 @@ class Ledger(Protocol):
         """
         ...
 
+    async def unsettled(self, *, service: str, project: str) -> list[ItemRecord]:
+        """The records of all items there whose submission has begun and not been answered yet, or never was."""
+        ...
+
     async def known_jobs(self, job_ids: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
         """Those of the job ids that any item ever had, each with the inputs that were sent for it (empty where the item
         has been submitted anew since): a job of the service that is not among them is nobody's.
@@ -322,8 +326,8 @@ class Ledger(Protocol):
         ...
 
     async def job_durations(self, *, service: str, model: str, at_most: int) -> list[JobDuration]:
-        """How long jobs took at this service, the newest last; of the newest ``at_most`` successes those of the model.
-        The cost does not grow with the ledger.
+        """How long the newest ``at_most`` successes of the model at this service took, the newest last. Those that many
+        moves of others have followed are left out: the cost does not grow with the ledger.
         """
         ...
 

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -111,12 +112,12 @@ CREATE TABLE publications (
     ),
 )
 
-_DURATIONS = """
-SELECT record FROM (SELECT key, seq FROM history WHERE seq > (SELECT max(seq) FROM history) - 20000 AND event = ?
-ORDER BY seq DESC LIMIT ?) JOIN items USING (key) ORDER BY seq DESC
+_SUCCESSES = """
+SELECT record FROM history CROSS JOIN items USING (key)
+WHERE seq > (SELECT max(seq) FROM history) - 20000 AND event = ? ORDER BY seq DESC
 """
-"""The newest successes first. Without an index of its own: an item has some ten moves, so that the newest 20,000 moves
-tell of far more successes than are asked for.
+"""The newest first. Without an index of its own: an item has some ten moves, so that the newest 20,000 moves tell of
+far more successes than are asked for, unless most are another model's.
 """
 
 _FILES = TypeAdapter(tuple[OutputFile, ...])
@@ -198,6 +199,12 @@ class SqliteLedger:
             lambda it: [(row["event"], row["after"], row["detail"]) for row in it.execute(query, (key,))]
         )
 
+    async def unsettled(self, *, service: str, project: str) -> list[ItemRecord]:
+        query = "SELECT record FROM items INDEXED BY items_by_state WHERE state IN (?, ?)"
+        states = (State.SUBMITTING, State.UNCERTAIN)
+        found = await self._database.read(lambda it: [load(row) for row in all_rows(it, query, states)])
+        return [one for one in found if (one.service, one.project) == (service, project)]
+
     async def known_jobs(self, job_ids: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
         query = (
             "SELECT job_id, record FROM jobs JOIN items USING (key) WHERE job_id IN (SELECT value FROM json_each(?))"
@@ -211,13 +218,10 @@ class SqliteLedger:
 
     async def job_durations(self, *, service: str, model: str, at_most: int) -> list[JobDuration]:
         def work(connection: Connection) -> list[JobDuration]:
-            rows = all_rows(connection, _DURATIONS, (Event.JOB_SUCCEEDED, at_most))
-            found = [load(row) for row in reversed(rows)]
-            return [
-                JobDuration(params=one.params, took_s=one.job_s)
-                for one in found
-                if one.job_s is not None and (one.service, one.model) == (service, model)
-            ]
+            with closing(connection.execute(_SUCCESSES, (Event.JOB_SUCCEEDED,))) as rows:
+                ours = (one for one in map(load, rows) if (one.service, one.model) == (service, model))
+                told = (JobDuration(params=one.params, took_s=one.job_s) for one in ours if one.job_s is not None)
+                return list(islice(told, at_most))[::-1]
 
         return await self._database.read(work)
 

@@ -5,10 +5,9 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from threading import Lock
 from typing import NamedTuple
 
-from pipeline.ports.durable import local_errors, new_folder, rename, sync_file, sync_folder
+from pipeline.ports.durable import Folders, local_errors, rename, sync_file, sync_folder
 from pipeline.ports.gathering import Asked
 
 
@@ -22,10 +21,8 @@ class Move(NamedTuple):
 class NewFiles:
     """Brings files to their places, in several threads at one time."""
 
-    def __init__(self) -> None:
-        self._making = Lock()
-        self._unknown: set[Path] = set()
-        """Folders that were made, and that those which they are in may not know of for good yet."""
+    def __init__(self, folders: Folders) -> None:
+        self._folders = folders
 
     def publish_all(self, asked: Sequence[Asked[Move, bool]]) -> None:
         """Bring each file to its place, if nothing stands there (or where nothing may stand) and it is there itself;
@@ -40,17 +37,15 @@ class NewFiles:
         _each(asked, lambda one: sync_file(one.what.source))
         _each(asked, self._name)
         _sync(asked, lambda folder: folder)
-        _sync(asked, lambda folder: folder.parent if folder in self._unknown else None)
-        self._unknown.difference_update([one.what.target.parent for one in asked if not one.done])
+        _sync(asked, lambda folder: None if self._folders.is_known(folder) else folder.parent)
+        self._folders.became_known([one.what.target.parent for one in asked if not one.done])
         _each(asked, lambda one: one.answer(True))
 
     def _name(self, one: Asked[Move, bool]) -> None:
         source, target, _ = one.what
         if _is_taken(one):
             return
-        with self._making:  # who finds it made finds it noted, too
-            if new_folder(target.parent):
-                self._unknown.add(target.parent)
+        self._folders.make(target.parent)
         rename(source, target)
 
 

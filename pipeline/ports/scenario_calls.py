@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from pipeline.domain.errors import RequestRefused, ServiceUnreachable
+from pipeline.ports.bodies import Streamed
 from pipeline.ports.credentials import Credentials
 from pipeline.ports.gate import Gate
 from pipeline.ports.http import Answer, ApiSession
@@ -29,8 +30,8 @@ class Call:
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
-    body: Mapping[str, Any] | bytes | None = None
-    """Bytes are JSON already."""
+    body: Mapping[str, Any] | bytes | Streamed | None = None
+    """All but a mapping is JSON already."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"

@@ -1,6 +1,5 @@
 """Pictures on their way to the service: in one request, or in parts over signed URLs."""
 
-from binascii import b2a_base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
@@ -10,6 +9,7 @@ import anyio
 
 from pipeline.domain.errors import RequestRefused, StageTimedOut
 from pipeline.domain.texts import one_line
+from pipeline.ports.bodies import Streamed, in_base64
 from pipeline.ports.http import TransferSession
 from pipeline.ports.interfaces import Gallery
 from pipeline.ports.retrying import persist
@@ -48,9 +48,9 @@ async def upload_whole(calls: Calls, *, name: str, data: bytes, gallery: Gallery
     return (await calls.ask(Call(method="POST", path="/assets", body=body), UploadedAnswer)).asset.id
 
 
-def _with_picture(fields: Mapping[str, Any], data: bytes) -> bytes:
+def _with_picture(fields: Mapping[str, Any], data: bytes) -> bytes | Streamed:
     """JSON with the picture put in as it is: base64 has nothing that JSON would escape, and may be megabytes long."""
-    return b"".join((as_json(fields)[:-1], b', "image": "', b2a_base64(data, newline=False), b'"}'))
+    return in_base64(as_json(fields)[:-1] + b', "image": "', data, b'"}')
 
 
 async def upload_in_parts(
@@ -74,8 +74,9 @@ async def upload_in_parts(
         "assetOptions": _options(gallery),
     }
     upload = (await calls.ask(Call(method="POST", path="/uploads", body=body), UploadAnswer)).upload
+    whole = memoryview(data)
     for part in _agreed_parts(upload, count):
-        piece = data[(part.number - 1) * PART_BYTES : part.number * PART_BYTES]
+        piece = whole[(part.number - 1) * PART_BYTES : part.number * PART_BYTES]
         await _put_part(calls, transfers, part, piece)
     await _complete(calls, upload.id)
     return await _imported(calls, upload.id, wait)
@@ -89,7 +90,7 @@ def _agreed_parts(upload: Upload, count: int) -> list[UploadPart]:
     return parts
 
 
-async def _put_part(calls: Calls, transfers: TransferSession, part: UploadPart, piece: bytes) -> None:
+async def _put_part(calls: Calls, transfers: TransferSession, part: UploadPart, piece: memoryview) -> None:
     """The host's 401 and 403 speak of the signature, not of our credentials."""
     what, judge = f"PUT part {part.number}", final_on(401, 403)
 

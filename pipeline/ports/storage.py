@@ -17,7 +17,7 @@ from typing import TypeVar, TypeVarTuple
 import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from pipeline.ports.durable import known_folder, local_errors, make_folder, move, new_file, sync_file, sync_folder
+from pipeline.ports.durable import Folders, local_errors, make_folder, move, new_file, sync_file, sync_folder
 from pipeline.ports.gathering import Asked, Gathering
 from pipeline.ports.new_files import Move, NewFiles
 
@@ -35,12 +35,13 @@ class LocalStorage:
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="storage")
-        self._new_files = NewFiles()
+        self._folders = Folders()
+        self._new_files = NewFiles(self._folders)
         self._new = Gathering(self._publish_together, rounds=_ROUNDS, most=_NEW_TOGETHER)
 
     async def publish(self, source: Path, target: Path) -> None:
         """Move a finished temporary file to its place, over what stood there."""
-        await self._call(_publish, source, target)
+        await self._call(_publish, self._folders, source, target)
 
     async def publish_new(self, source: Path, target: Path, *, unless: Path | None = None) -> bool:
         await checkpoint_if_cancelled()
@@ -52,10 +53,10 @@ class LocalStorage:
         await self._call(self._new_files.publish_all, asked)
 
     async def copy(self, source: Path, target: Path) -> None:
-        await self._call(_copy, source, target)
+        await self._call(_copy, self._folders, source, target)
 
     async def write(self, target: Path, data: bytes) -> None:
-        await self._call(_write, target, data)
+        await self._call(_write, self._folders, target, data)
 
     async def append(self, path: Path, data: bytes, *, anew: bool) -> None:
         await self._call(_append, path, data, anew)
@@ -97,7 +98,7 @@ class LocalStorage:
 
         A file that is not there has been retired before.
         """
-        await self._call(_retire, path, into)
+        await self._call(_retire, self._folders, path, into)
 
     async def remove(self, paths: Iterable[Path]) -> None:
         """Remove files, and the folders that become empty by it; missing ones are fine."""
@@ -112,25 +113,25 @@ class LocalStorage:
         return work.result()
 
 
-def _publish(source: Path, target: Path) -> None:
+def _publish(folders: Folders, source: Path, target: Path) -> None:
     with local_errors("written", target):
         sync_file(source)
-        with known_folder(target.parent):
+        with folders.known(target.parent):
             move(source, target)
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(folders: Folders, source: Path, target: Path) -> None:
     with (
         local_errors("written", target),
-        known_folder(target.parent),
+        folders.known(target.parent),
         source.open("rb") as original,
         new_file(target) as file,
     ):
         shutil.copyfileobj(original, file)
 
 
-def _write(target: Path, data: bytes) -> None:
-    with local_errors("written", target), known_folder(target.parent), new_file(target) as file:
+def _write(folders: Folders, target: Path, data: bytes) -> None:
+    with local_errors("written", target), folders.known(target.parent), new_file(target) as file:
         file.write(data)
 
 
@@ -185,10 +186,10 @@ def _digest(path: Path) -> str | None:
     return None
 
 
-def _retire(path: Path, into: Path) -> None:
+def _retire(folders: Folders, path: Path, into: Path) -> None:
     if not path.exists():
         return
-    with local_errors("moved away", path), known_folder(into):
+    with local_errors("moved away", path), folders.known(into):
         move(path, _reserved(into, path.name))
         sync_folder(path.parent)
 

@@ -78,9 +78,10 @@ async def download(
         StageTimedOut: all tries failed, or took too long.
     """
     assets = await _listed(asset_ids, scenario, patience_s=LISTING_S if is_new else SECOND_LOOKS_S)
-    fetching = _Fetching(place, scenario=scenario, downloads=downloads, storage=storage, now=now)
+    files = wanted(assets)
+    fetching = _Fetching(files, place, scenario=scenario, downloads=downloads, storage=storage, now=now)
     async with turns:
-        return [await fetching.fetch(one) for one in wanted(assets)]
+        return [await fetching.fetch(one) for one in files]
 
 
 async def _listed(asset_ids: Sequence[str], scenario: Scenario, *, patience_s: float) -> list[Asset]:
@@ -104,10 +105,11 @@ async def _listed(asset_ids: Sequence[str], scenario: Scenario, *, patience_s: f
 
 
 class _Fetching:
-    """Fetches files to their places, with as many tries as the bounds allow."""
+    """Fetches the files of one job to their places, with as many tries as the bounds allow."""
 
     def __init__(
         self,
+        files: Sequence[WantedAsset],
         place: Callable[[str], Path],
         *,
         scenario: Scenario,
@@ -115,6 +117,7 @@ class _Fetching:
         storage: Storage,
         now: Now,
     ) -> None:
+        self._assets = {one.asset.asset_id: one.asset for one in files}
         self._place = place
         self._scenario = scenario
         self._downloads = downloads
@@ -122,13 +125,13 @@ class _Fetching:
         self._now = now
 
     async def fetch(self, one: WantedAsset) -> Fetched:
-        target, asset, last = self._place(one.role), one.asset, None
+        target, last = self._place(one.role), None
         with anyio.move_on_after(TOTAL_S):
             for tried in range(ATTEMPTS):
                 try:
                     if last is not None:
                         await anyio.sleep(_pause_s(last, tried))
-                    asset = await self._signed(asset, again=last is not None)
+                    asset = await self._signed(one.asset.asset_id, again=last is not None)
                     return _fetched(one, target, *await self._whole(one.role, asset, target))
                 except (TryAgain, MeshDamaged) as error:
                     last = error
@@ -140,14 +143,18 @@ class _Fetching:
             "--anew NAME` has it made again, at its price",
         )
 
-    async def _signed(self, asset: Asset, *, again: bool) -> Asset:
-        """URLs are short-lived: a further try asks for a fresh one, and so does a first one that comes late."""
+    async def _signed(self, asset_id: str, *, again: bool) -> Asset:
+        """URLs are short-lived: a further try asks for a fresh one, and so does a first one that comes late. The other
+        files' come with it: they were signed at the same time.
+        """
+        asset = self._assets[asset_id]
         if not again and not is_nearly_over(asset.url, self._now()):
             return asset
-        listed = await self._scenario.assets([asset.asset_id])
-        if not listed:
-            raise ServiceFault(f"the service does not tell of asset {asset.asset_id} just now")
-        return listed[0]
+        listed = {one.asset_id: one for one in await self._scenario.assets(list(self._assets))}
+        self._assets |= listed
+        if asset_id not in listed:
+            raise ServiceFault(f"the service does not tell of asset {asset_id} just now")
+        return listed[asset_id]
 
     async def _whole(self, role: str, asset: Asset, target: Path) -> tuple[Downloaded, MeshFacts | None]:
         """One try. A damaged file is removed, so that nothing of it is ever resumed."""

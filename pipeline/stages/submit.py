@@ -73,7 +73,13 @@ async def submit(*, scenario: Scenario, model: str, inputs: Mapping[str, Any]) -
 
 
 async def find_submissions(
-    lost: Sequence[LostSubmission], *, scenario: Scenario, known_jobs: KnownJobs, patience: Patience, now: Now
+    lost: Sequence[LostSubmission],
+    *,
+    beside: Sequence[LostSubmission] = (),
+    scenario: Scenario,
+    known_jobs: KnownJobs,
+    patience: Patience,
+    now: Now,
 ) -> dict[str, Settled]:
     """Look for the jobs of lost submissions in the service's list, by their echoed inputs; one reading for all of them.
 
@@ -84,6 +90,9 @@ async def find_submissions(
 
     Args:
         lost: what is looked for; equal inputs share the jobs found, one each.
+        beside: others whose outcome is not known, of sets that are as they were no more, perhaps. They are not looked
+            for, but a job that none of ``lost`` takes and that fits one of them is its, and proves what the service
+            repeats: else it might be taken for any of ``lost`` for ever.
         scenario: the service.
         known_jobs: asks the ledger.
         patience: when absence is believed.
@@ -94,9 +103,10 @@ async def find_submissions(
     """
     seen = await _read_list(lost, scenario, known_jobs, now)
     found = _matched(lost, seen.strangers)
-    seen.echoes += len(found)
-    taken = {job.job_id for job in found.values()}
-    others = [job for job in seen.strangers if job.job_id not in taken]
+    others = _without(seen.strangers, found)
+    found_beside = _matched(beside, others)
+    others = _without(others, found_beside)
+    seen.echoes += len(found) + len(found_beside)
     settled = {}
     for one in lost:
         if job := found.get(one.key):
@@ -190,6 +200,11 @@ def _matched(lost: Sequence[LostSubmission], strangers: Sequence[Job]) -> dict[s
         if job := next((job for job in left.values() if _is_of(job, one)), None):
             found[one.key] = left.pop(job.job_id)
     return found
+
+
+def _without(jobs: Iterable[Job], taken: Mapping[str, Job]) -> list[Job]:
+    ids = {job.job_id for job in taken.values()}
+    return [job for job in jobs if job.job_id not in ids]
 
 
 def _is_of(job: Job, one: LostSubmission) -> bool:

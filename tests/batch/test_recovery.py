@@ -124,6 +124,24 @@ async def test_a_list_that_the_service_does_not_show_leaves_the_item_uncertain(r
     assert (outcome.delivered, rows[0].error, len(runs.service.submitted)) == (1, None, 1)
 
 
+async def test_the_lost_job_of_a_set_that_was_drawn_anew_leaves_nothing_uncertain(runs):
+    """Nobody asks for its mesh any more; it might be taken for the next one that is lost, and never arrived."""
+
+    class Closed(SimulatedService):
+        async def jobs(self, **_):
+            raise RequestRefused("400: no such filter")
+
+    runs.service.__class__ = Closed
+    runs.service.lost_answers = [SubmissionUncertain("cut")]
+    outcome, _ = await runs.run()
+    assert outcome.uncertain == 1
+    runs.service.__class__ = SimulatedService
+    runs.add("a", front="drawn anew")
+    runs.service.troubles = [SubmissionUncertain("cut")]
+    outcome, _ = await run_until_done(runs)
+    assert (outcome.delivered, len(runs.service.submitted)) == (1, 2)
+
+
 async def test_a_set_with_one_view_more_is_not_taken_for_the_lost_one(runs):
     """Both share their front view. The lost one never arrived; the other's job is unknown to the ledger, too."""
     runs.add("b", front="front of a", back="back of b")

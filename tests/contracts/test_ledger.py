@@ -1,6 +1,7 @@
 """The port ``Ledger`` on both databases, and what a database owes it."""
 
 import sqlite3
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -127,6 +128,21 @@ async def test_a_move_changes_the_record_and_its_history_in_one_commit(ledger):
     assert await ledger.item("k") == moved
     assert (await ledger.history("k"))[-1] == (Event.ACCEPTED_BY_SERVICE, State.SUBMITTED, "at once")
     assert await ledger.known_jobs(["job_1", "job_2"]) == {"job_1": {"frontImage": "asset_1"}}
+
+
+async def test_unsettled_are_those_whose_submission_was_not_answered(ledger):
+    for key, further in {"k": [], "lost": [Event.ANSWER_LOST], "sent": [Event.ACCEPTED_BY_SERVICE]}.items():
+        await ledger.open_item(replace(RECORD, key=key))
+        for event in (Event.UPLOAD, Event.UPLOADED, Event.INTEND, *further):
+            await ledger.advance(key, event)
+    await ledger.open_item(replace(RECORD, key="ready"))
+    where = {"service": RECORD.service, "project": RECORD.project}
+    assert {one.key: one.state for one in await ledger.unsettled(**where)} == {
+        "k": State.SUBMITTING,
+        "lost": State.UNCERTAIN,
+    }
+    assert await ledger.unsettled(**{**where, "service": "another"}) == []
+    assert await ledger.unsettled(**{**where, "project": "another"}) == []
 
 
 async def test_a_move_that_the_life_cycle_does_not_know_changes_nothing(ledger):

@@ -1,5 +1,6 @@
 """Rounds of questions, in virtual time."""
 
+import asyncio
 from functools import partial
 
 import anyio
@@ -176,6 +177,38 @@ def test_everybody_who_waits_long_enough_is_served(questions, rounds, most, rest
 
     backend, options = virtual_time()
     anyio.run(play, backend=backend, backend_options=options)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_who_is_torn_off_in_the_rest_before_his_round_leaves_the_others_to_one_of_them(monkeypatch):
+    """By means that no scope can ward off: the event loop's own cancellation of a task."""
+    monkeypatch.setattr("pipeline.ports.gathering.LONGEST_REST_S", 0.2)
+    rounds, got, tasks = [], {}, {}
+
+    async def serve(batch):
+        rounds.append({one.what for one in batch})
+        for one in batch:
+            one.answer(one.what)
+
+    gathering = Gathering(serve, rest_s=0.2)
+
+    async def ask(what):
+        tasks[what] = asyncio.current_task()
+        try:
+            got[what] = await gathering.ask(what)
+        except asyncio.CancelledError:
+            got[what] = None
+
+    with anyio.fail_after(10):
+        await all_of(partial(ask, "a"), partial(ask, "b"), partial(ask, "c"))
+        assert rounds[-1] >= {"b", "c"}, "many together: a rest follows"
+        async with anyio.create_task_group() as group:
+            for what in ("leader", "other"):
+                group.start_soon(ask, what)
+            await anyio.wait_all_tasks_blocked()
+            tasks["leader"].cancel()
+    assert got == {**{one: one for one in ("a", "b", "c", "other")}, "leader": None}
+    assert rounds[-1] == {"other"}
 
 
 class TestHops:

@@ -287,7 +287,8 @@ async def test_transfers_carry_no_credentials_cookies_or_netrc(serving, monkeypa
         for _ in range(2):
             assert (await transfers.put(f"{url}/part?signature=1", b"bytes")).status == 200
     for headers in seen:
-        assert not {"Authorization", "Cookie", "Content-Type"} & set(headers)
+        assert not {"Authorization", "Cookie", "Content-Type", "Transfer-Encoding"} & set(headers)
+        assert headers["Content-Length"] == "5"
 
 
 @pytest.mark.parametrize(

@@ -161,8 +161,8 @@ async def test_durations_are_those_of_the_newest_successes_of_the_model_at_the_s
     await succeeded(ledger, "other", 70.0, model="other")
     await succeeded(ledger, "untold", None, model="m")
     asked = {"service": record().service, "model": "m"}
-    assert [one.took_s for one in await ledger.job_durations(**asked, at_most=5)] == [8, 9]
-    assert [one.params for one in await ledger.job_durations(**asked, at_most=5)] == [
+    assert [one.took_s for one in await ledger.job_durations(**asked, at_most=5)] == [5, 6, 7, 8, 9]
+    assert [one.params for one in await ledger.job_durations(**asked, at_most=2)] == [
         {"faceCount": 8},
         {"faceCount": 9},
     ]

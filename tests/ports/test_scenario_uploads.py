@@ -10,8 +10,9 @@ from pipeline.ports.scenario_uploads import PART_BYTES, ImportWait
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_small_picture_goes_in_one_request(service, connect):
+async def test_a_small_picture_goes_in_one_request_of_a_told_length_as_often_as_it_must(service, connect):
     data = bytes(range(256)) * 15_000
+    service.say("POST /v1/assets$", web.Response(status=503))
     async with connect(service.url) as client:
         asset_id = await client.create_asset(
             name="front-1", data=data, media_type="image/png", gallery=Gallery(collections=["c1"])
@@ -23,6 +24,8 @@ async def test_a_small_picture_goes_in_one_request(service, connect):
         "hide": True,
         "collectionIds": ["c1"],
     }
+    assert service.count("POST /v1/assets$") == 2
+    assert not any("Transfer-Encoding" in headers for _, _, headers in service.asked)
 
 
 @pytest.mark.parametrize(("size", "parts"), [(4_000_000, 1), (PART_BYTES, 1), (PART_BYTES + 1, 2)])

@@ -6,16 +6,14 @@ import sys
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
-from threading import Event, Thread, current_thread
+from threading import Event
 
 import anyio
 import pytest
 
 from pipeline.domain.errors import LocalIoError
 from pipeline.ports.durable import local_errors
-from pipeline.ports.gathering import Asked
 from pipeline.ports.lines import lines_of
-from pipeline.ports.new_files import Move, NewFiles
 from pipeline.ports.storage import LocalStorage
 
 pytestmark = pytest.mark.anyio
@@ -323,36 +321,41 @@ async def test_a_folder_that_cannot_be_synced_fails_those_files_alone_that_need_
     assert await told(f="out/new") == [True]
 
 
+WAYS = ("publish", "publish_new", "copy", "write")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="folders are not synced there")
-def test_a_file_is_not_told_of_before_its_folder_is_known_whoever_made_that(tmp_path, monkeypatch):
-    """Another round finds the folder that a first one has just made, and that hangs before it makes it known."""
-    new_files, fsync, parent = NewFiles(), os.fsync, tmp_path.stat().st_ino
-    hangs, go_on, synced = Event(), Event(), []
+@pytest.mark.parametrize("first", ["publish_new", "write"])
+@pytest.mark.parametrize("second", WAYS)
+async def test_a_file_is_not_told_of_before_its_folder_is_known_whoever_made_that(
+    storage, tmp_path, monkeypatch, first, second
+):
+    """Another finds the folder that the first has just made, and that hangs before it makes it known."""
+    hangs, go_on, synced, fsync, parent = Event(), Event(), [], os.fsync, tmp_path.stat().st_ino
 
     def watched(handle):
         if os.fstat(handle).st_ino == parent:
-            synced.append(current_thread().name)
-            if current_thread().name == "first":
+            synced.append(handle)
+            if len(synced) == 1:
                 hangs.set()
                 go_on.wait(60)
         fsync(handle)
 
+    async def bring(way, name):
+        source, target = tmp_path / f"{name}.part", tmp_path / "set" / f"{name}.glb"
+        source.write_bytes(b"mesh")
+        await getattr(storage, way)(*((target, b"mesh") if way == "write" else (source, target)))
+        assert target.read_bytes() == b"mesh"
+
     monkeypatch.setattr(os, "fsync", watched)
-
-    def publish(name):
-        (tmp_path / f"{name}.part").write_bytes(b"mesh")
-        asked = Asked(Move(tmp_path / f"{name}.part", tmp_path / "set" / f"{name}.glb"))
-        new_files.publish_all([asked])
-        return asked.result
-
-    first = Thread(target=publish, args=["a"], name="first")
-    first.start()
-    hangs.wait(60)
-    assert publish("b") is True
-    assert synced == ["first", current_thread().name], "the second has made sure by itself"
-    go_on.set()
-    first.join()
-    assert publish("c") is True
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bring, first, "a")
+        await anyio.to_thread.run_sync(hangs.wait, 60)
+        await bring(second, "b")
+        told_after = len(synced)
+        go_on.set()
+    assert told_after == 2, "the second has made sure by itself"
+    await bring(second, "c")
     assert len(synced) == 2, "by now it is known"
 
 

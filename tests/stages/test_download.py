@@ -207,6 +207,18 @@ async def test_urls_expire_while_the_files_before_them_are_fetched(world):
     ]
 
 
+async def test_one_request_signs_all_files_of_a_job_anew_whose_turn_comes_late(world):
+    world.add_texture("albedo_1", "3d:texture:albedo")
+    service = Signing(45)
+    service._assets |= {"albedo_1": world.service._assets["albedo_1"]}
+    async with anyio.create_task_group() as tasks, world.turns:
+        tasks.start_soon(world.download_from, service, "mesh", "albedo_1")
+        await anyio.sleep(60)
+    fetched = [one.partition("&")[0] for one in world.downloads.fetched]
+    assert fetched == ["https://files/mesh?n=2", "https://files/albedo_1?n=2"]
+    assert service.signed == 2
+
+
 async def test_where_files_are_is_asked_without_a_turn_and_they_are_fetched_within_one(world):
     class Asked(SimulatedService):
         looked_up = ()

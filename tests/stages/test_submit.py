@@ -50,7 +50,7 @@ def lost_one(began, **more):
     return Lost(began, **more)
 
 
-async def find(service, *lost, known=None, patience=None):
+async def find(service, *lost, beside=(), known=None, patience=None):
     """What the list says of these. ``known``: the jobs of the ledger, with what was sent for them; all that are made of
     OTHER, if it is not given.
     """
@@ -62,6 +62,7 @@ async def find(service, *lost, known=None, patience=None):
 
     return await find_submissions(
         [one.now() for one in lost],
+        beside=[one.now() for one in beside],
         scenario=service,
         known_jobs=known_jobs,
         patience=patience or Patience(),
@@ -384,6 +385,26 @@ async def test_a_lost_job_that_is_found_proves_it_as_well(service):
     found = await find(service, lost_one(began, key="a"), lost_one(began, key="b", inputs=OTHER))
     assert found["a"].job is not None
     assert found["b"].is_absent
+
+
+async def test_a_job_of_a_submission_that_nobody_looks_for_is_not_taken_for_another_and_proves_it_as_well(service):
+    """Of a set whose pictures were drawn anew, say."""
+    began = virtual_now()
+    service.add_job({**INPUTS, "frontImage": "asset_of_old"})
+    await anyio.sleep(4_000)
+    assert "job_1 may be it" in (await settled(service, began, known={})).why
+    old = lost_one(began, key="old", inputs={**INPUTS, "frontImage": "asset_of_old"})
+    assert (await settled(service, began, known={}, beside=[old])).is_absent
+    service.add_job({**INPUTS, "frontImage": "https://assets/1"})
+    distorted = (await settled(service, began, known={"job_2": INPUTS}, beside=[old])).why
+    assert "may be it" not in distorted, "job_1 has its owner"
+
+
+async def test_who_is_looked_for_chooses_before_who_is_not(service):
+    began = virtual_now()
+    service.add_job({**INPUTS, "generateType": "Normal"})
+    beside = lost_one(began, key="old", inputs={**INPUTS, "generateType": "Normal"})
+    assert (await settled(service, began, known={}, beside=[beside])).job is not None
 
 
 async def test_under_policy_ask_absence_is_never_believed(service):
