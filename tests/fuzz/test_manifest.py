@@ -40,6 +40,7 @@ FOLDERS = st.fixed_dictionaries(
         "id": PATHS,
         "params": PARAMS,
         "copies": st.integers(1, 100),
+        "consistency": st.sampled_from(["hold", "warn", "skip"]),
         "views": st.dictionaries(st.sampled_from([one.value for one in View]), WORDS, max_size=8).map(
             lambda it: {view: f"{at}{file}.png" for at, (view, file) in enumerate({"front": "F", **it}.items())}
         ),
