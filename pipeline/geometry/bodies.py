@@ -124,9 +124,12 @@ def _volumes(
 ) -> NDArray[np.float64]:
     volumes = np.zeros(count)
     for f in range(len(faces)):
-        a, b, c = vertices[faces[f, 0]], vertices[faces[f, 1]], vertices[faces[f, 2]]
+        a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+        x, y, z = vertices[a, 0], vertices[a, 1], vertices[a, 2]
         volumes[labels[f]] += (
-            a[0] * (b[1] * c[2] - b[2] * c[1]) + a[1] * (b[2] * c[0] - b[0] * c[2]) + a[2] * (b[0] * c[1] - b[1] * c[0])
+            x * (vertices[b, 1] * vertices[c, 2] - vertices[b, 2] * vertices[c, 1])
+            + y * (vertices[b, 2] * vertices[c, 0] - vertices[b, 0] * vertices[c, 2])
+            + z * (vertices[b, 0] * vertices[c, 1] - vertices[b, 1] * vertices[c, 0])
         ) / 6
     return volumes
 

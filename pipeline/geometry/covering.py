@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from pipeline.domain.views import ORTHOGRAPHIC_WIDTH
 from pipeline.geometry.cameras import Framing, Projections
+from pipeline.geometry.sampling import seen_from
 from pipeline.geometry.threads import shared_out
-from pipeline.geometry.visual_hull import Hull, seen_from
+from pipeline.geometry.visual_hull import Hull
 from pipeline.geometry.volumes import Volume, swept, volume_at
 
 _RAYS, _RIM_RAYS = 128, 512

@@ -161,12 +161,12 @@ def _march(
     depth, height, width = values.shape
     room = active.sum() * BLOCK * BLOCK * BLOCK
     vertices, faces = np.empty((3 * room + 1, 3), np.float32), np.empty((5 * room + 1, 3), np.int32)
-    within = np.empty((2, 2, height, width), np.int32)  # vertices in the slice below and above, along x and along y
+    within = np.empty((2, 2, height, width), np.int32)  # vertices in the slices of even and odd k, along x and along y
     upright = np.empty((height, width), np.int32)
     made, cut = 0, 0
     _forget(within[0], active)
     for k in range(depth - 1):
-        _forget(within[1], active)
+        _forget(within[k + 1 & 1], active)
         _forget(upright.reshape(1, height, width), active)
         below, above = values[k], values[k + 1]
         for row in range(height - 1):
@@ -186,14 +186,14 @@ def _march(
                         axis, corner = edge // 4, _BASES[edge]
                         x, y, z = corner & 1, corner >> 1 & 1, corner >> 2
                         i, j = column + x, row + y
-                        vertex = upright[j, i] if axis == 2 else within[z, axis, j, i]
+                        vertex = upright[j, i] if axis == 2 else within[k + z & 1, axis, j, i]
                         if vertex < 0:
                             vertex = made
                             here = above[j, i] if z else below[j, i]
                             if axis == 2:
                                 upright[j, i], there = vertex, above[j, i]
                             else:
-                                within[z, axis, j, i] = vertex
+                                within[k + z & 1, axis, j, i] = vertex
                                 there = (above if z else below)[j + (axis == 1), i + (axis == 0)]
                             step = min(max(here / (here - there), _LEAST_STEP), 1 - _LEAST_STEP)
                             vertices[made, 0], vertices[made, 1], vertices[made, 2] = i, j, lowest + k + z
@@ -202,7 +202,6 @@ def _march(
                         faces[cut + at // 3, at % 3] = vertex
                         at += 1
                     cut += at // 3
-        within[0] = within[1]
     return vertices[:made].copy(), faces[:cut].copy()
 
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.domain.views import ORTHOGRAPHIC_WIDTH, View
@@ -16,13 +15,10 @@ from pipeline.geometry.cameras import Framing, Projections, projections
 from pipeline.geometry.distances import signed_distance, softened
 from pipeline.geometry.inflation import Inflation, inflated
 from pipeline.geometry.isosurface import BLOCK
+from pipeline.geometry.sampling import SIGN, SLACK, VALUE, Field, sampled
 from pipeline.geometry.threads import shared_out
-from pipeline.geometry.volumes import EVERYWHERE, Volume, volume_at
+from pipeline.geometry.volumes import EVERYWHERE, Volume
 
-_SLACK = 1.25
-"""The field may change this much faster than a distance, because outlines are measured to a part of a pixel."""
-_SIGN, _VALUE = 1, 2
-"""What can be needed of the field in a block of points, beside nothing."""
 _THINNEST_PX = 0.25
 _UNBOUNDED = Inflation(depth_squared=np.zeros((0, 0), np.float32), deepest=1.0, steepness=1.0)
 _COARSE = 48
@@ -104,7 +100,7 @@ def _middle_plane(hull: Hull) -> NDArray[np.float32]:
 def grid_around(hull: Hull, spacing: float) -> Grid | None:
     """The grid of this spacing that holds all of the hull; None when nothing is left of the hull."""
     frame = _frame()
-    reach = _SLACK * frame.spacing * np.sqrt(3) / 2
+    reach = SLACK * frame.spacing * np.sqrt(3) / 2
     near = np.argwhere(values_on(hull, frame, enough=reach) <= reach)
     if not len(near):
         return None
@@ -131,11 +127,11 @@ def near_surface(hull: Hull, grid: Grid) -> Blocks:
     """Find the blocks of a grid that the surface may pass through, from the field at their middles."""
     nz, ny, nx = (-(-n // BLOCK) for n in grid.shape)
     x, y, z = (start + grid.spacing * BLOCK / 2 for start in grid.origin)
-    reach = _SLACK * grid.spacing * (BLOCK / 2 + 1) * np.sqrt(3)
+    reach = SLACK * grid.spacing * (BLOCK / 2 + 1) * np.sqrt(3)
     middles = Grid(origin=(x, y, z), spacing=grid.spacing * BLOCK, shape=(nz, ny, nx))
     values = values_on(hull, middles, enough=reach)
     active = np.abs(values) <= reach
-    return Blocks(active=active, care=np.where(active, _VALUE, _SIGN * _beside(active)).astype(np.uint8), values=values)
+    return Blocks(active=active, care=np.where(active, VALUE, SIGN * _beside(active)).astype(np.uint8), values=values)
 
 
 def _beside(active: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -154,17 +150,17 @@ def field_slices(hull: Hull, grid: Grid, blocks: Blocks, start: int, stop: int) 
     sign alone.
     """
     at = start // BLOCK
-    per_cell = _SLACK * grid.spacing
+    per_cell = SLACK * grid.spacing
     return _slices(hull, grid, (start, stop), (blocks.care[at], blocks.values[at], per_cell), 2 * per_cell)
 
 
 def values_on(hull: Hull, grid: Grid, *, enough: float = np.inf) -> NDArray[np.float32]:
-    """(nz, ny, nx) values of the field at all points of a grid; those of more than ``enough`` are too small, perhaps,
-    but more than that.
+    """(nz, ny, nx) values of the field at all points of a grid; those of more than ``enough`` are wrong, perhaps, but
+    more than that.
     """
     depth = grid.shape[0]
     blocks = tuple(-(-n // BLOCK) for n in grid.shape[1:])
-    everywhere = np.full(blocks, _VALUE, np.uint8), np.zeros(blocks, np.float32), np.inf
+    everywhere = np.full(blocks, VALUE, np.uint8), np.zeros(blocks, np.float32), np.inf
     layers = [(start, min(start + BLOCK, depth)) for start in range(0, depth, BLOCK)]
     return np.concatenate(shared_out(lambda layer: _slices(hull, grid, layer, everywhere, enough), layers))
 
@@ -182,105 +178,13 @@ def _slices(
     lattice = np.array([*grid.origin, grid.spacing])
     _, height, width = grid.shape
     inflation = hull.inflation or _UNBOUNDED
-    depth = inflation.depth_squared[None], inflation.deepest, inflation.steepness
-    known = hull.volume.values, hull.volume.lattice
-    matrices = hull.projections.cameras.matrices
-    needed, elsewhere, per_cell = care
-    field = hull.distances, matrices, *depth, *known
-    return _sample(*field, lattice, layers, (height, width), needed, elsewhere, per_cell, enough)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _between(planes: NDArray[np.float32], at: int, column: float, row: float) -> float:
-    """Plane number ``at``, linear between the pixels' centres, constant beyond the outermost."""
-    last = planes.shape[1] - 1
-    x, y = min(max(column, 0.0), float(last)), min(max(row, 0.0), float(last))
-    i, j = min(int(x), last - 1), min(int(y), last - 1)
-    x, y = x - i, y - j
-    above = planes[at, j, i] * (1 - x) + planes[at, j, i + 1] * x
-    below = planes[at, j + 1, i] * (1 - x) + planes[at, j + 1, i + 1] * x
-    return float(above * (1 - y) + below * y)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def seen_from(
-    distances: NDArray[np.float32], matrices: NDArray[np.float64], view: int, x: float, y: float, z: float
-) -> float:
-    """One view's signed distance of a point from its silhouette, world units where the point is."""
-    weight = matrices[view, 2, 0] * x + matrices[view, 2, 1] * y + matrices[view, 2, 2] * z + matrices[view, 2, 3]
-    across = matrices[view, 0, 0] * x + matrices[view, 0, 1] * y + matrices[view, 0, 2] * z + matrices[view, 0, 3]
-    down = matrices[view, 1, 0] * x + matrices[view, 1, 1] * y + matrices[view, 1, 2] * z + matrices[view, 1, 3]
-    return float(weight * _between(distances, view, across / weight - 0.5, down / weight - 0.5))
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _rank(bounds: NDArray[np.float64], order: NDArray[np.int64]) -> None:
-    """Put into ``order`` the numbers of the views, the largest bound first."""
-    for view in range(len(bounds)):
-        at = view
-        while at > 0 and bounds[order[at - 1]] < bounds[view]:
-            order[at] = order[at - 1]
-            at -= 1
-        order[at] = view
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _sample(
-    distances: NDArray[np.float32],
-    matrices: NDArray[np.float64],
-    depth_squared: NDArray[np.float32],
-    deepest: float,
-    steepness: float,
-    volume: NDArray[np.float32],
-    volume_lattice: NDArray[np.float64],
-    lattice: NDArray[np.float64],
-    layers: tuple[int, int],
-    shape: tuple[int, int],
-    care: NDArray[np.uint8],
-    elsewhere: NDArray[np.float32],
-    per_cell: float,
-    enough: float,
-) -> NDArray[np.float32]:
-    (start, stop), (height, width) = layers, shape
-    values = np.empty((stop - start, height, width), np.float32)
-    size = distances.shape[1]
-    scale, middle = size / ORTHOGRAPHIC_WIDTH, size / 2 - 0.5  # of the shared frame
-    bounds, order = np.empty(len(distances)), np.empty(len(distances), np.int64)
-    spacing, half = lattice[3], BLOCK / 2
-    reach = _SLACK * spacing * half * np.sqrt(3.0)
-    for block in range(care.size):
-        top, left = block // care.shape[1] * BLOCK, block % care.shape[1] * BLOCK
-        bottom, beyond = min(top + BLOCK, height), min(left + BLOCK, width)
-        asked = care[block // care.shape[1], block % care.shape[1]]
-        if asked == _SIGN:
-            values[:, top:bottom, left:beyond] = elsewhere[block // care.shape[1], block % care.shape[1]]
-        if asked != _VALUE:
-            continue
-        # The views that may be the greatest somewhere in the block come first: most of the others need no look.
-        x, y = lattice[0] + (left + half) * spacing, lattice[1] + (top + half) * spacing
-        z = lattice[2] + (start + half) * spacing
-        for view in range(len(distances)):
-            bounds[view] = seen_from(distances, matrices, view, x, y, z) + reach
-        _rank(bounds, order)
-        for layer in range(start, stop):
-            z = lattice[2] + layer * spacing
-            for row in range(top, bottom):
-                y = lattice[1] + row * spacing
-                column = left
-                while column < beyond:
-                    x = lattice[0] + column * spacing
-                    value = max(abs(x), abs(y), abs(z)) - ORTHOGRAPHIC_WIDTH / 2
-                    for at in range(len(order)):
-                        if value > enough or value >= bounds[order[at]]:
-                            break
-                        value = max(value, seen_from(distances, matrices, order[at], x, y, z))
-                    if depth_squared.size:
-                        depth = _between(depth_squared, 0, middle + scale * x, middle - scale * y)
-                        value = max(value, (z * z - depth) / ((abs(z) + deepest) * steepness))
-                    if volume.size:
-                        value = max(value, volume_at(volume, volume_lattice, x, y, z))
-                    # Where the field cannot come near zero only its sign is needed: it holds for the next points, too.
-                    following = min(max(column + int(abs(value) / per_cell), column + 1), beyond)
-                    values[layer - start, row, column:following] = value
-                    column = following
-    return values
+    field = Field(
+        distances=hull.distances,
+        matrices=hull.projections.cameras.matrices,
+        depth_squared=inflation.depth_squared[None],
+        deepest=inflation.deepest,
+        steepness=inflation.steepness,
+        volume=hull.volume.values,
+        lattice=hull.volume.lattice,
+    )
+    return sampled(field, lattice, layers, (height, width), *care, enough)

@@ -15,6 +15,7 @@ from pipeline.domain.errors import PictureRefused
 from pipeline.domain.views import View
 from pipeline.geometry.progress import Progress, Stages
 from pipeline.ports.compute import write_progress
+from pipeline.ports.heap import keep_heap
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,6 +88,7 @@ def make_mesh(task: EngineTask) -> Made:
     """
     for variable in _THREAD_VARIABLES:
         os.environ[variable] = str(task.threads)  # read when the libraries load, just below
+    keep_heap()
     from pipeline.geometry.reconstruction import Options, reconstruct  # noqa: PLC0415
     from pipeline.geometry.silhouettes import ReconstructionError  # noqa: PLC0415
 
