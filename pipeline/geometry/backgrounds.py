@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.geometry.cells import Cells, cells_of
+from pipeline.geometry.cells import Cells, apart, cells_of
 from pipeline.geometry.pieces import pieces
 from pipeline.geometry.shadows import Manner, grown, reached, true_shadows
 
@@ -72,14 +72,14 @@ def background(colours: NDArray[np.uint8]) -> Background | None:
         return None
     border = _border(cells.means.shape[:2])
     trend, held = _trend(cells.means, border, degree=2)
-    off = np.sqrt(((cells.means - trend) ** 2).mean(axis=2))
+    off = apart(cells.means, trend)
     fits = border & (off <= max(3 * float(np.median(off[border])), 8))
     if float(np.median(off[border])) > _NOISE_MAX or held < _BORDER_HELD:
         return None
     manner = _manner(cells, fits)
     first = reached(cells, trend, fits, replace(manner, steepness=0, slack=_UNTRENDED))
     trend, _ = _trend(cells.means, first, degree=4)
-    off = np.sqrt(((cells.means - trend) ** 2).mean(axis=2))
+    off = apart(cells.means, trend)
     uneven = _uneven(cells.means - trend, first & (off <= _SHADED * max(1.0, float(np.median(off[first])))))
     trend = trend + uneven
     clear, dark = _shadowed(cells, trend, fits, manner)
@@ -127,16 +127,15 @@ def _trend(means: NDArray[np.float32], known: NDArray[np.bool_], *, degree: int)
     by_row = np.zeros((degree + 1, width, 3))
     for (i, j), weight in zip(powers, weights, strict=True):
         by_row[i] += x[:, None] ** j * weight
-    trend: NDArray[np.float64] = np.zeros((height, width, 3))
-    for i in range(degree + 1):
-        trend += y[:, None, None] ** i * by_row[i]
-    return trend.astype(np.float32), float((error <= max(3 * float(np.median(error)), 10)).mean())
+    trend = y[:, None] ** np.arange(degree + 1) @ by_row.reshape(degree + 1, -1)
+    held = float((error <= max(3 * float(np.median(error)), 10)).mean())
+    return trend.reshape(height, width, 3).astype(np.float32), held
 
 
 def _between(cells: Cells, trend: NDArray[np.float32], clear: NDArray[np.bool_], manner: Manner) -> NDArray[np.bool_]:
     """What noise has kept from being reached, beside an edge and between two: it is very like the background."""
     off = cells.means - trend
-    alike = np.sqrt((off**2).mean(axis=2)) <= min(manner.tolerance, 1 + 3 * manner.rough)
+    alike = apart(cells.means, trend) <= min(manner.tolerance, 1 + 3 * manner.rough)
     alike &= cells.kinks <= manner.kink
     mean = _smooth(off, alike | clear, np.zeros_like(off), 1)
     alike &= np.sqrt((mean**2).mean(axis=2)) <= _ALIKE
@@ -194,8 +193,9 @@ def _least_squares(samples: NDArray[np.float64], values: NDArray[np.float64]) ->
 
 def _manner(cells: Cells, fits: NDArray[np.bool_]) -> Manner:
     """How uneven the background is, from the border."""
-    across = np.sqrt((np.diff(cells.means, axis=1) ** 2).mean(axis=2))[fits[:, 1:] & fits[:, :-1]]
-    step, kink = float(np.median(across)), float(np.quantile(cells.kinks[fits], 0.95))
+    pairs = fits[:, 1:] & fits[:, :-1]
+    across = cells.means[:, 1:][pairs] - cells.means[:, :-1][pairs]
+    step, kink = float(np.median(np.sqrt((across**2).mean(axis=1)))), float(np.quantile(cells.kinks[fits], 0.95))
     curve = float(np.quantile(cells.bends[1][fits], 0.95))
     return Manner(
         step=1.5 + 4 * step,
@@ -223,7 +223,7 @@ def _shadowed(
 def _holes(cells: Cells, trend: NDArray[np.float32], clear: NDArray[np.bool_], manner: Manner) -> NDArray[np.bool_]:
     """Enclosed cells that look just like the background, in pieces that are large enough and as even as it is."""
     off = cells.means - trend
-    alike = ~clear & (np.sqrt((off**2).mean(axis=2)) <= manner.tolerance) & (cells.kinks <= manner.kink)
+    alike = ~clear & (apart(cells.means, trend) <= manner.tolerance) & (cells.kinks <= manner.kink)
     alike &= cells.bends[1] <= manner.curve
     found = pieces(alike)
     chosen = found.sizes >= max((_LEAST_HOLE if manner.uneven < _EVEN else _LEAST_NOISY) * clear.size, 10)

@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.geometry.cells import Cells
+from pipeline.geometry.cells import Cells, apart
 from pipeline.geometry.pieces import pieces
 
 _DARKEST = 0.2
@@ -241,7 +241,7 @@ def true_shadows(
 
     Returns the background without such pieces, the shadows in it, and whether there were none such.
     """
-    off = np.sqrt(((means - trend) ** 2).mean(axis=2))
+    off = apart(means, trend)
     dark = clear & (off > manner.dark)
     found = pieces(dark)
     if not len(found.sizes):
