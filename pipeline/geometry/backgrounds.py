@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.geometry.cells import Cells, apart, cells_of
+from pipeline.geometry.cells import Cells, apart, cells_of, hues, levels
 from pipeline.geometry.pieces import pieces
 from pipeline.geometry.shadows import Manner, grown, reached, true_shadows
 
@@ -42,6 +42,10 @@ _NOISY = 2.0
 """Levels: where pixels bend more than that, edges are told by means of many pixels."""
 _ALIKE = 1.5
 """Levels from the background up to which the mean of nine cells shows it."""
+_HUE, _LEAST_HUE = 2.5, 2.0
+"""How far a noisy background's hue may stray: in parts of what nine in ten cells keep to, and so many levels at least."""
+_DIMMER, _HUELESS, _LEAST_GRAIN = 10.0, 0.7, 0.75
+"""So many levels a hole may be lighter or darker than foretold, with a hue so near, and the least part of the noise."""
 _BEND = 0.12
 """How strongly a shadow's slope may bend over two of as many pixels as a cell has, in parts of its darkness."""
 _STRICTNESS = ((1.0, 1), (1.0, 3), (1.0, 6), (0.6, 1), (0.35, 1))
@@ -82,10 +86,13 @@ def background(colours: NDArray[np.uint8]) -> Background | None:
     off = apart(cells.means, trend)
     uneven = _uneven(cells.means - trend, first & (off <= _SHADED * max(1.0, float(np.median(off[first])))))
     trend = trend + uneven
+    if manner.noisy:
+        strayed = levels(hues(cells.means, trend))[first]
+        manner = replace(manner, hue=max(_HUE * float(np.quantile(strayed, 0.9)), _LEAST_HUE))
     clear, dark = _shadowed(cells, trend, fits, manner)
     plain = clear & ~dark
     manner = replace(manner, uneven=_level(uneven[plain]), rough=_level((cells.means - trend)[plain]))
-    if np.isfinite(manner.curve):
+    if manner.noisy:
         clear = clear | _between(cells, trend, plain, manner)
     holes = _holes(cells, trend, clear, manner if dark.any() else replace(manner, steepness=0))
     return Background(
@@ -136,7 +143,7 @@ def _between(cells: Cells, trend: NDArray[np.float32], clear: NDArray[np.bool_],
     """What noise has kept from being reached, beside an edge and between two: it is very like the background."""
     off = cells.means - trend
     alike = apart(cells.means, trend) <= min(manner.tolerance, 1 + 3 * manner.rough)
-    alike &= cells.kinks <= manner.kink
+    alike &= (cells.kinks <= manner.kink) & (levels(hues(cells.means, trend)) <= manner.hue)
     mean = _smooth(off, alike | clear, np.zeros_like(off), 1)
     alike &= np.sqrt((mean**2).mean(axis=2)) <= _ALIKE
     while True:
@@ -221,20 +228,43 @@ def _shadowed(
 
 
 def _holes(cells: Cells, trend: NDArray[np.float32], clear: NDArray[np.bool_], manner: Manner) -> NDArray[np.bool_]:
-    """Enclosed cells that look just like the background, in pieces that are large enough and as even as it is."""
-    off = cells.means - trend
-    alike = ~clear & (apart(cells.means, trend) <= manner.tolerance) & (cells.kinks <= manner.kink)
-    alike &= cells.bends[1] <= manner.curve
+    """Enclosed cells that look just like the background, in pieces that are large enough and as even as it is.
+
+    Noise tells them: where it and the hue are the background's, the light may be off by more than its trend foretells.
+    """
+    off, tinted = cells.means - trend, hues(cells.means, trend)
+    alike = ~clear & (cells.kinks <= manner.kink) & (cells.bends[1] <= manner.curve)
+    grain = cells.kinks / max(float(cells.kinks[clear].mean()), 1) if manner.noisy else None
+    near = 1.2 + 1.6 * min(manner.uneven, _UNEVEN_MAX)
+    holes = _even((off, tinted, grain), alike & (levels(off) <= manner.tolerance), manner, (near, near))
+    if grain is not None:
+        alike &= ~holes & (levels(off) <= _DIMMER) & (levels(tinted) <= manner.hue)
+        holes |= _even((off, tinted, grain), alike, manner, (_DIMMER, _HUELESS))
+    return reached(cells, trend, holes, manner) & ~clear if holes.any() else holes
+
+
+def _even(
+    looks: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None],
+    alike: NDArray[np.bool_],
+    manner: Manner,
+    near: tuple[float, float],
+) -> NDArray[np.bool_]:
+    """The large pieces of what is alike whose mean is near the trend, in light and hue, and as even and noisy as it is."""
+    off, tinted, grain = looks
+    even = np.zeros_like(alike)
     found = pieces(alike)
-    chosen = found.sizes >= max((_LEAST_HOLE if manner.uneven < _EVEN else _LEAST_NOISY) * clear.size, 10)
-    holes = np.zeros_like(clear)
+    chosen = found.sizes >= max((_LEAST_HOLE if manner.uneven < _EVEN else _LEAST_NOISY) * alike.size, 10)
     if not chosen.any():
-        return holes
+        return even
     mean, spread = found.moments(off)
-    uneven = min(manner.uneven, _UNEVEN_MAX)
-    chosen &= (mean <= 1.2 + 1.6 * uneven) & (spread <= 1 + 1.7 * manner.rough + 0.3 * uneven)
-    found.painted(chosen, holes, value=True)
-    return reached(cells, trend, holes, manner) & ~clear if chosen.any() else holes
+    hue, _ = found.moments(tinted)
+    light = np.sqrt(np.maximum(mean**2 - hue**2, 0))
+    chosen &= spread <= 1 + 1.7 * manner.rough + 0.3 * min(manner.uneven, _UNEVEN_MAX)
+    chosen &= (light <= near[0]) & (hue <= near[1])
+    if grain is not None:
+        chosen &= found.moments(grain[..., None])[0] >= _LEAST_GRAIN
+    found.painted(chosen, even, value=True)
+    return even
 
 
 def _plate(means: NDArray[np.float32], trend: NDArray[np.float32], clear: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -124,3 +124,25 @@ def apart(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.fl
                 square += off * off
             levels[row, column] = np.sqrt(square / np.float32(3))
     return levels
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def hues(means: NDArray[np.float32], trend: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(h, w, 3) what is left of the difference of colours from the trend's once both are lit alike, in levels."""
+    height, width, _ = means.shape
+    rest = np.empty_like(means)
+    for row in range(height):
+        for column in range(width):
+            product = light = np.float32(0)
+            for k in range(3):
+                product += means[row, column, k] * trend[row, column, k]
+                light += trend[row, column, k] ** 2
+            part = product / max(light, np.float32(1))
+            for k in range(3):
+                rest[row, column, k] = means[row, column, k] - part * trend[row, column, k]
+    return rest
+
+
+def levels(differences: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(h, w) root mean squares over the channels of (h, w, 3) differences."""
+    return apart(differences, np.zeros_like(differences))
