@@ -43,9 +43,9 @@ _NOISY = 2.0
 _ALIKE = 1.5
 """Levels from the background up to which the mean of nine cells shows it."""
 _HUE, _LEAST_HUE = 2.5, 2.0
-"""How far a noisy background's hue may stray: in parts of what nine in ten cells keep to, and so many levels at least."""
+"""How far a noisy background's hue strays: in parts of what nine in ten cells keep to, and so many levels at least."""
 _DIMMER, _HUELESS, _LEAST_GRAIN = 10.0, 0.7, 0.75
-"""So many levels a hole may be lighter or darker than foretold, with a hue so near, and the least part of the noise."""
+"""Levels by which the light of a hole may be off if its hue is so near, and the least part of the noise that it has."""
 _BEND = 0.12
 """How strongly a shadow's slope may bend over two of as many pixels as a cell has, in parts of its darkness."""
 _STRICTNESS = ((1.0, 1), (1.0, 3), (1.0, 6), (0.6, 1), (0.35, 1))
@@ -249,7 +249,7 @@ def _even(
     manner: Manner,
     near: tuple[float, float],
 ) -> NDArray[np.bool_]:
-    """The large pieces of what is alike whose mean is near the trend, in light and hue, and as even and noisy as it is."""
+    """The large pieces of what is alike whose mean is near the trend, and which are as even and noisy as it is."""
     off, tinted, grain = looks
     even = np.zeros_like(alike)
     found = pieces(alike)
