@@ -1,6 +1,7 @@
 """The checkerboard that programs show in place of transparency, where it has become part of the picture."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +28,9 @@ class Lattice:
     origin_px: float
     side_px: float
 
-    def places(self, size: int) -> NDArray[np.float64]:
+    def places(self, size: int) -> NDArray[np.floating[Any]]:
         """(size,) where each pixel's middle lies, in squares."""
-        places: NDArray[np.float64] = (np.arange(size) + 0.5 - self.origin_px) / self.side_px
+        places: NDArray[np.floating[Any]] = (np.arange(size) + 0.5 - self.origin_px) / self.side_px
         return places
 
 
@@ -134,7 +135,7 @@ def _lattice(changes: list[NDArray[np.int64]], size: int) -> Lattice | None:
     return Lattice(origin_px=origin, side_px=side) if regular.mean() >= _REGULAR else None
 
 
-def _beside_lines(places: NDArray[np.float64], lattice: Lattice) -> NDArray[np.bool_]:
+def _beside_lines(places: NDArray[np.floating[Any]], lattice: Lattice) -> NDArray[np.bool_]:
     beside: NDArray[np.bool_] = np.abs(places - np.rint(places)) * lattice.side_px <= _MIXED_PX
     return beside
 
