@@ -80,6 +80,8 @@ def background(colours: NDArray[np.uint8]) -> Background | None:
     fits = border & (off <= max(3 * float(np.median(off[border])), 8))
     if float(np.median(off[border])) > _NOISE_MAX or held < _BORDER_HELD:
         return None
+    if _kink(cells, fits) > _NOISY:
+        cells = cells.bent()
     manner = _manner(cells, fits)
     first = reached(cells, trend, fits, replace(manner, steepness=0, slack=_UNTRENDED))
     trend, _ = _trend(cells.means, first, degree=4)
@@ -119,12 +121,12 @@ def _border(shape: tuple[int, int]) -> NDArray[np.bool_]:
 def _trend(means: NDArray[np.float32], known: NDArray[np.bool_], *, degree: int) -> tuple[NDArray[np.float32], float]:
     """(h, w, 3) a polynomial through most of the known cells, and the part of them that it fits."""
     height, width, _ = means.shape
-    y, x = np.linspace(-1, 1, height), np.linspace(-1, 1, width)
+    y, x = (np.vander(np.linspace(-1, 1, size), degree + 1, increasing=True) for size in (height, width))
     powers = [(i, j) for i in range(degree + 1) for j in range(degree + 1 - i)]
     rows, columns = np.nonzero(known)
     step = max(1, len(rows) // _FIT_CELLS)
     rows, columns = rows[::step], columns[::step]
-    samples = np.stack([y[rows] ** i * x[columns] ** j for i, j in powers], axis=1)
+    samples = np.stack([y[rows, i] * x[columns, j] for i, j in powers], axis=1)
     colours = means[rows, columns].astype(np.float64)
     error: NDArray[np.floating[Any]] = np.abs(colours - np.median(colours, axis=0)).max(axis=1)
     for _ in range(_FIT_ROUNDS):
@@ -133,8 +135,8 @@ def _trend(means: NDArray[np.float32], known: NDArray[np.bool_], *, degree: int)
         error = np.abs(colours - samples @ weights).max(axis=1)
     by_row = np.zeros((degree + 1, width, 3))
     for (i, j), weight in zip(powers, weights, strict=True):
-        by_row[i] += x[:, None] ** j * weight
-    trend = y[:, None] ** np.arange(degree + 1) @ by_row.reshape(degree + 1, -1)
+        by_row[i] += x[:, j, None] * weight
+    trend = y @ by_row.reshape(degree + 1, -1)
     held = float((error <= max(3 * float(np.median(error)), 10)).mean())
     return trend.reshape(height, width, 3).astype(np.float32), held
 
@@ -202,7 +204,7 @@ def _manner(cells: Cells, fits: NDArray[np.bool_]) -> Manner:
     """How uneven the background is, from the border."""
     pairs = fits[:, 1:] & fits[:, :-1]
     across = cells.means[:, 1:][pairs] - cells.means[:, :-1][pairs]
-    step, kink = float(np.median(np.sqrt((across**2).mean(axis=1)))), float(np.quantile(cells.kinks[fits], 0.95))
+    step, kink = float(np.median(np.sqrt((across**2).mean(axis=1)))), _kink(cells, fits)
     curve = float(np.quantile(cells.bends[1][fits], 0.95))
     return Manner(
         step=1.5 + 4 * step,
@@ -211,6 +213,11 @@ def _manner(cells: Cells, fits: NDArray[np.bool_]) -> Manner:
         noise=step * cells.px / float(np.sqrt(2)),
         bend=_BEND / cells.px,
     )
+
+
+def _kink(cells: Cells, fits: NDArray[np.bool_]) -> float:
+    """How much pixels bend by noise alone, in levels."""
+    return float(np.quantile(cells.kinks[fits], 0.95))
 
 
 def _shadowed(

@@ -1,6 +1,7 @@
 """A picture in cells of a few pixels, whose means have little noise, and where in it something begins or ends."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numba import njit
@@ -21,14 +22,18 @@ class Cells:
     kinks: NDArray[np.float32]
     """(h, w) the greatest second difference of brightness, over two pixels, in levels."""
     bends: NDArray[np.float32]
-    """(2, h, w) the greatest second difference of the means, over one cell and over two, in levels."""
+    """(2, h, w) the greatest second difference of the means, over one cell and over two, in levels; none until asked for."""
+
+    def bent(self) -> Self:
+        """With its bends: they take longer than all else and tell only where there is noise."""
+        return replace(self, bends=_bends(self.means))
 
 
 def cells_of(colours: NDArray[np.uint8]) -> Cells:
     longer = max(colours.shape[:2])
     px = int(np.clip(2 ** int(np.log2(max(longer / _CELLS, 1))), 1, _CELL_MAX_PX))
     means, kinks = _gathered(colours, px)
-    return Cells(px=px, means=means, kinks=kinks, bends=_bends(means))
+    return Cells(px=px, means=means, kinks=kinks, bends=np.zeros((2, *kinks.shape), np.float32))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

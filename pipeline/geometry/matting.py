@@ -57,7 +57,7 @@ def matte(colours: NDArray[np.uint8], behind: Background) -> tuple[NDArray[np.fl
     soft = ringing > _LOSSLESS or shady.any() or haloed
     chroma, edge = _CHROMA if ringing > _LOSSLESS else 1.0, EDGE_PX if soft else EDGE_PX - 1
     coverage, own = unmixed(colours, behind.plate, behind.cell, kinds, solid, chroma, edge)
-    return coverage, own, _faint(solid, differences, kinds, behind.cell, max(_DOUBTFUL, 2 * least))
+    return coverage, own[..., :3], _faint(solid, differences, kinds, behind.cell, max(_DOUBTFUL, 2 * least))
 
 
 def _kinds(clear: NDArray[np.bool_], outer: int, inner: int) -> NDArray[np.uint8]:
