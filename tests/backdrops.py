@@ -30,6 +30,22 @@ def vignette(height: int, width: int) -> Light:
     return np.array([214.0, 210, 205]) * fall[..., None]
 
 
+def dimmed(grey: float) -> Callable[[int, int], Light]:
+    """What image generators draw: grey, a little darker towards the corners."""
+    return lambda height, width: vignette(height, width) * (grey / 212)
+
+
+def checkered(side: float, darker: float, lighter: float) -> Callable[[int, int], Light]:
+    """Transparency as programs show it, drawn into the picture; squares need not be whole pixels wide."""
+
+    def squares(height: int, width: int) -> Light:
+        y, x = (np.arange(4 * size) / 4 // side for size in (height, width))
+        odd = ((y[:, None] + x[None, :]) % 2).reshape(height, 4, width, 4).mean(axis=(1, 3))
+        return (darker + (lighter - darker) * odd)[..., None].repeat(3, axis=2)
+
+    return squares
+
+
 def studio(height: int, width: int) -> Light:
     """Grey paper with a lamp on it, and a sensor's noise."""
     y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
@@ -99,6 +115,11 @@ KINDS: dict[str, Callable[[Picture, View], Picture]] = {
     "grey": lambda p, _: before(p, GREY),
     "gradient": lambda p, _: before(p, gradient),
     "vignette, JPEG 90": lambda p, _: before(p, vignette, jpeg_quality=90),
+    "dim grey, JPEG 75": lambda p, _: before(p, dimmed(128), jpeg_quality=75),
+    "dim light grey, JPEG 85": lambda p, _: before(p, dimmed(240), jpeg_quality=85),
+    "checkerboard": lambda p, _: before(p, checkered(16, 204, 255)),
+    "pale checkerboard": lambda p, _: before(p, checkered(10.7, 239, 255)),
+    "checkerboard, JPEG 85": lambda p, _: before(p, checkered(12, 153, 192), jpeg_quality=85),
     "studio": lambda p, _: before(p, studio),
     "studio, JPEG 85": lambda p, _: before(p, studio, jpeg_quality=85),
     "contact shadow": lambda p, v: before(
@@ -113,3 +134,33 @@ KINDS: dict[str, Callable[[Picture, View], Picture]] = {
     ),
 }
 """Every kind of background, by what it is called."""
+
+
+def cast_in_alpha(cut_out: Picture, view: View) -> Picture:
+    """With the shadow that programs draw below what they cut out, as something black and half transparent."""
+    shade = 1 - cast_shadow(cut_out[..., 3] / 255, view, darkness=0.65)
+    alpha = cut_out[..., 3] / 255
+    both = alpha + (1 - alpha) * shade
+    colours = cut_out[..., :3] * (alpha / np.maximum(both, 1e-6))[..., None]
+    return np.uint8(np.rint(np.dstack([colours, 255 * both])))
+
+
+def fringed(cut_out: Picture, softness_px: float) -> Picture:
+    """Cut out of white with a soft brush: at its edges white is left in the colours."""
+    alpha = _blurred(cut_out[..., 3] / 255, softness_px) if softness_px else cut_out[..., 3] / 255
+    return np.dstack([before(cut_out, WHITE)[..., :3], np.uint8(np.rint(255 * alpha))])
+
+
+def traced(cut_out: Picture) -> Picture:
+    """Alpha as some encoders leave it: nearly solid inside, a trace outside."""
+    trace = np.random.default_rng(8).integers(0, 4, cut_out.shape[:2])
+    return np.dstack([cut_out[..., :3], np.uint8(np.clip(cut_out[..., 3] + trace, 0, 254))])
+
+
+CUT: dict[str, Callable[[Picture, View], Picture]] = {
+    "shadow in alpha": cast_in_alpha,
+    "white fringe": lambda p, _: fringed(p, 0),
+    "soft white fringe": lambda p, _: fringed(p, 1.5),
+    "trace of alpha": lambda p, _: traced(p),
+}
+"""Every way in which transparent pictures are badly cut out, by what it is called."""

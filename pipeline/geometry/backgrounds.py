@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.geometry.cells import Cells, cells_of
+from pipeline.geometry.cells import Cells, apart, cells_of, hues, levels
 from pipeline.geometry.pieces import pieces
 from pipeline.geometry.shadows import Manner, grown, reached, true_shadows
 
@@ -42,6 +42,10 @@ _NOISY = 2.0
 """Levels: where pixels bend more than that, edges are told by means of many pixels."""
 _ALIKE = 1.5
 """Levels from the background up to which the mean of nine cells shows it."""
+_HUE, _LEAST_HUE = 2.5, 2.0
+"""How far a noisy background's hue strays: in parts of what nine in ten cells keep to, and so many levels at least."""
+_DIMMER, _HUELESS, _LEAST_GRAIN = 10.0, 0.7, 0.75
+"""Levels by which the light of a hole may be off if its hue is so near, and the least part of the noise that it has."""
 _BEND = 0.12
 """How strongly a shadow's slope may bend over two of as many pixels as a cell has, in parts of its darkness."""
 _STRICTNESS = ((1.0, 1), (1.0, 3), (1.0, 6), (0.6, 1), (0.35, 1))
@@ -72,20 +76,25 @@ def background(colours: NDArray[np.uint8]) -> Background | None:
         return None
     border = _border(cells.means.shape[:2])
     trend, held = _trend(cells.means, border, degree=2)
-    off = np.sqrt(((cells.means - trend) ** 2).mean(axis=2))
+    off = apart(cells.means, trend)
     fits = border & (off <= max(3 * float(np.median(off[border])), 8))
     if float(np.median(off[border])) > _NOISE_MAX or held < _BORDER_HELD:
         return None
+    if _kink(cells, fits) > _NOISY:
+        cells = cells.bent()
     manner = _manner(cells, fits)
     first = reached(cells, trend, fits, replace(manner, steepness=0, slack=_UNTRENDED))
     trend, _ = _trend(cells.means, first, degree=4)
-    off = np.sqrt(((cells.means - trend) ** 2).mean(axis=2))
+    off = apart(cells.means, trend)
     uneven = _uneven(cells.means - trend, first & (off <= _SHADED * max(1.0, float(np.median(off[first])))))
     trend = trend + uneven
+    if manner.noisy:
+        strayed = levels(hues(cells.means, trend))[first]
+        manner = replace(manner, hue=max(_HUE * float(np.quantile(strayed, 0.9)), _LEAST_HUE))
     clear, dark = _shadowed(cells, trend, fits, manner)
     plain = clear & ~dark
     manner = replace(manner, uneven=_level(uneven[plain]), rough=_level((cells.means - trend)[plain]))
-    if np.isfinite(manner.curve):
+    if manner.noisy:
         clear = clear | _between(cells, trend, plain, manner)
     holes = _holes(cells, trend, clear, manner if dark.any() else replace(manner, steepness=0))
     return Background(
@@ -112,12 +121,12 @@ def _border(shape: tuple[int, int]) -> NDArray[np.bool_]:
 def _trend(means: NDArray[np.float32], known: NDArray[np.bool_], *, degree: int) -> tuple[NDArray[np.float32], float]:
     """(h, w, 3) a polynomial through most of the known cells, and the part of them that it fits."""
     height, width, _ = means.shape
-    y, x = np.linspace(-1, 1, height), np.linspace(-1, 1, width)
+    y, x = (np.vander(np.linspace(-1, 1, size), degree + 1, increasing=True) for size in (height, width))
     powers = [(i, j) for i in range(degree + 1) for j in range(degree + 1 - i)]
     rows, columns = np.nonzero(known)
     step = max(1, len(rows) // _FIT_CELLS)
     rows, columns = rows[::step], columns[::step]
-    samples = np.stack([y[rows] ** i * x[columns] ** j for i, j in powers], axis=1)
+    samples = np.stack([y[rows, i] * x[columns, j] for i, j in powers], axis=1)
     colours = means[rows, columns].astype(np.float64)
     error: NDArray[np.floating[Any]] = np.abs(colours - np.median(colours, axis=0)).max(axis=1)
     for _ in range(_FIT_ROUNDS):
@@ -126,18 +135,17 @@ def _trend(means: NDArray[np.float32], known: NDArray[np.bool_], *, degree: int)
         error = np.abs(colours - samples @ weights).max(axis=1)
     by_row = np.zeros((degree + 1, width, 3))
     for (i, j), weight in zip(powers, weights, strict=True):
-        by_row[i] += x[:, None] ** j * weight
-    trend: NDArray[np.float64] = np.zeros((height, width, 3))
-    for i in range(degree + 1):
-        trend += y[:, None, None] ** i * by_row[i]
-    return trend.astype(np.float32), float((error <= max(3 * float(np.median(error)), 10)).mean())
+        by_row[i] += x[:, j, None] * weight
+    trend = y @ by_row.reshape(degree + 1, -1)
+    held = float((error <= max(3 * float(np.median(error)), 10)).mean())
+    return trend.reshape(height, width, 3).astype(np.float32), held
 
 
 def _between(cells: Cells, trend: NDArray[np.float32], clear: NDArray[np.bool_], manner: Manner) -> NDArray[np.bool_]:
     """What noise has kept from being reached, beside an edge and between two: it is very like the background."""
     off = cells.means - trend
-    alike = np.sqrt((off**2).mean(axis=2)) <= min(manner.tolerance, 1 + 3 * manner.rough)
-    alike &= cells.kinks <= manner.kink
+    alike = apart(cells.means, trend) <= min(manner.tolerance, 1 + 3 * manner.rough)
+    alike &= (cells.kinks <= manner.kink) & (levels(hues(cells.means, trend)) <= manner.hue)
     mean = _smooth(off, alike | clear, np.zeros_like(off), 1)
     alike &= np.sqrt((mean**2).mean(axis=2)) <= _ALIKE
     while True:
@@ -194,8 +202,9 @@ def _least_squares(samples: NDArray[np.float64], values: NDArray[np.float64]) ->
 
 def _manner(cells: Cells, fits: NDArray[np.bool_]) -> Manner:
     """How uneven the background is, from the border."""
-    across = np.sqrt((np.diff(cells.means, axis=1) ** 2).mean(axis=2))[fits[:, 1:] & fits[:, :-1]]
-    step, kink = float(np.median(across)), float(np.quantile(cells.kinks[fits], 0.95))
+    pairs = fits[:, 1:] & fits[:, :-1]
+    across = cells.means[:, 1:][pairs] - cells.means[:, :-1][pairs]
+    step, kink = float(np.median(np.sqrt((across**2).mean(axis=1)))), _kink(cells, fits)
     curve = float(np.quantile(cells.bends[1][fits], 0.95))
     return Manner(
         step=1.5 + 4 * step,
@@ -204,6 +213,11 @@ def _manner(cells: Cells, fits: NDArray[np.bool_]) -> Manner:
         noise=step * cells.px / float(np.sqrt(2)),
         bend=_BEND / cells.px,
     )
+
+
+def _kink(cells: Cells, fits: NDArray[np.bool_]) -> float:
+    """How much pixels bend by noise alone, in levels."""
+    return float(np.quantile(cells.kinks[fits], 0.95))
 
 
 def _shadowed(
@@ -221,20 +235,43 @@ def _shadowed(
 
 
 def _holes(cells: Cells, trend: NDArray[np.float32], clear: NDArray[np.bool_], manner: Manner) -> NDArray[np.bool_]:
-    """Enclosed cells that look just like the background, in pieces that are large enough and as even as it is."""
-    off = cells.means - trend
-    alike = ~clear & (np.sqrt((off**2).mean(axis=2)) <= manner.tolerance) & (cells.kinks <= manner.kink)
-    alike &= cells.bends[1] <= manner.curve
+    """Enclosed cells that look just like the background, in pieces that are large enough and as even as it is.
+
+    Noise tells them: where it and the hue are the background's, the light may be off by more than its trend foretells.
+    """
+    off, tinted = cells.means - trend, hues(cells.means, trend)
+    alike = ~clear & (cells.kinks <= manner.kink) & (cells.bends[1] <= manner.curve)
+    grain = cells.kinks / max(float(cells.kinks[clear].mean()), 1) if manner.noisy else None
+    near = 1.2 + 1.6 * min(manner.uneven, _UNEVEN_MAX)
+    holes = _even((off, tinted, grain), alike & (levels(off) <= manner.tolerance), manner, (near, near))
+    if grain is not None:
+        alike &= ~holes & (levels(off) <= _DIMMER) & (levels(tinted) <= manner.hue)
+        holes |= _even((off, tinted, grain), alike, manner, (_DIMMER, _HUELESS))
+    return reached(cells, trend, holes, manner) & ~clear if holes.any() else holes
+
+
+def _even(
+    looks: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None],
+    alike: NDArray[np.bool_],
+    manner: Manner,
+    near: tuple[float, float],
+) -> NDArray[np.bool_]:
+    """The large pieces of what is alike whose mean is near the trend, and which are as even and noisy as it is."""
+    off, tinted, grain = looks
+    even = np.zeros_like(alike)
     found = pieces(alike)
-    chosen = found.sizes >= max((_LEAST_HOLE if manner.uneven < _EVEN else _LEAST_NOISY) * clear.size, 10)
-    holes = np.zeros_like(clear)
+    chosen = found.sizes >= max((_LEAST_HOLE if manner.uneven < _EVEN else _LEAST_NOISY) * alike.size, 10)
     if not chosen.any():
-        return holes
+        return even
     mean, spread = found.moments(off)
-    uneven = min(manner.uneven, _UNEVEN_MAX)
-    chosen &= (mean <= 1.2 + 1.6 * uneven) & (spread <= 1 + 1.7 * manner.rough + 0.3 * uneven)
-    found.painted(chosen, holes, value=True)
-    return reached(cells, trend, holes, manner) & ~clear if chosen.any() else holes
+    hue, _ = found.moments(tinted)
+    light = np.sqrt(np.maximum(mean**2 - hue**2, 0))
+    chosen &= spread <= 1 + 1.7 * manner.rough + 0.3 * min(manner.uneven, _UNEVEN_MAX)
+    chosen &= (light <= near[0]) & (hue <= near[1])
+    if grain is not None:
+        chosen &= found.moments(grain[..., None])[0] >= _LEAST_GRAIN
+    found.painted(chosen, even, value=True)
+    return even
 
 
 def _plate(means: NDArray[np.float32], trend: NDArray[np.float32], clear: NDArray[np.bool_]) -> NDArray[np.float32]:

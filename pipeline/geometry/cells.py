@@ -1,6 +1,7 @@
 """A picture in cells of a few pixels, whose means have little noise, and where in it something begins or ends."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numba import njit
@@ -21,14 +22,18 @@ class Cells:
     kinks: NDArray[np.float32]
     """(h, w) the greatest second difference of brightness, over two pixels, in levels."""
     bends: NDArray[np.float32]
-    """(2, h, w) the greatest second difference of the means, over one cell and over two, in levels."""
+    """(2, h, w) the greatest second difference of the means, over one cell and over two, in levels; none until asked for."""
+
+    def bent(self) -> Self:
+        """With its bends: they take longer than all else and tell only where there is noise."""
+        return replace(self, bends=_bends(self.means))
 
 
 def cells_of(colours: NDArray[np.uint8]) -> Cells:
     longer = max(colours.shape[:2])
     px = int(np.clip(2 ** int(np.log2(max(longer / _CELLS, 1))), 1, _CELL_MAX_PX))
     means, kinks = _gathered(colours, px)
-    return Cells(px=px, means=means, kinks=kinks, bends=_bends(means))
+    return Cells(px=px, means=means, kinks=kinks, bends=np.zeros((2, *kinks.shape), np.float32))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -37,39 +42,49 @@ def _gathered(colours: NDArray[np.uint8], px: int) -> tuple[NDArray[np.float32],
     height, width = colours.shape[0], colours.shape[1]
     rows, columns = -(-height // px), -(-width // px)
     means, kinks = np.zeros((rows, columns, 3), np.float32), np.zeros((rows, columns), np.float32)
-    light = np.empty((5, width), np.int32)
-    most = np.zeros(columns, np.int32)
+    light, most = np.empty((5, width), np.float32), np.zeros(width, np.float32)
+    two = np.float32(2)
     for y in range(height + 2):
         if y < height:
-            sums = means[y // px]
-            for x in range(width):
-                r, g, b = colours[y, x, 0], colours[y, x, 1], colours[y, x, 2]
-                light[y % 5, x] = int(r) + 2 * int(g) + int(b)
-                at = x // px
-                sums[at, 0] += r
-                sums[at, 1] += g
-                sums[at, 2] += b
+            _add_line(colours, y, px, means, light)
         middle = y - 2
         if middle < 0:
             continue
-        here = light[middle % 5]
+        here, above, below = middle % 5, (middle - 2) % 5, (middle + 2) % 5
         for x in range(2, width - 2):
-            kink = abs(here[x - 2] - 2 * here[x] + here[x + 2])
-            most[x // px] = max(most[x // px], kink)
+            most[x] = max(most[x], abs(light[here, x - 2] - two * light[here, x] + light[here, x + 2]))
         if 2 <= middle < height - 2:
-            above, below = light[(middle - 2) % 5], light[(middle + 2) % 5]
             for x in range(width):
-                kink = abs(above[x] - 2 * here[x] + below[x])
-                most[x // px] = max(most[x // px], kink)
+                most[x] = max(most[x], abs(light[above, x] - two * light[here, x] + light[below, x]))
         if middle % px == px - 1 or middle == height - 1:
-            count = px * (min(middle + 1, height) - middle // px * px)
+            row = middle // px
             for at in range(columns):
-                kinks[middle // px, at] = most[at] / np.float32(4)
-                most[at] = 0
-                part = count if at < columns - 1 else count * (width - at * px) / px
+                end = min((at + 1) * px, width)
+                for x in range(at * px, end):
+                    kinks[row, at] = max(kinks[row, at], most[x] / np.float32(4))
                 for k in range(3):
-                    means[middle // px, at, k] /= part
+                    means[row, at, k] /= (middle + 1 - row * px) * (end - at * px)
+            most[:] = 0
     return means, kinks
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _add_line(
+    colours: NDArray[np.uint8], y: int, px: int, sums: NDArray[np.float32], light: NDArray[np.float32]
+) -> None:
+    """Add a line's colours to the sums of the cells that it crosses, and keep its brightness, times four."""
+    row, width = y // px, colours.shape[1]
+    for at in range(sums.shape[1]):
+        red, green, blue = 0, 0, 0
+        for x in range(at * px, min((at + 1) * px, width)):
+            r, g, b = int(colours[y, x, 0]), int(colours[y, x, 1]), int(colours[y, x, 2])
+            light[y % 5, x] = r + 2 * g + b
+            red += r
+            green += g
+            blue += b
+        sums[row, at, 0] += red
+        sums[row, at, 1] += green
+        sums[row, at, 2] += blue
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -99,3 +114,40 @@ def _bends(means: NDArray[np.float32]) -> NDArray[np.float32]:
                     most = max(most, square)
                 bends[far - 1, row, column] = np.sqrt(most / 27)
     return bends
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def apart(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(h, w) how far (h, w, 3) colours are from others, in levels: root mean squares over the channels."""
+    height, width, _ = one.shape
+    levels = np.empty((height, width), np.float32)
+    for row in range(height):
+        for column in range(width):
+            square = np.float32(0)
+            for k in range(3):
+                off = one[row, column, k] - other[row, column, k]
+                square += off * off
+            levels[row, column] = np.sqrt(square / np.float32(3))
+    return levels
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def hues(means: NDArray[np.float32], trend: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(h, w, 3) what is left of the difference of colours from the trend's once both are lit alike, in levels."""
+    height, width, _ = means.shape
+    rest = np.empty_like(means)
+    for row in range(height):
+        for column in range(width):
+            product = light = np.float32(0)
+            for k in range(3):
+                product += means[row, column, k] * trend[row, column, k]
+                light += trend[row, column, k] ** 2
+            part = product / max(light, np.float32(1))
+            for k in range(3):
+                rest[row, column, k] = means[row, column, k] - part * trend[row, column, k]
+    return rest
+
+
+def levels(differences: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(h, w) root mean squares over the channels of (h, w, 3) differences."""
+    return apart(differences, np.zeros_like(differences))

@@ -57,24 +57,13 @@ def matte(colours: NDArray[np.uint8], behind: Background) -> tuple[NDArray[np.fl
     soft = ringing > _LOSSLESS or shady.any() or haloed
     chroma, edge = _CHROMA if ringing > _LOSSLESS else 1.0, EDGE_PX if soft else EDGE_PX - 1
     coverage, own = unmixed(colours, behind.plate, behind.cell, kinds, solid, chroma, edge)
-    return coverage, own, _faint(solid, differences, kinds, behind.cell, max(_DOUBTFUL, 2 * least))
+    return coverage, own[..., :3], _faint(solid, differences, kinds, behind.cell, max(_DOUBTFUL, 2 * least))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
 def _kinds(clear: NDArray[np.bool_], outer: int, inner: int) -> NDArray[np.uint8]:
     """(h, w) which cells are wholly background, wholly object, or looked at pixel by pixel."""
-    height, width = clear.shape
-    kinds = np.empty((height, width), np.uint8)
-    for row in range(height):
-        for column in range(width):
-            here = clear[row, column]
-            reach = outer if here else inner
-            mixed = False
-            for y in range(max(row - reach, 0), min(row + reach + 1, height)):
-                for x in range(max(column - reach, 0), min(column + reach + 1, width)):
-                    mixed |= clear[y, x] != here
-            kinds[row, column] = BAND if mixed else (_CLEAR if here else _SOLID)
-    return kinds
+    mixed = np.where(clear, grown(~clear, outer), grown(clear, inner))
+    return np.where(mixed, BAND, np.where(clear, _CLEAR, _SOLID)).astype(np.uint8)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -259,14 +248,16 @@ def _haloed(
     """The part of the outline that begins as softly as a shadow."""
     height, width = solid.shape
     outline = soft = 0
-    for y in range(1, height - 1):
-        for x in range(1, width - 1):
-            if not solid[y, x] or kinds[y // cell, x // cell] != BAND:
+    for row in range(kinds.shape[0]):
+        for column in range(kinds.shape[1]):
+            if kinds[row, column] != BAND:
                 continue
-            if solid[y - 1, x] and solid[y + 1, x] and solid[y, x - 1] and solid[y, x + 1]:
-                continue
-            outline += 1
-            soft += _in_shadow(colours, plate, cell, y, x, 0)
+            for y in range(max(row * cell, 1), min((row + 1) * cell, height - 1)):
+                for x in range(max(column * cell, 1), min((column + 1) * cell, width - 1)):
+                    inner = solid[y - 1, x] and solid[y + 1, x] and solid[y, x - 1] and solid[y, x + 1]
+                    if solid[y, x] and not inner:
+                        outline += 1
+                        soft += _in_shadow(colours, plate, cell, y, x, 0)
     return soft / max(outline, 1)
 
 
@@ -284,11 +275,14 @@ def _recede(
     reach = 1 if noise > 1 else 0
     waiting = np.empty(height * width, np.int32)
     left = 0
-    for at in range(height * width):
-        y, x = at // width, at % width
-        if shady[y // cell, x // cell] and not solid[y, x]:
-            waiting[left] = at
-            left += 1
+    for row in range(shady.shape[0]):
+        for column in range(shady.shape[1]):
+            if shady[row, column]:
+                for y in range(row * cell, min((row + 1) * cell, height)):
+                    for x in range(column * cell, min((column + 1) * cell, width)):
+                        if not solid[y, x]:
+                            waiting[left] = y * width + x
+                            left += 1
     while left:
         left -= 1
         row, column = waiting[left] // width, waiting[left] % width

@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.geometry.cells import Cells
+from pipeline.geometry.cells import Cells, apart
 from pipeline.geometry.pieces import pieces
 
 _DARKEST = 0.2
@@ -44,6 +44,8 @@ class Manner:
     """How strongly a shadow's slope may bend over two pixels, in parts of its darkness."""
     curve: float
     """The greatest second difference of means by noise alone; infinite where there is hardly any noise."""
+    hue: float = np.inf
+    """How far the hue of plain cells, lit or shaded, strays from the trend's by noise alone, in levels."""
     uneven: float = 0.0
     """How far the plain background goes up and down about its trend, slowly: root mean square."""
     rough: float = 0.0
@@ -57,6 +59,10 @@ class Manner:
 
     def stricter(self, steepness: float, width: int) -> Self:
         return replace(self, steepness=steepness, width=width)
+
+    @property
+    def noisy(self) -> bool:
+        return bool(np.isfinite(self.curve))
 
     @property
     def tolerance(self) -> float:
@@ -75,7 +81,7 @@ def reached(cells: Cells, trend: NDArray[np.float32], seeds: NDArray[np.bool_], 
     Shadows are entered only where they are wide: outlines have small gaps.
     """
     means = cells.means
-    limits = (manner.step, manner.tolerance, manner.kink, manner.bend, manner.curve)
+    limits = (manner.step, manner.tolerance, manner.kink, manner.bend, manner.curve, manner.hue)
     plain, shaded, off = _alike(means, cells.kinks, cells.bends, trend, limits)
     clear = seeds.copy()
     if manner.slack:
@@ -101,10 +107,10 @@ def _alike(
     kinks: NDArray[np.float32],
     bends: NDArray[np.float32],
     trend: NDArray[np.float32],
-    limits: tuple[float, float, float, float, float],
+    limits: tuple[float, float, float, float, float, float],
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float32]]:
     """(h, w) which cells look like the background, which like it in a shadow, and how far each is from it in levels."""
-    step, tolerance, kink, bend, curve = limits
+    step, tolerance, kink, bend, curve, hue = limits
     height, width = kinks.shape
     plain, shaded = np.zeros((height, width), np.bool_), np.zeros((height, width), np.bool_)
     distance = np.empty((height, width), np.float32)
@@ -117,11 +123,11 @@ def _alike(
             tint = np.sqrt(((r - part * r0) ** 2 + (g - part * g0) ** 2 + (b - part * b0) ** 2) / 3)
             distance[row, column] = off
             even = bends[1, row, column] <= curve and bends[0, row, column] <= curve
-            plain[row, column] = off <= tolerance and kinks[row, column] <= kink and even
+            plain[row, column] = off <= tolerance and tint <= hue and kinks[row, column] <= kink and even
             smooth = kinks[row, column] <= kink + _ROUNDED + bend * off
             for far in range(2):
                 smooth &= bends[far, row, column] <= curve + (far + 1) ** 2 * _CURVE * off
-            shaded[row, column] = smooth and _DARKEST <= part <= 1 and tint <= step + _TINT * off
+            shaded[row, column] = smooth and _DARKEST <= part <= 1 and tint <= min(step, hue) + _TINT * off
     return plain, shaded, distance
 
 
@@ -241,7 +247,7 @@ def true_shadows(
 
     Returns the background without such pieces, the shadows in it, and whether there were none such.
     """
-    off = np.sqrt(((means - trend) ** 2).mean(axis=2))
+    off = apart(means, trend)
     dark = clear & (off > manner.dark)
     found = pieces(dark)
     if not len(found.sizes):

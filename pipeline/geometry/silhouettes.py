@@ -9,23 +9,19 @@ from numpy.typing import NDArray
 
 from pipeline.domain.views import View
 from pipeline.geometry.backgrounds import background
+from pipeline.geometry.checkers import checkers, evened
 from pipeline.geometry.distances import nearest_marked, softened
 from pipeline.geometry.matting import matte
 from pipeline.geometry.pieces import pieces, run_count
 from pipeline.geometry.progress import Progress, unheard
 from pipeline.geometry.resampling import resampled
 from pipeline.geometry.threads import shared_out
+from pipeline.geometry.transparency import opacity, unshadowed
 
-_OPAQUE = 250
-"""Alpha from here up counts as opaque: below, somebody meant transparency."""
-_LEAST_TRANSPARENT = 1e-3
-"""The part of a picture that must be transparent for its alpha to be believed."""
 _ALPHA_EDGE_PX = 1
 """How far an edge with straight alpha reaches."""
 _FOUND_EDGE_PX = 1.5
 """The same where the edge was found against a background, which is taken out of its colours."""
-_MANY, _TRACE, _NEARLY = 0.01, 24, 224
-"""Alpha that a hundredth of the pixels have, up to this or from this, stands for none or all."""
 _HALF = np.float32(0.5)
 _RUNS, _SPECKS, _SPECK = 8, 2_000, 1e-3
 """Noise has more runs of pixels a row, and more pieces; specks are smaller than that part of the largest."""
@@ -33,6 +29,7 @@ _ALIKE = 0.9
 """Opposite outlines that overlap by so much (intersection over union) show one object in one frame."""
 _MARGIN = "leave a margin of plain background around the object, or make the background transparent"
 _REDO = "replace the picture, or clean its transparency"
+_REAL = "export it with real transparency, or before a plain background"
 _FAINT = 0.08
 """An outline so much of which hardly differs from the background is doubtful."""
 _OPPOSITES = ((View.FRONT, View.BACK), (View.LEFT, View.RIGHT), (View.TOP, View.BOTTOM))
@@ -120,18 +117,15 @@ def silhouette(view: View, picture: NDArray[np.uint8], size: int) -> Silhouette:
 
     Raises ReconstructionError when there is nothing but background, or none of it.
     """
-    opacity, faint = _opacity(picture), 0.0
-    if opacity is None:
-        behind = background(picture)
-        if behind is None:
-            found = f"{view} view: the object fills the picture or the background isn't plain"
-            raise ReconstructionError(found, _MARGIN)
-        coverage, colours, faint = matte(picture, behind)
+    meant, faint = opacity(picture), 0.0
+    if meant is None:
+        coverage, colours, faint = _before_background(view, picture)
     else:
-        coverage, colours = _unspeckled(view, opacity[picture[..., 3]]), picture[..., :3]
+        coverage = unshadowed(_unspeckled(view, meant[picture[..., 3]]), picture)
+        colours = picture[..., :3]
     if coverage.min() >= _HALF:
         raise ReconstructionError(f"{view} view: the object covers the whole picture", _MARGIN)
-    seen = _squared(coverage, colours, size, given=opacity is not None, faint=faint)
+    seen = _squared(coverage, colours, size, given=meant is not None, faint=faint)
     if not _anything(seen.coverage):
         if (seen.coverage >= _HALF).any():
             found = f"{view} view: the object is nowhere two pixels wide"
@@ -140,23 +134,17 @@ def silhouette(view: View, picture: NDArray[np.uint8], size: int) -> Silhouette:
     return seen
 
 
-def _opacity(picture: NDArray[np.uint8]) -> NDArray[np.float32] | None:
-    """(256,) the coverage that each alpha means; None when the picture is opaque.
-
-    The lowest and the highest alpha that many pixels have mean none and all: exports leave a trace of alpha in what is
-    empty, and take a little from what is solid.
-    """
-    counts = _alphas(picture)
-    many = np.flatnonzero(counts >= max(_MANY * counts.sum(), 1))
-    low, high = (int(many[0]), int(many[-1])) if many.size else (0, 255)
-    if low >= _OPAQUE or counts[:_OPAQUE].sum() < _LEAST_TRANSPARENT * counts.sum():
-        return None
-    empty = low if low <= _TRACE else 0
-    solid = high if high >= _NEARLY else 255
-    if solid - empty <= _TRACE:
-        return None
-    opacity: NDArray[np.float32] = np.clip((np.arange(256, dtype=np.float32) - empty) / (solid - empty), 0, 1)
-    return opacity
+def _before_background(view: View, picture: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.uint8], float]:
+    """What ``matte`` finds in front of a plain background, or a regular checkerboard."""
+    pattern = checkers(picture)
+    plain = evened(picture, pattern) if pattern and pattern.lattices else picture
+    behind = background(plain)
+    if pattern and not (pattern.lattices and behind):
+        raise ReconstructionError(f"{view} view: a checkerboard is painted where it should be transparent", _REAL)
+    if behind is None:
+        found = f"{view} view: the object fills the picture or the background isn't plain"
+        raise ReconstructionError(found, _MARGIN)
+    return matte(plain, behind)
 
 
 def _unspeckled(view: View, coverage: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -178,17 +166,6 @@ def _unspeckled(view: View, coverage: NDArray[np.float32]) -> NDArray[np.float32
         found.painted(found.sizes <= _SPECK * coverage.size, pinholes, value=True)
     cleaned: NDArray[np.float32] = np.where(pinholes, np.float32(1), np.where(specks, np.float32(0), coverage))
     return cleaned
-
-
-@njit(cache=True, nogil=True)
-def _alphas(picture: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """(256,) how many pixels have each alpha."""
-    counts = np.zeros((2, 256), np.int64)  # two, so that equal neighbours need not wait for each other
-    for row in range(picture.shape[0]):
-        for column in range(picture.shape[1]):
-            counts[column & 1, picture[row, column, 3]] += 1
-    total: NDArray[np.int64] = counts[0] + counts[1]
-    return total
 
 
 def _anything(coverage: NDArray[np.float32]) -> bool:

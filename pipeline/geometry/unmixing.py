@@ -43,13 +43,7 @@ def unmixed(
     edge: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     height, width = solid.shape
-    coverage = np.zeros((height, width), np.float32)
-    own = np.empty((height, width, 3), np.uint8)
-    for y in range(height):
-        for x in range(width):
-            coverage[y, x] = solid[y, x]
-            for channel in range(3):
-                own[y, x, channel] = colours[y, x, channel]
+    coverage, own = solid.astype(np.float32), colours.copy()
     for row in range(kinds.shape[0]):
         for column in range(kinds.shape[1]):
             if kinds[row, column] != BAND:

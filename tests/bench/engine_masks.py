@@ -20,7 +20,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import engine_modes
-from backdrops import KINDS
+from backdrops import CUT, KINDS
 from engine_subjects import SYNTHETIC, Source
 
 from pipeline.domain.views import View, recognise
@@ -52,7 +52,7 @@ def cases(source: Source, word: str, size: int | None, modes: list[str]) -> Iter
     clean = pictures(source.folder, size) if source.folder else shot(source, "clean", size)
     for mode in modes:
         yield f"mode {mode}", shot(source, mode, size), clean
-    for kind, put in KINDS.items():
+    for kind, put in {**KINDS, **CUT}.items():
         if word in kind:
             yield kind, {view: put(picture, view) for view, picture in clean.items()}, clean
     for variant in source.variants:

@@ -8,6 +8,7 @@ from PIL import Image
 
 from pipeline.domain.views import View
 from pipeline.geometry.backgrounds import background
+from pipeline.geometry.checkers import checkers
 from pipeline.geometry.distances import signed_distance
 from pipeline.geometry.silhouettes import ReconstructionError, doubts, pure_colours, silhouette
 
@@ -173,3 +174,50 @@ def test_equal_pictures_give_equal_silhouettes(jug: NDArray[np.uint8]) -> None:
     one, two = (silhouette(View.FRONT, picture.copy(), SIZE) for _ in range(2))
     np.testing.assert_array_equal(one.coverage, two.coverage)
     np.testing.assert_array_equal(one.colours, two.colours)
+
+
+def test_noise_does_not_hide_a_part_of_another_hue() -> None:
+    """As light as the background at one end, darker at the other: by brightness alone it might be its shadow."""
+    cut_out = disc(200, 90, 30)
+    inner = (np.indices((SIZE, SIZE))[0] > 0.5 * SIZE) & (cut_out[..., 3] > 0)
+    light = np.linspace(1.02, 0.86, SIZE)[:, None, None] * (194, 190, 182)
+    cut_out[inner, :3] = np.broadcast_to(light, (SIZE, SIZE, 3))[inner]
+    for quality in (None, 85):
+        seen = silhouette(View.FRONT, before(cut_out, blotchy, jpeg_quality=quality), SIZE)
+        assert agreement(seen.coverage, cut_out) > 0.98
+
+
+def test_a_hole_is_known_by_its_noise_where_the_light_is_not_foretold() -> None:
+    cut_out = disc(120, 60, 40, radius=0.4)
+    hole = disc(0, 0, 0, radius=0.15)[..., 3] > 0
+    cut_out[hole, 3] = 0
+
+    def lamp(height: int, width: int) -> Light:
+        y, x = (np.indices((height, width)) + 0.5) / SIZE - 0.5
+        return blotchy(height, width) + 7 * np.exp(-20 * (x * x + y * y))[..., None]
+
+    seen = silhouette(View.FRONT, before(cut_out, lamp), SIZE)
+    assert agreement(seen.coverage, cut_out) > 0.99
+    plain_part = cut_out.copy()
+    plain_part[hole] = (197, 197, 197, 255)  # as light as the hole, without noise of its own
+    seen = silhouette(View.FRONT, before(plain_part, lamp), SIZE)
+    assert agreement(seen.coverage, plain_part) > 0.99
+
+
+def scrawled(height: int, width: int) -> Light:
+    """Squares as an image generator draws them: of two colours, and every row of its own widths."""
+    random = np.random.default_rng(2)
+    edges = np.cumsum(random.uniform(9, 23, (height // 16 + 1, width // 9)), axis=1)
+    column = np.arange(width)
+    odd = np.stack([(np.searchsorted(edges[y // 16], column) + y // 16) % 2 for y in range(height)])
+    return (204 + 51.0 * odd)[..., None].repeat(3, axis=2)
+
+
+def test_an_irregular_checkerboard_is_refused_by_name(jug: NDArray[np.uint8]) -> None:
+    with pytest.raises(ReconstructionError, match=r"left view: a checkerboard .* transparent; export it with real"):
+        silhouette(View.LEFT, before(jug, scrawled), SIZE)
+
+
+def test_no_checkerboard_is_seen_in_what_has_none(jug: NDArray[np.uint8]) -> None:
+    for kind, put in KINDS.items():
+        assert (checkers(put(jug, View.FRONT)) is not None) == ("checkerboard" in kind)

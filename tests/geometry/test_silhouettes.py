@@ -149,3 +149,34 @@ def test_a_slanted_line_thinner_than_two_pixels_is_told_from_a_blank_picture() -
         silhouette(View.FRONT, transparent(line), 64)
     with pytest.raises(ReconstructionError, match="blank"):
         silhouette(View.FRONT, transparent(0.3 * line), 64)
+
+
+def shadowed(shade: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """The ring in front of something black that covers so much of each pixel."""
+    coverage = ring()
+    both = coverage + (1 - coverage) * shade
+    colours = ORANGE * (coverage / np.maximum(both, 1e-9))[..., None]
+    return np.dstack([colours.round(), (255 * both).round()]).astype(np.uint8)
+
+
+def test_a_soft_shadow_in_the_alpha_is_no_object() -> None:
+    y, x = np.indices((SIZE, SIZE)) - SIZE / 2
+    shade = 0.7 * np.clip(1.5 - np.hypot(x - 8, y - 8) / 40, 0, 1) ** 2
+    assert (shade > 0.5).mean() > 0.02
+    seen = silhouette(View.FRONT, shadowed(shade), SIZE)
+    assert np.abs(seen.coverage - ring()).mean() < 0.01
+    assert overlap(seen.coverage, ring()) > 0.99
+
+
+def test_what_is_half_transparent_and_fades_nowhere_is_object() -> None:
+    picture = transparent(ring())
+    y, x = np.indices((SIZE, SIZE)) - SIZE / 2
+    picture[np.hypot(x, y) < 18] = (10, 10, 10, 160)
+    assert silhouette(View.FRONT, picture, SIZE).coverage[SIZE // 2, SIZE // 2] == pytest.approx(160 / 255)
+
+
+def test_an_object_that_is_all_shadow_stays() -> None:
+    y, x = np.indices((SIZE, SIZE)) - SIZE / 2
+    picture = np.zeros((SIZE, SIZE, 4), np.uint8)
+    picture[..., 3] = np.clip(255 - 5 * np.hypot(x, y), 0, 255)
+    assert (silhouette(View.FRONT, picture, SIZE).coverage >= 0.5).mean() > 0.1
