@@ -173,41 +173,36 @@ def _distances(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
     distances = signed_distance(smaller) if soft.max() >= 0.5 > soft.min() else far
     inside = distances < 0
     far_off = ~_widened(inside)
-    worth_a_look = far_off & _widened(smaller > 0) if len(coverage) >= 2 * SIZE else far_off
-    if not _is_any_shown(np.ascontiguousarray(coverage, np.float32), worth_a_look):
+    fine = np.ascontiguousarray(coverage, np.float32)
+    vanished = _shown(fine, far_off & _widened(smaller > 0) if len(fine) >= 2 * SIZE else far_off)
+    if not vanished.any():
         return distances
-    shown = _anywhere(softened(coverage) >= 0.5)
-    vanished = shown & far_off
-    lines = shown & ~inside & _widened(vanished)
+    lines = _shown(fine, ~inside & _widened(vanished))
     with_lines: NDArray[np.float32] = np.minimum(distances, distance_from(lines) - np.float32(_THIN))
     return with_lines
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _is_any_shown(coverage: NDArray[np.float32], where: NDArray[np.bool_]) -> bool:
-    """Whether a coverage (S, S) that is ``softened`` reaches one half within any of the marked pixels (SIZE, SIZE)."""
+def _shown(coverage: NDArray[np.float32], where: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which marked pixels (SIZE, SIZE) show anything: a coverage (S, S) that is ``softened`` reaches one half there."""
     size, last = len(coverage), len(coverage) - 1
+    shown = np.zeros((SIZE, SIZE), np.bool_)
     for j in range(SIZE):
+        top = j * size // SIZE
         for i in range(SIZE):
             if not where[j, i]:
                 continue
-            for y in range(j * size // SIZE, max((j + 1) * size // SIZE, j * size // SIZE + 1)):
-                for x in range(i * size // SIZE, max((i + 1) * size // SIZE, i * size // SIZE + 1)):
+            left = i * size // SIZE
+            for y in range(top, max((j + 1) * size // SIZE, top + 1)):
+                for x in range(left, max((i + 1) * size // SIZE, left + 1)):
                     total = np.float32(0)
                     for dy in range(-1, 2):
                         for dx in range(-1, 2):
                             weight = np.float32((2 - abs(dy)) * (2 - abs(dx)))
                             total += weight * coverage[min(max(y + dy, 0), last), min(max(x + dx, 0), last)]
                     if total >= 8:
-                        return True
-    return False
-
-
-def _anywhere(marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(S, S) to (SIZE, SIZE): whether any of a pixel is marked."""
-    starts = np.arange(SIZE) * len(marked) // SIZE
-    anywhere: NDArray[np.bool_] = np.logical_or.reduceat(np.logical_or.reduceat(marked, starts, axis=0), starts, axis=1)
-    return anywhere
+                        shown[j, i] = True
+    return shown
 
 
 def _widened(marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
