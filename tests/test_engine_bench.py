@@ -87,9 +87,9 @@ def test_voxels_lie_in_the_frame_of_the_views() -> None:
 def test_a_pinhole_shows_near_things_larger() -> None:
     positions, faces = joined(box((0.1, 0.1, 0.01), (0, 0, 0.4)), box((0.1, 0.1, 0.01), (0, 0, -0.4)))
     one, other = (Subject(positions=positions, faces=faces[k : k + 12], look=grey) for k in (0, 12))
-    shot = Shot(camera=CAMERAS[View.FRONT], perspective=1 / engine_modes.DISTANCE)
+    shot = Shot(camera=CAMERAS[View.FRONT], perspective=1 / engine_modes.distance())
     near, far = (np.sqrt((photograph(subject, shot, 256)[..., 3] / 255).sum()) for subject in (one, other))
-    assert near / far == pytest.approx((engine_modes.DISTANCE + 0.39) / (engine_modes.DISTANCE - 0.41), rel=0.02)
+    assert near / far == pytest.approx((engine_modes.distance() + 0.39) / (engine_modes.distance() - 0.41), rel=0.02)
 
 
 @pytest.mark.parametrize("mode", ["framed", "persp", "sizes+exposure+shadow+jpeg"])

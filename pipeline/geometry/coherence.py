@@ -11,17 +11,20 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.domain.views import CAMERAS, ORTHOGRAPHIC_WIDTH, View
 from pipeline.geometry.distances import distance_from, signed_distance, softened
-from pipeline.geometry.rays import PIXEL, SIZE, march, slopes_of_misses
+from pipeline.geometry.rays import PIXEL, SIZE, march, passing, slopes_of_misses
 from pipeline.geometry.resampling import resampled
 
 _OUTLINE_POINTS = 144
 """Of each view."""
-_STRIDE, _POINTS_MIN = 4, 100
-"""Pixels between the points inside silhouettes at which agreement is counted; 1 where there would be too few."""
+_STRIDES, _POINTS_MIN = (4, 2, 1), 400
+"""Pixels between the points inside silhouettes at which agreement is counted: the first that gives so many points, for
+one of too few that falls on a sharp tip would tell against a consistent set.
+"""
 _THIN = 0.5
 """Pixels from the middle of parts too thin to be seen at ``SIZE`` to their outline."""
 _TOLERANCE = 0.6
@@ -42,6 +45,8 @@ class Outlines:
     views: tuple[View, ...]
     distances: NDArray[np.float32]
     """(N, SIZE, SIZE) pixels, negative inside."""
+    inside: tuple[NDArray[np.float64], ...]
+    """(Q, 2) points inside each silhouette, evenly spread: right, up (world units from the picture's middle)."""
     consistent: float = CONSISTENT
     """The least agreement of silhouettes that contradict nothing."""
     tolerance: float = _TOLERANCE * PIXEL
@@ -62,30 +67,33 @@ class Outlines:
         """(P, 3) points on the outlines: number of the view, right, up (world units from the picture's middle)."""
         return np.concatenate([_tagged(at, _contour(plane)) for at, plane in enumerate(self.distances)])
 
-    @cached_property
-    def inside(self) -> list[NDArray[np.float64]]:
-        """(Q, 3) points inside each silhouette, evenly spread; as ``contour``."""
-        return [_tagged(at, _inside(plane)) for at, plane in enumerate(self.distances)]
-
     def without(self, view: View) -> "Outlines":
         return self.only([at for at, one in enumerate(self.views) if one is not view])
 
     def only(self, at: Sequence[int]) -> "Outlines":
         """The views of these numbers."""
         keep = list(at)
-        return replace(self, views=tuple(self.views[at] for at in keep), distances=self.distances[keep])
+        views, inside = tuple(self.views[at] for at in keep), tuple(self.inside[at] for at in keep)
+        return replace(self, views=views, distances=self.distances[keep], inside=inside)
 
     def mirrored(self, view: View) -> "Outlines":
         """The same with one picture's left and right exchanged."""
-        at, distances = self.views.index(view), self.distances.copy()
-        distances[at] = distances[at, :, ::-1]
-        return replace(self, distances=distances)
+        return self._with(view, self.distances[self.views.index(view), :, ::-1])
+
+    def turned(self, view: View, quarters: int) -> "Outlines":
+        """The same with one picture turned counter-clockwise by so many right angles."""
+        return self._with(view, np.rot90(self.distances[self.views.index(view)], quarters))
 
     def exchanged(self, one: View, other: View) -> "Outlines":
         """The same with each of two pictures under the other one's name."""
         names = {one: other, other: one}
         order = [self.views.index(names.get(view, view)) for view in self.views]
-        return replace(self, distances=self.distances[order])
+        return replace(self, distances=self.distances[order], inside=tuple(self.inside[at] for at in order))
+
+    def _with(self, view: View, plane: NDArray[np.float32]) -> "Outlines":
+        at, distances, inside = self.views.index(view), self.distances.copy(), list(self.inside)
+        distances[at], inside[at] = plane, _inside(plane)
+        return replace(self, distances=distances, inside=tuple(inside))
 
 
 def outlines(coverages: Mapping[View, NDArray[np.float32]], *, given: bool = True) -> Outlines:
@@ -95,6 +103,7 @@ def outlines(coverages: Mapping[View, NDArray[np.float32]], *, given: bool = Tru
     return Outlines(
         tuple(coverages),
         distances,
+        tuple(map(_inside, distances)),
         CONSISTENT if given else CONSISTENT_CUT_OUT,
         _TOLERANCE * (ORTHOGRAPHIC_WIDTH / size if size <= COARSE_PX else PIXEL),
     )
@@ -110,7 +119,7 @@ def misses(seen: Outlines, parameters: Parameters) -> tuple[NDArray[np.float64],
 
     (P,) world units, 0 where they don't; and (P,) how deep on the ray they come nearest, backward of the origin.
     """
-    off, depths = march(seen.distances, seen.frames, parameters, seen.contour, 0.0)
+    off, depths = march(seen.distances, seen.frames, parameters, seen.contour)
     return off, depths
 
 
@@ -140,8 +149,10 @@ def agree(seen: Outlines, parameters: Parameters, first: Sequence[View] = ()) ->
 
 def _agreement(seen: Outlines, parameters: Parameters, at: int) -> float:
     points = seen.inside[at]
-    off, _ = march(seen.distances, seen.frames, parameters, points, seen.tolerance)
-    return float(np.mean(off <= seen.tolerance)) if len(points) else 1.0
+    if not len(points):
+        return 1.0
+    count: int = passing(seen.distances, seen.frames, parameters, at, points, seen.tolerance)
+    return count / len(points)
 
 
 def extents(seen: Outlines, parameters: Parameters) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -161,20 +172,37 @@ def _distances(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
     far = np.full((SIZE, SIZE), 2 * SIZE, np.float32)
     distances = signed_distance(smaller) if soft.max() >= 0.5 > soft.min() else far
     inside = distances < 0
-    shown = _anywhere(softened(coverage) >= 0.5)
-    vanished = shown & ~_widened(inside)
+    far_off = ~_widened(inside)
+    fine = np.ascontiguousarray(coverage, np.float32)
+    vanished = _shown(fine, far_off & _widened(smaller > 0) if len(fine) >= 2 * SIZE else far_off)
     if not vanished.any():
         return distances
-    lines = shown & ~inside & _widened(vanished)
+    lines = _shown(fine, ~inside & _widened(vanished))
     with_lines: NDArray[np.float32] = np.minimum(distances, distance_from(lines) - np.float32(_THIN))
     return with_lines
 
 
-def _anywhere(marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(S, S) to (SIZE, SIZE): whether any of a pixel is marked."""
-    starts = np.arange(SIZE) * len(marked) // SIZE
-    anywhere: NDArray[np.bool_] = np.logical_or.reduceat(np.logical_or.reduceat(marked, starts, axis=0), starts, axis=1)
-    return anywhere
+@njit(cache=True, nogil=True, error_model="numpy")
+def _shown(coverage: NDArray[np.float32], where: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which marked pixels (SIZE, SIZE) show anything: a coverage (S, S) that is ``softened`` reaches one half there."""
+    size, last = len(coverage), len(coverage) - 1
+    shown = np.zeros((SIZE, SIZE), np.bool_)
+    for j in range(SIZE):
+        top = j * size // SIZE
+        for i in range(SIZE):
+            if not where[j, i]:
+                continue
+            left = i * size // SIZE
+            for y in range(top, max((j + 1) * size // SIZE, top + 1)):
+                for x in range(left, max((i + 1) * size // SIZE, left + 1)):
+                    total = np.float32(0)
+                    for dy in range(-1, 2):
+                        for dx in range(-1, 2):
+                            weight = np.float32((2 - abs(dy)) * (2 - abs(dx)))
+                            total += weight * coverage[min(max(y + dy, 0), last), min(max(x + dx, 0), last)]
+                    if total >= 8:
+                        shown[j, i] = True
+    return shown
 
 
 def _widened(marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -212,7 +240,7 @@ def _contour(plane: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _inside(plane: NDArray[np.float32]) -> NDArray[np.float64]:
-    for stride in (_STRIDE, 1):
+    for stride in _STRIDES:
         start = stride // 2
         rows, columns = np.nonzero(plane[start::stride, start::stride] < 0)
         if len(rows) >= _POINTS_MIN:

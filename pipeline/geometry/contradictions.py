@@ -12,13 +12,13 @@ from pipeline.geometry.coherence import Outlines, Parameters, agree, agreements,
 from pipeline.geometry.visual_hull import Hull, coarse_values
 
 MEND = "check that they show the same object, each under its own name, in the same frame and scale"
+MEND_LENS = ", and that they are orthographic, or taken from afar with a long lens"
+"""What else to look at where nothing explains why silhouettes don't agree: a wide lens may be too wide to be solved."""
 MEND_CUT_OUT = ", and make their backgrounds transparent: the object may be cut out badly"
 """What else to do where silhouettes were found before a background."""
 _LARGER = "show it larger, or in more pixels"
 _DEEP_PX = 1.0
 """What nowhere reaches so deep into its outline may fall between the points at which the solid is looked at."""
-_WITNESSES = 3
-"""So many views must agree to speak against another one."""
 
 
 class Fault(StrEnum):
@@ -28,10 +28,20 @@ class Fault(StrEnum):
     """The others agree without it. Of several views named: without any one of them."""
     MIRRORED = "mirrored"
     """All agree when it is mirrored. Of several views named: when any one of them is."""
+    TURNED = "turned"
+    """All agree when it is turned by a right angle, or by two. Of several views named: when any one of them is."""
     SWAPPED = "swapped"
     """All agree when the two change their names."""
     UNLIKE = "unlike"
     """They disagree most of all, and nothing tells which of them is wrong."""
+
+
+_FAULTS = {
+    Fault.ODD: " contradicts the others, which agree without it",
+    Fault.MIRRORED: " seems to be mirrored, or to show the opposite side",
+    Fault.TURNED: " seems to be turned by a right angle or two, or to show something else",
+}
+_MENDS = {Fault.MIRRORED: "replace it by the view that it is named after", Fault.TURNED: "turn it back, or replace it"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,32 +51,42 @@ class Doubt:
     views: tuple[View, ...]
     fault: Fault
     exchanged: tuple[View, ...] = ()
-    """Beside an odd view: two that explain as much when they change their names."""
+    """Beside those: two that explain as much when they change their names."""
 
 
 def odd_views(seen: Outlines, parameters: Parameters) -> tuple[View, ...]:
-    """The views without which all others agree under these parameters: each of them alone may be the wrong one."""
-    if len(seen.views) <= _WITNESSES:
+    """The views without which all others agree under these parameters: each of them alone may be the wrong one.
+
+    Two views may speak against a third one, but only where neither of them is odd itself.
+    """
+    if len(seen.views) < 3:
         return ()
     rest = {view: (seen.without(view), np.delete(parameters, at, axis=0)) for at, view in enumerate(seen.views)}
-    return tuple(view for view, others in rest.items() if agree(*others))
+    odd = tuple(view for view, others in rest.items() if agree(*others))
+    return odd if len(seen.views) > 3 or len(odd) == 1 else ()
 
 
 def doubt(seen: Outlines, odd: tuple[View, ...]) -> Doubt:
     """What is wrong with views found by ``odd_views`` in pictures that share a frame."""
-    mirrored = tuple(view for view in odd if agree(seen.mirrored(view), shared(seen), (view,)))
-    if mirrored:
-        return Doubt(views=mirrored, fault=Fault.MIRRORED)
     swapped = swapped_views(seen)
-    return Doubt(views=odd, fault=Fault.ODD, exchanged=swapped.views if swapped else ())
+    exchanged = swapped.views if swapped else ()
+    mirrored = tuple(view for view in odd if agree(seen.mirrored(view), shared(seen), (view,)))
+    turned = tuple(view for view in odd if _is_turned(seen, view))
+    if bool(mirrored) == bool(turned):
+        return Doubt(views=odd, fault=Fault.ODD, exchanged=exchanged)
+    fault = Fault.MIRRORED if mirrored else Fault.TURNED
+    return Doubt(views=mirrored or turned, fault=fault, exchanged=exchanged)
+
+
+def _is_turned(seen: Outlines, view: View) -> bool:
+    return any(agree(seen.turned(view, quarters), shared(seen), (view,)) for quarters in (1, 2, 3))
 
 
 def swapped_views(seen: Outlines) -> Doubt | None:
     """Two views that agree with all others of a shared frame when they change their names."""
-    for pair in combinations(seen.views, 2):
-        if agree(seen.exchanged(*pair), shared(seen), pair):
-            return Doubt(views=pair, fault=Fault.SWAPPED)
-    return None
+    pairs = combinations(seen.views, 2)
+    found = [pair for pair in pairs if agree(seen.exchanged(*pair), shared(seen), pair)]
+    return Doubt(views=found[0], fault=Fault.SWAPPED, exchanged=found[1] if found[1:] else ()) if found else None
 
 
 def unlike_views(seen: Outlines, parameters: Parameters) -> Doubt:
@@ -84,19 +104,17 @@ def complaint(wrong: Doubt, agreement: float) -> tuple[str, str]:
     names = [str(view) for view in wrong.views]
     now = f"the silhouettes agree to {agreement:.3f} only"
     if wrong.fault is Fault.SWAPPED:
-        both = " and ".join(names)
+        both = ", or the ".join(" and ".join(pair) for pair in (wrong.views, wrong.exchanged) if pair)
         return f"The {both} views seem to have each other's names: {now}, else fully", "exchange the two"
     if wrong.fault is Fault.UNLIKE:
         *most, last = names
-        return f"The {', '.join(most)} and {last} views don't show one object in one frame: {now}", MEND
-    one = f"The {names[0]} view" if len(names) == 1 else f"One of the views {', '.join(names)}"
-    if wrong.fault is Fault.MIRRORED:
-        seems = f"{one} seems to be mirrored, or to show the opposite side: {now}, mirrored fully"
-        return seems, "replace it by the view that it is named after"
-    contradicts = f"{one} contradicts the others, which agree without it"
+        return f"The {', '.join(most)} and {last} views don't show one object in one frame: {now}", MEND + MEND_LENS
+    what = f"The {names[0]} view" if len(names) == 1 else f"One of the views {', '.join(names)}"
+    what += _FAULTS[wrong.fault]
+    mend = _MENDS.get(wrong.fault, MEND)
     if wrong.exchanged:
-        contradicts += f", or the {' and '.join(wrong.exchanged)} views have each other's names"
-    return f"{contradicts}: {now}", MEND
+        what += f", or the {' and '.join(wrong.exchanged)} views have each other's names"
+    return f"{what}: {now}{'' if wrong.fault is Fault.ODD else ', else fully'}", mend
 
 
 def contradiction(hull: Hull) -> tuple[str, str]:

@@ -27,6 +27,7 @@ from pipeline.geometry.coherence import (
 from pipeline.geometry.contradictions import (
     MEND,
     MEND_CUT_OUT,
+    MEND_LENS,
     Doubt,
     Fault,
     complaint,
@@ -36,7 +37,7 @@ from pipeline.geometry.contradictions import (
     unlike_views,
 )
 from pipeline.geometry.framing_fit import (
-    PERSPECTIVE_MAX,
+    SOLVED,
     Fit,
     as_shared,
     on_their_own,
@@ -46,8 +47,6 @@ from pipeline.geometry.framing_fit import (
 )
 from pipeline.geometry.rays import PIXEL
 
-_SOLVED = 0.1
-"""The cost of a fit that leaves nothing to explain."""
 _MOSTLY = 0.1
 """What a frame of one view's own must leave at most of the cost: views of something else keep three times as much."""
 _CLEARER = 0.3
@@ -67,6 +66,8 @@ _RUINED, _HOPELESS = 0.9, 0.75
 pictures of one object were seen to agree to, unless two look along one line; the same square in all views has .8."""
 _ROOM = ORTHOGRAPHIC_WIDTH / 2 - PIXEL
 """How far from the origin the object may reach along each axis."""
+_CORNER = 0.8
+"""How far from the origin the shared frame's corners are towards a camera, at most, and a little more."""
 
 
 class Frames(StrEnum):
@@ -101,7 +102,9 @@ class Framings:
     @property
     def ruined(self) -> bool:
         """Whether a view is known to be wrong, and would spoil the shape."""
-        return self.doubt is not None and self.agreement < _RUINED
+        if self.doubt is None:
+            return False
+        return self.agreement < (_HOPELESS if self.doubt.fault is Fault.UNLIKE else _RUINED)
 
 
 def refusal(found: Framings) -> tuple[str, str]:
@@ -114,7 +117,7 @@ def refusal(found: Framings) -> tuple[str, str]:
 
 def findings(found: Framings) -> tuple[tuple[str, str], ...]:
     """For the person: what was found, each with what to do about it or an empty text; no full stops."""
-    told, mend = [], MEND + MEND_CUT_OUT * (not found.given)
+    told, mend = [], MEND + MEND_LENS + MEND_CUT_OUT * (not found.given)
     if found.frames is Frames.OWN:
         own = [view for view, framing in found.of.items() if framing != Framing()]
         whose = f"The {own[0]} view" if len(own) == 1 else "Each view"
@@ -126,10 +129,10 @@ def findings(found: Framings) -> tuple[tuple[str, str], ...]:
     low = found.agreement < _GOOD
     if told:
         worth = f"agree to {found.agreement:.3f}, before to {found.agreement_before:.3f}"
-        told.append((f"With what was solved for, the silhouettes {worth}", mend if low else ""))
-    elif found.doubt:
+        told.append((f"With what was solved for, the silhouettes {worth}", mend if low and not found.doubt else ""))
+    if found.doubt:
         told.append(refusal(found))
-    elif low:
+    elif low and not told:
         told.append((f"The silhouettes agree to {found.agreement:.3f} only", mend))
     return tuple(told)
 
@@ -151,23 +154,25 @@ def framings(coverages: Mapping[View, NDArray[np.float32]], *, given: bool = Tru
     if before.min() >= seen.consistent or too_coarse_to_tell:
         return _found(seen, shared(seen), before, before)
     found = _understood(seen, before)
-    if found.doubt or not given or found.agreement >= _HOPELESS:
+    is_explained = found.frames is Frames.OWN or found.distance is not None
+    if found.doubt or not given or found.agreement >= (_HOPELESS if is_explained else _GOOD):
         return found
     parameters = np.array([[one.scale, one.right, one.up, one.perspective] for one in found.of.values()])
     wrong = unlike_views(seen, parameters)
     # From near by, opposite views of one object have unlike outlines, too.
     is_opposite = _depth_is_open(seen.only([seen.views.index(view) for view in wrong.views]))
-    return found if is_opposite else replace(found, doubt=wrong)
+    is_told = len(wrong.views) == 2 or found.agreement < _HOPELESS
+    return replace(found, doubt=wrong) if is_told and not is_opposite else found
 
 
 def _understood(seen: Outlines, before: NDArray[np.float64]) -> Framings:
     """What silhouettes that don't agree in a shared frame, ``before`` as ``agreements`` tells, have in common."""
     plain = as_shared(seen)
     turned = plain if _depth_is_open(seen) else with_perspective(seen)
-    if turned.cost <= _SOLVED and (found := _believed(seen, plain, turned, before)):
+    if turned.cost <= SOLVED and (found := _believed(seen, plain, turned, before)):
         return found
     odd = _odd(seen, plain, before)
-    if odd and (not odd.doubt or odd.doubt.fault is Fault.MIRRORED):
+    if odd and (not odd.doubt or odd.doubt.fault is not Fault.ODD):
         return odd
     return _explained(seen, plain, turned, before, odd)
 
@@ -176,14 +181,15 @@ def _explained(seen: Outlines, plain: Fit, turned: Fit, before: NDArray[np.float
     """What neither a shared frame nor perspective (``turned``) explains alone, nor one ``odd`` view for sure."""
     own = _on_their_own(seen, plain, before)
     fits = [turned, own]
-    open_ = min(fit.cost for fit in fits) > _SOLVED and agreements(seen, own.parameters).min() < _OWN_ENOUGH
+    open_ = min(fit.cost for fit in fits) > SOLVED and agreements(seen, own.parameters).min() < _OWN_ENOUGH
     if open_ and before.min() < _BOTH_BELOW and not _depth_is_open(seen):
         fits.append(with_distance(seen, own.parameters))
     simplest = _simplest(fits)
     found = _believed(seen, plain, simplest, before)
     if odd:
-        return found if found and simplest.cost <= _SOLVED else odd
-    if simplest is own and own.cost <= _SOLVED and found:
+        # The others share a frame, so that one of its own for each would explain more than there is to explain.
+        return found if found and simplest.cost <= SOLVED and simplest is not own else odd
+    if simplest is own and own.cost <= SOLVED and found:
         return found
     if wrong := swapped_views(seen):
         return _found(seen, shared(seen), before, before, wrong)
@@ -207,7 +213,7 @@ def _odd(seen: Outlines, plain: Fit, before: NDArray[np.float64]) -> Framings | 
     wrong = doubt(seen, odd)
     if wrong.fault is Fault.ODD:
         best = min((one_on_its_own(seen, view) for view in odd), key=lambda fit: fit.cost)
-        if best.cost <= max(_SOLVED, _MOSTLY * plain.cost) and (found := _believed(seen, plain, best, before)):
+        if best.cost <= max(SOLVED, _MOSTLY * plain.cost) and (found := _believed(seen, plain, best, before)):
             return found
     return _found(seen, shared(seen), before, before, wrong)
 
@@ -216,14 +222,14 @@ def _simplest(fits: list[Fit]) -> Fit:
     """The first explanation, from the simplest on, that leaves nothing open or is much better than simpler ones."""
     chosen = fits[0]
     for fit in fits[1:]:
-        if chosen.cost > _SOLVED and fit.cost <= _BETTER * chosen.cost:
+        if chosen.cost > SOLVED and fit.cost <= _BETTER * chosen.cost:
             chosen = fit
     return chosen
 
 
 def _believed(seen: Outlines, plain: Fit, fit: Fit, before: NDArray[np.float64]) -> Framings | None:
     """The framings of a fit, if they explain well enough what doesn't agree without them."""
-    if fit.cost > _CLEARER * plain.cost or fit.parameters[:, 3].max() >= PERSPECTIVE_MAX:
+    if fit.cost > _CLEARER * plain.cost or fit.is_bounded:
         return None
     after = agreements(seen, fit.parameters)
     lacking = 1 - after.mean()
@@ -233,13 +239,16 @@ def _believed(seen: Outlines, plain: Fit, fit: Fit, before: NDArray[np.float64])
 
 
 def _fitted(seen: Outlines, parameters: Parameters) -> Parameters:
-    """The same pictures of a smaller world, if the object would not fit into the shared frame's."""
+    """The same pictures of a smaller world, if the object would not fit into the shared frame's; of a larger one, if
+    cameras would stand within that.
+    """
     if not _own(parameters):
         return parameters
     low, high = extents(seen, parameters)
     known = 1 - np.abs(seen.frames[0, 2]) * _depth_is_open(seen)
-    smaller = min(1.0, _ROOM / float((known * np.abs([low, high])).max()))
-    return parameters / [smaller, 1, 1, smaller]
+    largest = _ROOM / float((known * np.abs([low, high])).max())
+    factor = min(max(1.0, _CORNER * float(parameters[:, 3].max())), largest)
+    return parameters / [factor, 1, 1, factor]
 
 
 def _depth_is_open(seen: Outlines) -> bool:

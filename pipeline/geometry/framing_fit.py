@@ -1,6 +1,6 @@
 """Parameters of framings that make silhouettes agree: a first guess from extents, then least squares on misses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,15 +9,19 @@ from pipeline.domain.views import ORTHOGRAPHIC_WIDTH, View
 from pipeline.geometry.coherence import Outlines, Parameters, misses, shared, slopes
 from pipeline.geometry.rays import PIXEL
 
-PERSPECTIVE_MAX = 0.9
-"""Pictures of a wider field of view than about 60 degrees are not looked for."""
+_WIDEST, _CLOSEST = 1.8, 0.7
+"""Pictures of a wider field of view than about 90 degrees are not looked for, nor cameras so near that half the
+object's extent in the first picture is a larger part of their distance.
+"""
 SCALES = 0.1, 10.0
 """No picture shows the object so much smaller or larger than another one."""
-_FIRST_PERSPECTIVES = (0.15, 0.3, 0.5)
+_FIRST_PERSPECTIVES = (0.15, 0.3, 0.5, 0.8, 1.2)
 _SOFT = 4 * PIXEL
 """Misses much larger than this hardly count more: they are of wrong outlines, not of framings."""
 _ROUNDS, _TRIES = 24, 4
-_SOLVED = 0.002
+SOLVED = 0.1
+"""The cost of a fit that leaves nothing to explain."""
+_DONE = 0.002
 """No further round is worth its time when the cost is as small as this, ..."""
 _ENOUGH = 0.04
 """... or when a round took away less than this part of it."""
@@ -34,6 +38,8 @@ class Fit:
     parameters: Parameters
     cost: float
     """Mean of the misses' softened squares, pixels of the comparison."""
+    is_bounded: bool = False
+    """Whether the cameras would be nearer than any that are looked for."""
 
 
 def as_shared(seen: Outlines) -> Fit:
@@ -46,7 +52,7 @@ def with_perspective(seen: Outlines) -> Fit:
     starts = [_pinhole(seen, perspective) for perspective in _FIRST_PERSPECTIVES]
     costs = [_cost(misses(seen, start)[0]) for start in starts]
     found = _solved(seen, starts[int(np.argmin(costs))], _distance_unknown(seen))
-    return Fit(_regauged(found.parameters), found.cost)
+    return replace(found, parameters=_regauged(found.parameters))
 
 
 def on_their_own(seen: Outlines) -> Fit:
@@ -55,7 +61,7 @@ def on_their_own(seen: Outlines) -> Fit:
     first = found.parameters[0, 1:3] @ seen.frames[0, :2]
     kept = found.parameters.copy()
     kept[:, 1:3] -= kept[:, :1] * (seen.frames[:, :2] @ first)
-    return Fit(kept, found.cost)
+    return replace(found, parameters=kept)
 
 
 def one_on_its_own(seen: Outlines, view: View) -> Fit:
@@ -65,12 +71,24 @@ def one_on_its_own(seen: Outlines, view: View) -> Fit:
     return _solved(seen, start, np.eye(start.size)[:, 4 * at : 4 * at + 3])
 
 
-def with_distance(seen: Outlines, start: Parameters) -> Fit:
-    """Pictures framed each on its own, from cameras at one distance; ``start`` is how they look without perspective."""
-    first = start.copy()
-    first[:, 3] = _FIRST_PERSPECTIVES[1]
+def with_distance(seen: Outlines, own: Parameters) -> Fit:
+    """Pictures framed each on its own, from cameras at one distance; ``own`` is how they look without perspective.
+
+    From some guesses the way leads astray: several are tried until one leaves nothing to explain.
+    """
     unknown = np.concatenate([_frames_unknown(seen), _distance_unknown(seen)], axis=1)
-    return _solved(seen, first, unknown)
+    extents = from_extents(seen)
+    best: Fit | None = None
+    for guess, perspective in ((own, 0.3), (extents, 0.6), (extents, 0.9), (extents, 1.2)):
+        start = guess.copy()
+        start[:, 3] = perspective
+        found = _solved(seen, start, unknown)
+        if best is None or (found.is_bounded, found.cost) < (best.is_bounded, best.cost):
+            best = found
+        if best.cost <= SOLVED and not best.is_bounded:
+            break
+    assert best
+    return best
 
 
 def from_extents(seen: Outlines) -> Parameters:
@@ -144,14 +162,14 @@ def _distance_unknown(seen: Outlines) -> NDArray[np.float64]:
 
 def _solved(seen: Outlines, start: Parameters, unknown: NDArray[np.float64]) -> Fit:
     """Levenberg-Marquardt on the misses, along the ``unknown`` directions (4 N, U)."""
-    parameters, damping = start, 1e-2
+    parameters, damping, nearest = start, 1e-2, _perspective_max(seen)
     off, depths = misses(seen, parameters)
     cost = _cost(off)
     for _ in range(_ROUNDS):
         along = np.einsum("pi,iu->pu", slopes(seen, parameters, off, depths).reshape(len(off), -1), unknown)
         weights = 1 / (1 + (off / _SOFT) ** 2)
         for _ in range(_TRIES):
-            tried = _moved(parameters, (unknown * _step(along, off, weights, damping)).sum(axis=1))
+            tried = _moved(parameters, (unknown * _step(along, off, weights, damping)).sum(axis=1), nearest)
             tried_off, tried_depths = misses(seen, tried)
             tried_cost = _cost(tried_off)
             if tried_cost < cost:
@@ -161,9 +179,9 @@ def _solved(seen: Outlines, start: Parameters, unknown: NDArray[np.float64]) -> 
             break
         gain, cost = cost - tried_cost, tried_cost
         parameters, off, depths, damping = tried, tried_off, tried_depths, max(damping / 5, 1e-5)
-        if gain < _ENOUGH * (cost + gain) or cost < _SOLVED:
+        if gain < _ENOUGH * (cost + gain) or cost < _DONE:
             break
-    return Fit(parameters, cost)
+    return Fit(parameters, cost, is_bounded=bool(parameters[:, 3].max() >= nearest))
 
 
 def _cost(off: NDArray[np.float64]) -> float:
@@ -171,10 +189,15 @@ def _cost(off: NDArray[np.float64]) -> float:
     return float(np.mean(_SOFT**2 * np.log1p((off / _SOFT) ** 2))) / PIXEL**2
 
 
-def _moved(parameters: Parameters, by: NDArray[np.float64]) -> Parameters:
+def _perspective_max(seen: Outlines) -> float:
+    left, right, bottom, top = seen.boxes[0]
+    return float(min(_WIDEST, 2 * _CLOSEST / max(right - left, top - bottom)))
+
+
+def _moved(parameters: Parameters, by: NDArray[np.float64], nearest: float) -> Parameters:
     moved: Parameters = parameters + by.reshape(parameters.shape)
     moved[:, 0] = np.clip(moved[:, 0], *SCALES)
-    moved[:, 3] = np.clip(moved[:, 3], 0, PERSPECTIVE_MAX)
+    moved[:, 3] = np.clip(moved[:, 3], 0, nearest)
     return moved
 
 

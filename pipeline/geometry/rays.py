@@ -15,9 +15,13 @@ _GOLDEN, _SECTIONS = (np.sqrt(5) - 1) / 2, 9
 """Of the way around the least that a march found."""
 _NUDGE = 1e-3
 """Of a parameter, to see what it changes."""
+_CAUTION = 0.7
+"""The part of a distance that a march may go: beside pictures, and between pixels, distances are a little too large."""
+_CLOSEST = 0.05
+"""What is nearer to a camera than this part of its distance from the origin is outside what it shows."""
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _distance(
     distances: NDArray[np.float32],
     frames: NDArray[np.float64],
@@ -31,7 +35,8 @@ def _distance(
     size = distances.shape[1]
     middle, last = size / 2 - 0.5, size - 1.0
     backward = x * frames[view, 2, 0] + y * frames[view, 2, 1] + z * frames[view, 2, 2]
-    scale = parameters[view, 0] / max(1 - parameters[view, 3] * backward, 0.05)
+    perspective = parameters[view, 3]
+    scale = parameters[view, 0] / max(1 - perspective * backward, _CLOSEST)
     across = scale * (x * frames[view, 0, 0] + y * frames[view, 0, 1] + z * frames[view, 0, 2]) + parameters[view, 1]
     upward = scale * (x * frames[view, 1, 0] + y * frames[view, 1, 1] + z * frames[view, 1, 2]) + parameters[view, 2]
     column, row = middle + across / PIXEL, middle - upward / PIXEL
@@ -43,10 +48,11 @@ def _distance(
     distance = above * (1 - v) + below * v
     if column != inner_column or row != inner_row:
         distance += np.hypot(column - inner_column, row - inner_row)
-    return float(distance * PIXEL / scale)
+    distance *= PIXEL / scale
+    return float(max(distance, backward - (1 - _CLOSEST) / perspective) if perspective > 0 else distance)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _worst(
     distances: NDArray[np.float32],
     frames: NDArray[np.float64],
@@ -66,7 +72,7 @@ def _worst(
     return worst, at
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _ray(
     frames: NDArray[np.float64], parameters: NDArray[np.float64], view: int, right: float, up: float
 ) -> tuple[float, float, float, float, float, float]:
@@ -79,7 +85,7 @@ def _ray(
     return x, y, z, frames[view, 2, 0] - part * x, frames[view, 2, 1] - part * y, frames[view, 2, 2] - part * z
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _least(
     distances: NDArray[np.float32],
     frames: NDArray[np.float64],
@@ -105,36 +111,42 @@ def _least(
     return (of_one, one) if of_one < of_other else (of_other, other)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
+def _nearest(parameters: NDArray[np.float64], own: int, reach: float) -> float:
+    """The depth at which a ray through a view's picture ends, before its camera."""
+    perspective = parameters[own, 3]
+    return float(min(reach, (1 - _CLOSEST) / perspective) if perspective > 0 else reach)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def march(
     distances: NDArray[np.float32],
     frames: NDArray[np.float64],
     parameters: NDArray[np.float64],
     points: NDArray[np.float64],
-    passable: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The least that the ray through each point is off the solid of the other views, and at which depth.
 
-    The field along a ray changes no faster than the way, so that a march may step over what cannot be less than the
-    least so far. A ray passes as soon as it is off by ``passable`` or less.
+    The field along a ray changes no faster than the way, so that a march, from the far end on, may step over what
+    cannot be less than the least so far, and at first than what the ray is off at depth 0. It ends where it meets the
+    solid.
     """
     found, depths = np.empty(len(points)), np.empty(len(points))
     reach = ORTHOGRAPHIC_WIDTH / parameters[:, 0].min()
     for n in range(len(points)):
         own = int(points[n, 0])
         line = _ray(frames, parameters, own, points[n, 1], points[n, 2])
-        perspective = parameters[own, 3]
-        nearest = min(reach, 0.95 / perspective) if perspective > 0 else reach
-        depth, least, least_at, least_step = -reach, np.inf, 0.0, 0.0
-        while depth <= nearest:
+        nearest = _nearest(parameters, own, reach)
+        least, _ = _worst(distances, frames, parameters, own, line, 0.0)
+        depth, least_at, least_step, met = -reach, 0.0, _STEP, False
+        while depth <= nearest and not met:
             off, _ = _worst(distances, frames, parameters, own, line, depth)
             step = _STEP + _STEP_RATIO * max(off, 0.0)
-            if off < least:
+            met = off <= 0
+            if off < least or met:
                 least, least_at, least_step = off, depth, step
-                if least <= passable:
-                    break
-            depth += max(step, off - least)
-        if least > passable and passable == 0:
+            depth += max(step, _CAUTION * (off - max(least, 0.0)))
+        if least > 0:
             low, high = least_at - least_step, least_at + least_step
             closer, closer_at = _least(distances, frames, parameters, own, line, low, high)
             if closer < least:
@@ -143,7 +155,31 @@ def march(
     return found, depths
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
+def passing(
+    distances: NDArray[np.float32],
+    frames: NDArray[np.float64],
+    parameters: NDArray[np.float64],
+    own: int,
+    points: NDArray[np.float64],
+    tolerance: float,
+) -> int:
+    """How many points (Q, 2) of view number ``own`` have rays that miss the others' solid by ``tolerance`` at most."""
+    count, reach = 0, ORTHOGRAPHIC_WIDTH / parameters[:, 0].min()
+    nearest = _nearest(parameters, own, reach)
+    for n in range(len(points)):
+        line = _ray(frames, parameters, own, points[n, 0], points[n, 1])
+        off, _ = _worst(distances, frames, parameters, own, line, 0.0)
+        depth = -reach
+        while off > tolerance and depth <= nearest:
+            off, _ = _worst(distances, frames, parameters, own, line, depth)
+            depth += max(_STEP, _CAUTION * (off - tolerance))
+        if off <= tolerance:
+            count += 1
+    return count
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def slopes_of_misses(
     distances: NDArray[np.float32],
     frames: NDArray[np.float64],
@@ -183,7 +219,7 @@ def slopes_of_misses(
     return slopes
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _change(
     distances: NDArray[np.float32],
     frames: NDArray[np.float64],

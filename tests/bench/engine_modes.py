@@ -1,14 +1,15 @@
 """Picture sets as people really have them, made from an object whose truth is known.
 
 A mode is one or more words joined by ``+``: ``framed`` (each view with a scale and an offset of its own), ``persp`` (a pinhole
-with a vertical field of 30 degrees), ``white`` ``gradient`` ``studio`` ``shadow`` (opaque backgrounds; the last one has a soft
-contact shadow), ``jpeg``, ``sizes`` (views of different sizes, some not square), ``exposure`` (views lighter or darker, warmer
+with a field of 30 degrees; ``persp60``: of 60), ``white`` ``gradient`` ``studio`` ``shadow`` (opaque backgrounds; the last one
+has a soft contact shadow), ``jpeg``, ``sizes`` (views of different sizes, some not square), ``exposure`` (views lighter or darker, warmer
 or colder); ``clean`` is none of them. ``framed+studio+jpeg`` is a bad day. Everything is seeded by the set's and the view's name.
 """
 
 import io
+import re
 from collections.abc import Callable, Iterable, Mapping
-from math import radians, tan
+from math import radians, sin, tan
 from pathlib import Path
 from zlib import crc32
 
@@ -22,11 +23,10 @@ from pipeline.geometry.rendering import from_linear, linear
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 1024
-DISTANCE = 2.125
-"""Of the pinhole, from the origin: the sphere of radius 0.55 touches the borders of its picture."""
 _FIELD_DEG = 30
 _SIZES = (1024, 768, 900, 640, 512, 1024, 720, 600)
 _SIDE_VIEWS = frozenset(view for view in View if not CAMERAS[view].elevation_deg)
+_PERSP = re.compile(r"persp(\d*)")
 GAUGE_FREE = frozenset({"framed", "persp"})
 """Modes whose pictures leave the object's scale and place open: meshes are aligned to the truth before they are judged."""
 
@@ -39,9 +39,10 @@ def pictures(source: Source, mode: str, views: Iterable[View]) -> dict[View, Pix
         given = read_pictures(source.folder / mode)
         return {view: given[view] for view in views if view in given}
     words = mode.split("+")
-    if unknown := set(words) - {"clean", "framed", "persp", *_AFTER}:
+    known = {"clean", "framed", *_AFTER}
+    if unknown := {word for word in words if word not in known and not _PERSP.fullmatch(word)}:
         raise SystemExit(
-            f"no such mode: {', '.join(sorted(unknown))}; there are clean, framed, persp, {', '.join(_AFTER)}"
+            f"no such mode: {', '.join(sorted(unknown))}; there are clean, framed, persp, persp60, {', '.join(_AFTER)}"
         )
     taken = _taken(source, words, views)
     for word in _AFTER:
@@ -52,7 +53,7 @@ def pictures(source: Source, mode: str, views: Iterable[View]) -> dict[View, Pix
 
 def _taken(source: Source, words: list[str], views: list[View]) -> dict[View, Pixels]:
     """Transparent, the camera as the words say. What is modelled by code is kept on the disk: paints take seconds."""
-    camera_words = [word for word in ("framed", "persp") if word in words]
+    camera_words = sorted(word for word in words if word == "framed" or _PERSP.fullmatch(word))
     if source.folder and not camera_words:
         return source.pictures(views, SIZE)
     place = ROOT / "out" / "bench-sets" / _edition() / source.name / ("+".join(camera_words) or "clean")
@@ -66,9 +67,14 @@ def _taken(source: Source, words: list[str], views: list[View]) -> dict[View, Pi
     return made
 
 
+def distance(field_deg: float = _FIELD_DEG) -> float:
+    """Of the pinhole, from the origin: the sphere that orthographic pictures hold touches the borders of its picture."""
+    return ORTHOGRAPHIC_WIDTH / 2 / sin(radians(field_deg / 2))
+
+
 def judged_from(view: View, mode: str) -> Shot:
     """Where a mesh is looked at to be compared with the truth at a given view: the mode's own camera, its framing undone."""
-    return _whole(view, ["persp"] if "persp" in mode else [])
+    return _whole(view, mode.removeprefix("variants/").split("+"))
 
 
 def _edition() -> str:
@@ -89,9 +95,12 @@ def _shot(source: Source, view: View, words: list[str]) -> Shot:
 
 
 def _whole(view: View, words: list[str]) -> Shot:
-    perspective = 1 / DISTANCE if "persp" in words else 0.0
-    scale = ORTHOGRAPHIC_WIDTH / (2 * DISTANCE * tan(radians(_FIELD_DEG / 2))) if perspective else 1.0
-    return Shot(camera=CAMERAS[view], scale=scale, perspective=perspective)
+    fields = [float(found[1] or _FIELD_DEG) for word in words if (found := _PERSP.fullmatch(word))]
+    if not fields:
+        return Shot(camera=CAMERAS[view])
+    away = distance(fields[0])
+    scale = ORTHOGRAPHIC_WIDTH / (2 * away * tan(radians(fields[0] / 2)))
+    return Shot(camera=CAMERAS[view], scale=scale, perspective=1 / away)
 
 
 def _framed(source: Source, view: View, whole: Shot) -> Shot:
