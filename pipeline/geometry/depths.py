@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.domain.views import ORTHOGRAPHIC_WIDTH, View
 from pipeline.geometry.cameras import Cameras
-from pipeline.geometry.outlines import BOXY, NOWHERE, steadiness
+from pipeline.geometry.outlines import BOXY, steadiness
 from pipeline.geometry.photoconsistency import Spans, spans
 from pipeline.geometry.slices import FRONTS, place
 from pipeline.geometry.visual_hull import Hull
@@ -91,6 +91,6 @@ def _values(
         column = int((m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + m[0, 3]) / weight / stride)
         row = int((m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + m[1, 3]) / weight / stride)
         part = parts[min(max(row, 0), len(parts) - 1), min(max(column, 0), len(parts) - 1)]
-        off, deep = place(cameras, end, upright, NOWHERE.peaks, x, y, z)
+        off, deep, _, _, _ = place(cameras, end, upright, x, y, z)
         found[p] = (abs(off) - part) * deep - _SLACK * spacing
     return found

@@ -49,7 +49,8 @@ def thickness(distance: NDArray[np.float32], pixel: float) -> NDArray[np.float32
     """
     shown = resampled(distance, _THICKNESS_PX, _THICKNESS_PX)
     thick = np.maximum(_depth_squared(shown, pixel * len(distance) / _THICKNESS_PX, _SMOOTH_PX), 0)
-    return thick / np.maximum(thick.max(axis=1, keepdims=True), np.float32(1e-9))
+    part: NDArray[np.float32] = thick / np.maximum(thick.max(axis=1, keepdims=True), np.float32(1e-9))
+    return part
 
 
 def _depth_squared(distance: NDArray[np.float32], pixel: float, plane: int = _SIZE) -> NDArray[np.float32]:

@@ -7,7 +7,6 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.domain.views import ORTHOGRAPHIC_WIDTH
-from pipeline.geometry.cameras import Cameras
 from pipeline.geometry.inflation import thickness
 
 BOXY = 0.65
@@ -60,14 +59,12 @@ def steadiness(distance: NDArray[np.floating[Any]]) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def thickness_at(cameras: Cameras, view: int, shown: Profile, size: int, x: float, y: float, z: float) -> float:
-    """Where a view with pictures of so many pixels sees a point; linear between the pixels."""
-    m, plane = cameras.matrices, shown.thickness
-    weight = m[view, 2, 0] * x + m[view, 2, 1] * y + m[view, 2, 2] * z + m[view, 2, 3]
-    grow, last = len(plane) / size / weight, len(plane) - 1
-    column = (m[view, 0, 0] * x + m[view, 0, 1] * y + m[view, 0, 2] * z + m[view, 0, 3]) * grow - 0.5
-    row = (m[view, 1, 0] * x + m[view, 1, 1] * y + m[view, 1, 2] * z + m[view, 1, 3]) * grow - 0.5
-    column, row = min(max(column, 0.0), last - 1e-3), min(max(row, 0.0), last - 1e-3)
+def thickness_at(plane: NDArray[np.float32], size: int, column: float, row: float) -> float:
+    """A ``Profile``'s thickness, linear between its pixels, where a picture of so many pixels has this column (0 in the
+    middle of the first pixel) and this row (0 at its edge).
+    """
+    grow, last = len(plane) / size, len(plane) - 1
+    column, row = min(max((column + 0.5) * grow - 0.5, 0.0), last - 1e-3), min(max(row * grow - 0.5, 0.0), last - 1e-3)
     i, j = int(column), int(row)
     s, t = column - i, row - j
     above = plane[j, i] * (1 - s) + plane[j, i + 1] * s

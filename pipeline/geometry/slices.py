@@ -148,7 +148,7 @@ def values(
         return np.maximum(*(values(alone, of, roundness, spacing) for of in (points, mirrored)))
     (one, other), ends = slices.at, [slices.spans[view] for view in slices.pair]
     lean = round(cos(radians(slices.apart_deg)), 9)
-    shown = (one, ends[0], slices.profiles[0]), (other, ends[1], slices.profiles[1])
+    shown = (one, ends[0], *slices.profiles[0]), (other, ends[1], *slices.profiles[1])
     return _superellipses(slices.cameras, *shown[0], *shown[1], points, roundness, spacing, lean)
 
 
@@ -157,10 +157,12 @@ def _superellipses(
     cameras: Cameras,
     one: int,
     one_spans: Spans,
-    one_profile: Profile,
+    one_thick: NDArray[np.float32],
+    one_peaks: NDArray[np.float32],
     other: int,
     other_spans: Spans,
-    other_profile: Profile,
+    other_thick: NDArray[np.float32],
+    other_peaks: NDArray[np.float32],
     points: NDArray[np.float64],
     roundness: NDArray[np.float64],
     spacing: float,
@@ -171,8 +173,12 @@ def _superellipses(
     thinnest = _THIN * spacing
     for p in range(len(points)):
         x, y, z = points[p, 0], points[p, 1], points[p, 2]
-        u, wide = place(cameras, one, one_spans, one_profile.peaks, x, y, z)
-        v, deep = place(cameras, other, other_spans, other_profile.peaks, x, y, z)
+        u, wide, a, one_column, one_row = place(cameras, one, one_spans, x, y, z)
+        v, deep, b, other_column, other_row = place(cameras, other, other_spans, x, y, z)
+        if one_peaks.size:
+            k, j = int(one_row), int(other_row)
+            u = _from_peak(u, one_spans.starts[k, a], one_spans.stops[k, a], one_peaks[k])
+            v = _from_peak(v, other_spans.starts[j, b], other_spans.stops[j, b], other_peaks[j])
         inverse, least, largest, beyond = roundness[p], min(wide, deep), max(abs(u), abs(v)), -np.inf
         if lean:
             # Of all ellipses that touch the parallelogram's sides, the one along and across the first direction.
@@ -182,11 +188,11 @@ def _superellipses(
         if inverse >= PLAIN and 0 < largest < _OUTSIDE:
             exponent, larger = 1 / inverse, max(u, v)
             larger *= ((u / larger) ** exponent + (v / larger) ** exponent) ** inverse
-            if one_profile.thickness.size and (larger - 1) * least < _NEAR * spacing:
+            if one_peaks.size and (larger - 1) * least < _NEAR * spacing:
                 # As deep as the first view shows it thick there, and as wide as the second one does.
-                thick = thickness_at(cameras, one, one_profile, len(one_spans.counts), x, y, z) ** (2 * inverse)
+                thick = thickness_at(one_thick, len(one_spans.counts), one_column, one_row) ** (2 * inverse)
                 beyond = (v * v - max(thick, (thinnest / deep) ** 2)) / (v + 1) * deep
-                thick = thickness_at(cameras, other, other_profile, len(other_spans.counts), x, y, z) ** (2 * inverse)
+                thick = thickness_at(other_thick, len(other_spans.counts), other_column, other_row) ** (2 * inverse)
                 beyond = max(beyond, (u * u - max(thick, (thinnest / wide) ** 2)) / (u + 1) * wide)
             largest = max(largest, larger)
         # What the grid is too coarse for stays plain: a little beyond the rectangle.
@@ -197,26 +203,31 @@ def _superellipses(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def place(
-    cameras: Cameras, view: int, found: Spans, peaks: NDArray[np.float32], x: float, y: float, z: float
-) -> tuple[float, float]:
-    """A point's place in the span that shows it, -1 and 1 at the ends; half the span in world units.
-
-    The place is 0 in the span's middle, or at the row's peak (S of them, or none at all) where that lies in the span.
+    cameras: Cameras, view: int, found: Spans, x: float, y: float, z: float
+) -> tuple[float, float, int, float, float]:
+    """A point's place in the span that shows it, -1 and 1 at the ends; half the span in world units; the number of the
+    span in its row; the column and the row where the view sees the point, the row within the picture.
     """
     m = cameras.matrices
     weight = m[view, 2, 0] * x + m[view, 2, 1] * y + m[view, 2, 2] * z + m[view, 2, 3]
     column = (m[view, 0, 0] * x + m[view, 0, 1] * y + m[view, 0, 2] * z + m[view, 0, 3]) / weight - 0.5
-    row = int((m[view, 1, 0] * x + m[view, 1, 1] * y + m[view, 1, 2] * z + m[view, 1, 3]) / weight)
-    row = min(max(row, 0), len(found.counts) - 1)
+    down = (m[view, 1, 0] * x + m[view, 1, 1] * y + m[view, 1, 2] * z + m[view, 1, 3]) / weight
+    down = min(max(down, 0.0), len(found.counts) - 1.0)
+    row = int(down)
     at, last = 0, found.counts[row] - 1
     while at < last and column > (found.stops[row, at] + found.starts[row, at + 1]) / 2:
         at += 1
     half = max((found.stops[row, at] - found.starts[row, at]) / 2, 1e-3)
-    off, middle = (column - (found.starts[row, at] + half)) / half, 0.0
-    if peaks.size and found.starts[row, at] < peaks[row] < found.stops[row, at]:
-        middle = min(max((peaks[row] - (found.starts[row, at] + half)) / half, -_OFF_MIDDLE), _OFF_MIDDLE)
-    off = (off - middle) / (1 - middle) if off > middle else (off - middle) / (1 + middle)
-    return off, half * cameras.pixels[view] * weight
+    return (column - (found.starts[row, at] + half)) / half, half * cameras.pixels[view] * weight, at, column, down
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _from_peak(off: float, start: float, stop: float, peak: float) -> float:
+    """A place in a span that is 0 in its middle, as one that is 0 at the row's peak where that lies in the span."""
+    if not start < peak < stop:
+        return off
+    middle = min(max((2 * peak - start - stop) / (stop - start), -_OFF_MIDDLE), _OFF_MIDDLE)
+    return (off - middle) / (1 - middle) if off > middle else (off - middle) / (1 + middle)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
