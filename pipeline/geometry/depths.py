@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.domain.views import ORTHOGRAPHIC_WIDTH, View
 from pipeline.geometry.cameras import Cameras
+from pipeline.geometry.outlines import BOXY, steadiness
 from pipeline.geometry.photoconsistency import Spans, spans
 from pipeline.geometry.slices import FRONTS, place
 from pipeline.geometry.visual_hull import Hull
@@ -27,13 +28,16 @@ def depths(hull: Hull, points: NDArray[np.float64], spacing: float) -> NDArray[n
     """(V,) at (V, 3) points: about the distance from what is as deep as it is likely to be; negative inside.
 
     ``spacing`` is that of the grid on which the values are to be kept. None where the front or the back, or both top
-    and bottom, are missing.
+    and bottom, are missing, or where both outlines are those of boxes.
     """
     views = hull.projections.views
     front, end = (next((view for view in of if view in views), None) for of in (FRONTS, _ENDS))
     if front is None or end is None:
         return None
     at, above = views.index(front), views.index(end)
+    outlines = hull.distances[at], hull.distances[above].T
+    if min(steadiness(one) for one in outlines) >= BOXY:
+        return None
     stride = -(-hull.projections.size // _SIZE)
     parts = _parts(spans(hull.distances[at]), hull.distances[at] < 0, stride)
     upright = spans(np.ascontiguousarray(hull.distances[above].T))  # its columns
@@ -87,6 +91,6 @@ def _values(
         column = int((m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + m[0, 3]) / weight / stride)
         row = int((m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + m[1, 3]) / weight / stride)
         part = parts[min(max(row, 0), len(parts) - 1), min(max(column, 0), len(parts) - 1)]
-        off, deep = place(cameras, end, upright, x, y, z)
+        off, deep, _, _, _ = place(cameras, end, upright, x, y, z)
         found[p] = (abs(off) - part) * deep - _SLACK * spacing
     return found

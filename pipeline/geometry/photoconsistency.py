@@ -11,8 +11,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-EXPONENTS = (1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 12.0)
-"""Of the superellipses |u|^n + |v|^n = 1 that are tried: 2 is an ellipse, the last nearly a rectangle."""
+EXPONENTS = (2.0, 2.5, 3.0, 4.0, 6.0, 12.0)
+"""Of the superellipses |u|^n + |v|^n = 1 that are tried: 2 is an ellipse, the last nearly a rectangle. With less than 2
+things that have something stick out became diamonds."""
 _ANGLES_DEG = np.linspace(15, 75, 9)
 """Where on the corner colours are compared: neither view sees it too aslant."""
 _DIFFERENCE_MAX = 0.1

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pipeline.domain.views import ORTHOGRAPHIC_WIDTH, View
 from pipeline.geometry.covering import covering, lacking, rays_through
 from pipeline.geometry.depths import depths
+from pipeline.geometry.outlines import BOXY, steadiness
 from pipeline.geometry.photoconsistency import EXPONENTS, Corner, disagreement, reduced
 from pipeline.geometry.silhouettes import Silhouette
 from pipeline.geometry.slices import PLAIN, Slices, flattened, is_level, others, slices_of, turn_deg, values
@@ -43,11 +44,12 @@ _SHARED = 0.11
 """How much the whole object's judgement counts in each level's: as so many world units of levels."""
 _BETTER = 0.9
 """The best curve must leave less than this part of the rectangle's disagreement, or the slices stay plain."""
-_ALL_CORNERS, _FEW_LEAST = 4, 2.0
-"""Of fewer corners none may be what it seems, with a handle that sticks out for example: slices that are less full than
-an ellipse are not believed of them."""
+_BETTER_IF_BOXY = 0.5
+"""The same where outlines are those of boxes: wood agrees with itself in many ways."""
+_ALL_CORNERS = 4
 _CLEARLY, _UNCLEAR = 0.86, 1 / 3.0
-"""Where these leave more than this part of the rectangle's disagreement nothing is made rounder than that."""
+"""Of fewer corners none may be what it seems, with a handle that sticks out for example: where these leave more than
+this part of the rectangle's disagreement nothing is made rounder than that."""
 _ALIKE = 0.006
 """Where even the rectangle's faces differ by less, colours say nothing; objects are round more often than not."""
 _USUAL = 1 / 2.5
@@ -101,9 +103,12 @@ def _judged(
     plain = np.zeros(grid.shape[1])
     if slices.is_leaning:
         return plain + (_ROUND if is_open else _USUAL), f"{_LEANING} {_DEPTH_MEND}"
-    told = _roundness(_corners(hull, slices, silhouettes, _levels(grid)), grid.spacing, len(plain))
+    is_boxy = min(steadiness(hull.distances[at]) for at in slices.at) >= BOXY
+    told = _roundness(_corners(hull, slices, silhouettes, _levels(grid)), grid.spacing, len(plain), is_boxy=is_boxy)
     if not is_open:  # a guess is for what no other view looks at
         return plain if told is None else told * _without_ledges(hull, slices, grid), ""
+    if told is None and is_boxy:
+        return plain, ""
     return (plain + _USUAL, f"{_GUESSED} {_SLICES_MEND}") if told is None else (told, f"{_TOLD} {_SLICES_MEND}")
 
 
@@ -194,28 +199,30 @@ def _corners(
     ]
 
 
-def _roundness(corners: list[NDArray[np.float32]], spacing: float, count: int) -> NDArray[np.float64] | None:
-    """(L,) one over the exponent of each slice, 0 where it stays plain; None where colours say nothing."""
+def _roundness(
+    corners: list[NDArray[np.float32]], spacing: float, count: int, *, is_boxy: bool
+) -> NDArray[np.float64] | None:
+    """(L,) one over the exponent of each slice, 0 where it stays plain; None where colours say nothing.
+
+    ``is_boxy``: outlines speak for a box, so that colours must speak the more clearly for something round.
+    """
     if not corners or np.isnan(corners).all():
         return None
     sums, weights = np.nansum(corners, axis=0), np.isfinite(corners).sum(axis=0)[:, :1]
     mean = sums.sum(axis=0) / weights.sum()
     if mean[-1] < _ALIKE:
         return None
-    exponents, few = np.array(EXPONENTS), len(corners) < _ALL_CORNERS
-    if few:
-        likely = exponents >= _FEW_LEAST
-        exponents, sums, mean = exponents[likely], sums[:, likely], mean[likely]
-    if mean.min() >= _BETTER * mean[-1]:
+    exponents, better = np.array(EXPONENTS), _BETTER_IF_BOXY if is_boxy else _BETTER
+    if mean.min() >= better * mean[-1]:
         return np.zeros(count)
     shared = _SHARED / spacing * len(corners)
     blurred = _blurred(np.concatenate([sums, weights], axis=1), _SMOOTHING / spacing)
     judged = (blurred[:, :-1] + shared * mean) / (blurred[:, -1:] + shared)
     best, plain = judged.min(axis=1), judged[:, -1]
-    chosen = np.where(best < _BETTER * plain, 1 / exponents[judged.argmin(axis=1)], 0)
-    if few and mean.min() >= _CLEARLY * mean[-1]:
+    chosen = np.where(best < better * plain, 1 / exponents[judged.argmin(axis=1)], 0)
+    if len(corners) < _ALL_CORNERS and mean.min() >= _CLEARLY * mean[-1]:
         chosen = np.minimum(chosen, _UNCLEAR)
-    chosen = np.where(plain < _ALIKE, _USUAL, chosen)
+    chosen = np.where(plain < _ALIKE, 0 if is_boxy else _USUAL, chosen)
     smooth: NDArray[np.float64] = _blurred(chosen[:, None], _SMOOTHING / spacing / 2)[:, 0]
     return smooth / _blurred(np.ones((count, 1)), _SMOOTHING / spacing / 2)[:, 0]
 

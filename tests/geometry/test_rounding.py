@@ -1,6 +1,7 @@
 """Slices that silhouettes leave open, on shaded solids whose pictures are computed here, ground truth to the pixel."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -22,6 +23,7 @@ SIZE = 256
 SIDES = (View.FRONT, View.LEFT, View.RIGHT, View.BACK)
 LAMP = np.array([0.4, 0.6, 0.69])
 RADIUS, HALF_HEIGHT = 0.25, 0.3
+TAIL = 0.034
 BOX = (0.3, 0.3, 0.2)
 
 
@@ -42,6 +44,21 @@ def box(view: View, right: Plane, up: Plane) -> tuple[NDArray[np.bool_], NDArray
     axes = frame(view)
     wide, high = abs(axes[:2]) @ BOX
     return (abs(right) < wide) & (abs(up) < high), np.broadcast_to(axes[2], (*right.shape, 3))
+
+
+def ball(view: View, right: Plane, up: Plane) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    axes, square = frame(view), RADIUS**2 - right**2 - up**2
+    normals = np.stack([right, up, np.sqrt(square.clip(0))], axis=-1) @ axes
+    return square > 0, normals / RADIUS
+
+
+def unlike_spheres(view: View, right: Plane, up: Plane) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """A body with a tail behind, which the front doesn't show."""
+    axes = frame(view)
+    inside, normals = ball(view, right, up)
+    across = axes[0, 2] * right
+    tail = (across < 0) & (across > -0.45) & (abs(up) < TAIL) if axes[0, 2] else np.zeros_like(inside)
+    return inside | tail, np.where(inside[..., None], normals, axes[2])
 
 
 def four_legs(view: View, right: Plane, up: Plane) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
@@ -98,11 +115,44 @@ def test_a_shaded_box_stays_a_box_to_the_last_bit() -> None:
 
 
 def test_where_colours_say_nothing_slices_are_between_an_ellipse_and_a_box_and_a_note_says_so() -> None:
-    seen = pictures(cylinder, lit=False)
+    seen = pictures(ball, lit=False)
     plain = hull_of(seen)
     guessed, (note,) = rounded(plain, seen)
     assert np.pi / 4 + 0.02 < filled(guessed)[1] / filled(plain)[1] < 0.95
     assert "by guess" in note
+
+
+@pytest.mark.parametrize("views", [SIDES, (View.FRONT, View.LEFT)])
+def test_where_colours_say_nothing_the_outlines_of_a_box_are_a_boxs(views: tuple[View, ...]) -> None:
+    seen = pictures(box, views, lit=False)
+    plain = hull_of(seen)
+    assert rounded(plain, seen) == (plain, ())
+
+
+@pytest.mark.parametrize("views", [SIDES, (View.FRONT, View.LEFT)])
+def test_grain_that_agrees_with_itself_rounds_no_box(views: tuple[View, ...]) -> None:
+    """Of wood lit evenly each place is somewhere on the next face, too."""
+    at = ((np.arange(SIZE) + 0.5) / SIZE - 0.5) * ORTHOGRAPHIC_WIDTH
+    grain = 128 + 60 * np.sin(55 * at) * np.cos(40 * at[:, None])
+    seen = {}
+    for view, one in pictures(box, views).items():
+        colours = np.where(one.colours > 0, grain[..., None], 0).astype(np.uint8)
+        seen[view] = replace(one, colours=colours)
+    plain = hull_of(seen)
+    assert rounded(plain, seen) == (plain, ())
+
+
+def test_a_tail_is_no_wider_than_it_is_high_though_the_body_hides_it() -> None:
+    """The plain slices are as wide as the body all along."""
+    seen = pictures(unlike_spheres)
+    hull = hull_of(seen)
+    before, after = (filled(one)[0] for one in (hull, rounded(hull, seen)[0]))
+    behind = 64 - round(0.36 / ORTHOGRAPHIC_WIDTH * 128)
+    wide = [solid[behind].any(axis=0).sum() / 128 * ORTHOGRAPHIC_WIDTH for solid in (before, after)]
+    assert wide[0] > 1.9 * RADIUS
+    assert 0 < wide[1] < 8 * TAIL
+    for axis in (0, 2):
+        np.testing.assert_array_equal(after.any(axis=axis), before.any(axis=axis))
 
 
 def test_every_silhouette_stays_covered() -> None:
@@ -166,13 +216,27 @@ def test_an_outline_that_mirrors_itself_stands_for_the_missing_diagonal() -> Non
     assert after[64].any()
 
 
+def test_from_the_front_and_the_top_what_is_made_of_boxes_stays_as_it_is() -> None:
+    def bench(view: View, right: Plane, up: Plane) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        """A seat on two boards."""
+        if view is View.TOP:
+            inside = (abs(right) < 0.4) & (abs(up) < 0.15)
+        else:
+            inside = (abs(right) < 0.4) & (abs(up) < 0.2) & ((up > 0.12) | (abs(right) > 0.3))
+        return inside, np.broadcast_to(frame(view)[2], (*right.shape, 3))
+
+    seen = pictures(bench, (View.FRONT, View.TOP))
+    plain = hull_of(seen)
+    assert rounded(plain, seen) == (plain, ())
+
+
 @pytest.mark.parametrize("end", [View.TOP, View.BOTTOM])
 def test_from_the_front_and_the_top_a_thing_is_deepest_where_it_is_widest(end: View) -> None:
     def pawn(view: View, right: Plane, up: Plane) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-        """A wide plate below, a thin post above, both square."""
+        """A wide round plate below, a thin post above."""
         axes = frame(view)
         if view in (View.TOP, View.BOTTOM):
-            inside = np.maximum(abs(right), abs(up)) < 0.3
+            inside = np.hypot(right, up) < 0.3
         else:
             inside = (abs(up) < 0.4) & (abs(right) < np.where(up < -0.2, 0.3, 0.05))
         return inside, np.broadcast_to(axes[2], (*right.shape, 3))
