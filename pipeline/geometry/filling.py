@@ -1,7 +1,5 @@
 """Colours for what has none: over the surface from its seen surroundings, over a texture from its painted texels."""
 
-from typing import Any
-
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -174,9 +172,14 @@ def _pull(texels: NDArray[np.uint8], known: NDArray[np.bool_], coarser: NDArray[
                     texels[row, column, channel] = coarser[row // tall, column // wide, channel]
 
 
-def at_vertices(samples: NDArray[np.uint8], shares: NDArray[Any]) -> NDArray[np.float32]:
-    """(V, 3) the mean of what N views show (N, V, 3), in their shares (N, V); black where no view has one."""
+def at_vertices(
+    samples: NDArray[np.uint8], levels: NDArray[np.int8], shares: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(V, 3) the mean of what N views show (N, V, 3), evened by ``levels`` (N, V, 3), in their shares (N, V).
+
+    Black where no view has a share.
+    """
     colours = np.zeros(samples.shape[1:], np.float32)
-    for share, sample in zip(shares, samples, strict=True):
-        colours += share[:, None] * sample
-    return colours
+    for share, sample, level in zip(shares, samples, levels, strict=True):
+        colours += share[:, None] * (sample.astype(np.float32) + level)
+    return np.clip(colours, 0, 255, out=colours)
