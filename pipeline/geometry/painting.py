@@ -18,9 +18,6 @@ _LEAST_SHARE = 0.05
 _STRAY = np.float32(0.002)
 """The weight of the colour that the vertices carry: it shows where no view sees a texel."""
 
-_Pictures = tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.uint8]]
-"""Depths, what leaks, and colours, as ``Sight`` has them."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Carried:
@@ -98,7 +95,7 @@ def _interpolated(
 @njit(cache=True, nogil=True, error_model="numpy")
 def _paint(
     cameras: Cameras,
-    pictures: _Pictures,
+    pictures: tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.uint8]],
     place: tuple[int, int, int],
     fragments: tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]],
     surface: tuple[NDArray[np.int32], NDArray[np.float32]],
@@ -106,87 +103,71 @@ def _paint(
     levels: NDArray[np.int8],
     vertex_colours: NDArray[np.float32],
 ) -> NDArray[np.uint8]:
-    (faces, vertices), (view, left, top), (face, depth, barycentric) = surface, place, fragments
+    (depths, leaking, colours), (faces, vertices), (face, depth, barycentric) = pictures, surface, fragments
+    view, left, top = place
     texels = np.zeros((*face.shape, 3), np.uint8)
-    likely, found, mixed = np.empty(len(shares), np.bool_), np.empty(3, np.float32), np.empty(4, np.float32)
+    frame, lens = cameras.frames[view], (cameras.pixels[view], cameras.perspectives[view])
+    middle_x, middle_y = cameras.matrices[view, 0, 3] - left, cameras.matrices[view, 1, 3] - top
+    found, mixed = np.empty(3, np.float32), np.empty(3, np.float32)
     last, normal = -1, (0.0, 0.0, 0.0)
     for row in range(face.shape[0]):
         for column in range(face.shape[1]):
             f = face[row, column]
             if f < 0:
                 continue
-            a, b, c = corners = faces[f, 0], faces[f, 1], faces[f, 2]
             if f != last:
-                last, normal = f, _normal(vertices, corners)
+                last, normal = f, _normal(vertices, faces, f)
+            at = _point(frame, lens, column + 0.5 - middle_x, middle_y - row - 0.5, depth[row, column])
+            a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+            s, t, u = barycentric[row, column, 0], barycentric[row, column, 1], barycentric[row, column, 2]
+            total = _STRAY
+            for k in range(3):
+                stray = s * vertex_colours[a, k] + t * vertex_colours[b, k] + u * vertex_colours[c, k]
+                mixed[k] = _STRAY * stray
+            for anyhow in (False, True):
+                if anyhow and total > 2 * _STRAY:
+                    break
                 for other in range(len(shares)):
-                    likely[other] = shares[other, a] + shares[other, b] + shares[other, c] > 0
-            at = _point(cameras, view, column + 0.5 + left, row + 0.5 + top, depth[row, column])
-            s, t, u = weights = barycentric[row, column, 0], barycentric[row, column, 1], barycentric[row, column, 2]
-            mixed[3] = _STRAY
-            for channel in range(3):
-                stray = s * vertex_colours[a, channel] + t * vertex_colours[b, channel] + u * vertex_colours[c, channel]
-                mixed[channel] = _STRAY * stray
-            for other in range(len(shares)):
-                if likely[other]:
                     share = s * shares[other, a] + t * shares[other, b] + u * shares[other, c]
-                    if share >= _LEAST_SHARE:
-                        _add(cameras, pictures, levels, other, share, (at, normal), (corners, weights), found, mixed)
-            if mixed[3] <= 2 * _STRAY:
-                for other in range(len(shares)):
-                    _add(cameras, pictures, levels, other, 1.0, (at, normal), (corners, weights), found, mixed)
-            for channel in range(3):
-                texels[row, column, channel] = np.uint8(min(max(mixed[channel] / mixed[3], 0), 255) + np.float32(0.5))
+                    if share < _LEAST_SHARE and not anyhow:
+                        continue
+                    cosine = cosine_to(cameras, other, at, normal)
+                    if cosine < GRAZING:
+                        continue
+                    share = cosine * (1.0 if anyhow else share)
+                    share *= share * share * clear(cameras, other, depths, leaking, at, cosine)
+                    if share <= 0:
+                        continue
+                    px, py, _ = pixel_of(cameras, other, at)
+                    look_up(colours, other, px, py, found)
+                    total += share
+                    for k in range(3):
+                        level = s * levels[other, a, k] + t * levels[other, b, k] + u * levels[other, c, k]
+                        mixed[k] += share * (found[k] + level)
+            for k in range(3):
+                texels[row, column, k] = np.uint8(min(max(mixed[k] / total, 0), 255) + np.float32(0.5))
     return texels
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _point(cameras: Cameras, view: int, column: float, row: float, near: float) -> tuple[float, float, float]:
-    """The point that a view's picture shows at a pixel, at a depth."""
-    frames, matrices = cameras.frames, cameras.matrices
-    pixel = cameras.pixels[view] * (1 - cameras.perspectives[view] * near)
-    across, upward = (column - matrices[view, 0, 3]) * pixel, (matrices[view, 1, 3] - row) * pixel
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _point(
+    frame: NDArray[np.float64], lens: tuple[float, float], across_px: float, upward_px: float, near: float
+) -> tuple[float, float, float]:
+    """The point that a view shows so many pixels from its axis, at a depth; of ``lens`` see ``Cameras``."""
+    pixel, perspective = lens
+    pixel *= 1 - perspective * near
+    across, upward = across_px * pixel, upward_px * pixel
     return (
-        across * frames[view, 0, 0] + upward * frames[view, 1, 0] + near * frames[view, 2, 0],
-        across * frames[view, 0, 1] + upward * frames[view, 1, 1] + near * frames[view, 2, 1],
-        across * frames[view, 0, 2] + upward * frames[view, 1, 2] + near * frames[view, 2, 2],
+        across * frame[0, 0] + upward * frame[1, 0] + near * frame[2, 0],
+        across * frame[0, 1] + upward * frame[1, 1] + near * frame[2, 1],
+        across * frame[0, 2] + upward * frame[1, 2] + near * frame[2, 2],
     )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _add(
-    cameras: Cameras,
-    pictures: _Pictures,
-    levels: NDArray[np.int8],
-    view: int,
-    share: float,
-    where: tuple[tuple[float, float, float], tuple[float, float, float]],
-    on_face: tuple[tuple[int, int, int], tuple[float, float, float]],
-    found: NDArray[np.float32],
-    mixed: NDArray[np.float32],
-) -> None:
-    """Add what a view shows of a point to the ``mixed`` colour (red, green, blue and weight), if it sees it.
-
-    ``where`` are the point and the surface's normal, ``on_face`` its face's corners and their weights.
-    """
-    (at, normal), ((a, b, c), (s, t, u)), (depths, leaking, colours) = where, on_face, pictures
-    cosine = cosine_to(cameras, view, at, normal)
-    if cosine < GRAZING:
-        return
-    weight = (cosine * share) ** 3 * clear(cameras, view, depths, leaking, at, cosine)
-    if weight <= 0:
-        return
-    column, row, _ = pixel_of(cameras, view, at)
-    look_up(colours, view, column, row, found)
-    mixed[3] += weight
-    for channel in range(3):
-        level = s * levels[view, a, channel] + t * levels[view, b, channel] + u * levels[view, c, channel]
-        mixed[channel] += weight * (found[channel] + level)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _normal(vertices: NDArray[np.float32], corners: tuple[int, int, int]) -> tuple[float, float, float]:
+def _normal(vertices: NDArray[np.float32], faces: NDArray[np.int32], f: int) -> tuple[float, float, float]:
     """The unit normal of a face."""
-    a, b, c = corners
+    a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
     ux, uy, uz = vertices[b, 0] - vertices[a, 0], vertices[b, 1] - vertices[a, 1], vertices[b, 2] - vertices[a, 2]
     vx, vy, vz = vertices[c, 0] - vertices[a, 0], vertices[c, 1] - vertices[a, 1], vertices[c, 2] - vertices[a, 2]
     nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
