@@ -49,7 +49,7 @@ bench-saturation: setup  ## Measure how busy the service is kept, and at what co
 		$(BIN)/python tests/bench/$$one.py || exit 1; done
 
 bench-engine: setup  ## SETS=folders with ground truths: measure the engine's meshes, times, files; draw contact sheets
-	for one in quality times validity rivals; do $(BIN)/python tests/bench/engine_$$one.py $(SETS) || exit 1; done
+	for one in quality texture times validity rivals; do $(BIN)/python tests/bench/engine_$$one.py $(SETS) || exit 1; done
 	$(BIN)/python tests/bench/contact_sheets.py out/contact-sheets $(SETS)
 
 soak: setup  ## SEEDS=1000 nights in virtual time: faults, crashes, all promises

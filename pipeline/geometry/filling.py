@@ -1,13 +1,12 @@
 """Colours for what has none: over the surface from its seen surroundings, over a texture from its painted texels."""
 
-from typing import Any
-
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 _SMOOTHING = 12
 """Sweeps of smoothing, there and back, for colours that are invented."""
+_ALL_EIGHT = np.uint64(0x0101010101010101)
 
 
 @njit(cache=True, nogil=True)
@@ -91,11 +90,11 @@ def extended(texels: NDArray[np.uint8], painted: NDArray[np.bool_]) -> NDArray[n
     """An (H, W, 3) texture whose unpainted texels take the colours of painted ones nearby, at every mip level.
 
     Two rings take the mean of their neighbours; the rest is pulled from coarser levels that know painted texels only
-    (push-pull: Gortler et al., "The Lumigraph", 1996). H and W are powers of two.
+    (push-pull: Gortler et al., "The Lumigraph", 1996). H and W are powers of two, W at least 8.
     """
     filled, known = texels.copy(), painted.copy()
     for _ in range(2):
-        known = _ring(filled, known)
+        known = _ring(filled, known, known.view(np.uint64))
     levels = [(filled, known)]
     while not levels[-1][1].all() and max(levels[-1][1].shape) > 1:
         levels.append(_halved(*levels[-1]))
@@ -105,34 +104,48 @@ def extended(texels: NDArray[np.uint8], painted: NDArray[np.bool_]) -> NDArray[n
 
 
 @njit(cache=True, nogil=True)
-def _ring(texels: NDArray[np.uint8], known: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Give the texels beside known ones their mean, in place; returns what is known then."""
+def _ring(texels: NDArray[np.uint8], known: NDArray[np.bool_], eights: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Give the texels beside known ones their mean, in place; returns what is known then.
+
+    ``eights`` are the same as ``known``, eight in a row at a time: most have nothing around, or nothing to be given.
+    """
     height, width = known.shape
     then = known.copy()
     for row in range(height):
         above, below = max(row - 1, 0), min(row + 1, height - 1)
-        before, here = False, False
-        after = known[above, 0] | known[row, 0] | known[below, 0]
-        for column in range(width):
-            # Whether anything is known in the columns before, at and after the texel: most have nothing around.
-            before, here, after, ahead = here, after, False, min(column + 1, width - 1)
-            after = known[above, ahead] | known[row, ahead] | known[below, ahead]
-            if known[row, column] or not (before or here or after):
+        for eight in range(width // 8):
+            first, before, behind = 8 * eight, max(8 * eight - 1, 0), min(8 * eight + 8, width - 1)
+            if eights[row, eight] == _ALL_EIGHT:
                 continue
-            red, green, blue, count = 0, 0, 0, 0
-            for j in range(max(row - 1, 0), min(row + 2, height)):
-                for i in range(max(column - 1, 0), min(column + 2, width)):
-                    if known[j, i]:
-                        red += texels[j, i, 0]
-                        green += texels[j, i, 1]
-                        blue += texels[j, i, 2]
-                        count += 1
-            if count:
-                texels[row, column, 0] = (red + count // 2) // count
-                texels[row, column, 1] = (green + count // 2) // count
-                texels[row, column, 2] = (blue + count // 2) // count
-                then[row, column] = True
+            if not (
+                eights[above, eight] | eights[row, eight] | eights[below, eight]
+                or (known[above, before] | known[row, before] | known[below, before])
+                or (known[above, behind] | known[row, behind] | known[below, behind])
+            ):
+                continue
+            for column in range(first, first + 8):
+                if not known[row, column]:
+                    then[row, column] = _take_ring(texels, known, row, column)
     return then
+
+
+@njit(cache=True, nogil=True)
+def _take_ring(texels: NDArray[np.uint8], known: NDArray[np.bool_], row: int, column: int) -> bool:
+    """Give a texel the mean of the known ones around it; whether there are any."""
+    height, width = known.shape
+    red, green, blue, count = 0, 0, 0, 0
+    for j in range(max(row - 1, 0), min(row + 2, height)):
+        for i in range(max(column - 1, 0), min(column + 2, width)):
+            if known[j, i]:
+                red += texels[j, i, 0]
+                green += texels[j, i, 1]
+                blue += texels[j, i, 2]
+                count += 1
+    if count:
+        texels[row, column, 0] = (red + count // 2) // count
+        texels[row, column, 1] = (green + count // 2) // count
+        texels[row, column, 2] = (blue + count // 2) // count
+    return count > 0
 
 
 @njit(cache=True, nogil=True)
@@ -165,18 +178,25 @@ def _halved(texels: NDArray[np.uint8], known: NDArray[np.bool_]) -> tuple[NDArra
 @njit(cache=True, nogil=True)
 def _pull(texels: NDArray[np.uint8], known: NDArray[np.bool_], coarser: NDArray[np.uint8]) -> None:
     """Give the unknown texels their colour on the coarser level, in place."""
-    height, width = known.shape
-    tall, wide = height // coarser.shape[0], width // coarser.shape[1]
-    for row in range(height):
-        for column in range(width):
-            if not known[row, column]:
-                for channel in range(3):
-                    texels[row, column, channel] = coarser[row // tall, column // wide, channel]
+    tall, wide = known.shape[0] // coarser.shape[0], known.shape[1] // coarser.shape[1]
+    for row in range(known.shape[0]):
+        j = row // tall
+        for i in range(coarser.shape[1]):
+            for column in range(i * wide, i * wide + wide):
+                if not known[row, column]:
+                    texels[row, column, 0] = coarser[j, i, 0]
+                    texels[row, column, 1] = coarser[j, i, 1]
+                    texels[row, column, 2] = coarser[j, i, 2]
 
 
-def at_vertices(samples: NDArray[np.uint8], shares: NDArray[Any]) -> NDArray[np.float32]:
-    """(V, 3) the mean of what N views show (N, V, 3), in their shares (N, V); black where no view has one."""
+def at_vertices(
+    samples: NDArray[np.uint8], levels: NDArray[np.int8], shares: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(V, 3) the mean of what N views show (N, V, 3), evened by ``levels`` (N, V, 3), in their shares (N, V).
+
+    Black where no view has a share.
+    """
     colours = np.zeros(samples.shape[1:], np.float32)
-    for share, sample in zip(shares, samples, strict=True):
-        colours += share[:, None] * sample
-    return colours
+    for share, sample, level in zip(shares, samples, levels, strict=True):
+        colours += share[:, None] * (sample.astype(np.float32) + level)
+    return np.clip(colours, 0, 255, out=colours)

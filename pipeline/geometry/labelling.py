@@ -8,14 +8,18 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-_PATCH = 0.012
-"""World units across a patch: the number of patches doesn't depend on that of the faces."""
+from pipeline.geometry.patches import Patches
+
 _SEAM = 0.006
 """World units: a seam between opposite colours costs as much as a strip of this width that no view sees."""
 _CALM = 0.08
 """A seam that doesn't show costs this part of one that shows most: fewer seams, all else equal."""
-_LONELY = 1.5
-"""The cost of a colour that all other views contradict, where being unseen costs 2 and seen edge-on 1."""
+_LONELY = 3.0
+"""The cost of a colour that all other views contradict, where being unseen costs 2 and seen edge-on 1.
+
+Whoever contradicts has a vote that hardly depends on how squarely it sees the place: on a ledge of a hull that isn't
+there one view sees squarely what lies far behind it, and several see slantwise what is real.
+"""
 _CONTRADICTION = 0.3
 """Colours that differ by so much, of all that they can, contradict each other wholly; by less, with the square."""
 _SWEEPS = 8
@@ -28,7 +32,7 @@ _FEATHER_ROUNDS_MAX = 8
 def shares(
     vertices: NDArray[np.float32],
     faces: NDArray[np.int32],
-    normals: NDArray[np.float32],
+    patches: Patches,
     samples: NDArray[np.uint8],
     seen: NDArray[np.float32],
 ) -> NDArray[np.float32]:
@@ -39,8 +43,7 @@ def shares(
     """
     areas, edge = vertex_areas(vertices, faces)
     costs = _costs(samples, seen, areas)
-    patches = _patches(vertices, normals)
-    labels = _propagated(vertices, faces, samples, seen, costs, patches)[patches]
+    labels = _propagated(vertices, samples, seen, costs, patches)[patches.of]
     for parity in range(_REFINEMENTS):
         _refine(vertices, faces, samples, seen, costs, labels, parity & 1)
     rounds = int(np.clip(round((_FEATHER / max(edge, 1e-9)) ** 2), 1, _FEATHER_ROUNDS_MAX))
@@ -66,11 +69,11 @@ def vertex_areas(vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> tup
 def _costs(samples: NDArray[np.uint8], seen: NDArray[np.float32], areas: NDArray[np.float32]) -> NDArray[np.float32]:
     """(V, N) what it costs to paint a vertex from a view: by how slantwise it sees it, and alone with its colour."""
     count, views = len(areas), len(seen)
-    costs = np.empty((count, views), np.float32)
+    costs, votes = np.empty((count, views), np.float32), np.empty(views, np.float32)
     for v in range(count):
-        total = np.float32(0)
         for view in range(views):
-            total += seen[view, v]
+            votes[view] = np.sqrt(np.sqrt(seen[view, v]))
+        total = votes.sum()
         for view in range(views):
             if seen[view, v] <= 0:
                 costs[v, view] = 2 * areas[v]
@@ -79,7 +82,7 @@ def _costs(samples: NDArray[np.uint8], seen: NDArray[np.float32], areas: NDArray
             for other in range(views):
                 if other != view and seen[other, v] > 0:
                     unlike = _unlike(samples, v, view, other) / _CONTRADICTION
-                    against += seen[other, v] * min(unlike * unlike, 1.0)
+                    against += votes[other] * min(unlike * unlike, 1.0)
             costs[v, view] = areas[v] * (1 - min(seen[view, v], np.float32(1.2)) + _LONELY * against / total)
     return costs
 
@@ -107,35 +110,19 @@ def _seam(
     return _SEAM * (_CALM + (1 - _CALM) * total / 2)
 
 
-def _patches(vertices: NDArray[np.float32], normals: NDArray[np.float32]) -> NDArray[np.int32]:
-    """(V,) the patch of each vertex: those in one small cube that face one way."""
-    x, y, z = ((vertices - vertices.min(axis=0)) / _PATCH).astype(np.int64).T
-    axis = np.abs(normals).argmax(axis=1)
-    way = 2 * axis + (np.take_along_axis(normals, axis[:, None], axis=1)[:, 0] < 0)
-    keys = ((x << 40) | (y << 22) | (z << 3)) + way
-    return np.unique(keys, return_inverse=True)[1].ravel().astype(np.int32)
-
-
 def _propagated(
     vertices: NDArray[np.float32],
-    faces: NDArray[np.int32],
     samples: NDArray[np.uint8],
     seen: NDArray[np.float32],
     costs: NDArray[np.float32],
-    patches: NDArray[np.int32],
+    patches: Patches,
 ) -> NDArray[np.int8]:
     """(P,) the view of each patch."""
-    count = int(patches.max()) + 1
-    beliefs, usable = np.empty((count, costs.shape[1])), _usable(seen, patches, count)
+    first, second = patches.first, patches.second
+    beliefs, usable = np.empty((patches.count, costs.shape[1])), _usable(seen, patches.of, patches.count)
     for view, cost in enumerate(costs.T):
-        beliefs[:, view] = np.bincount(patches, cost, count)
-    ends = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    # On a closed surface every edge comes once in each direction.
-    ends = ends[(ends[:, 0] < ends[:, 1]) & (patches[ends[:, 0]] != patches[ends[:, 1]])]
-    one, other = patches[ends[:, 0]].astype(np.int64), patches[ends[:, 1]]
-    pairs, number = np.unique(np.minimum(one, other) * count + np.maximum(one, other), return_inverse=True)
-    first, second = pairs // count, pairs % count
-    seams = _pair_costs(vertices, samples, seen, ends, number.ravel(), usable[first], usable[second])
+        beliefs[:, view] = np.bincount(patches.of, cost, patches.count)
+    seams = _pair_costs(vertices, samples, seen, patches.ends, patches.pair, usable[first], usable[second])
     return _propagate(beliefs, usable, first, second, seams)
 
 

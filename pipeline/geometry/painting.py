@@ -20,6 +20,20 @@ _STRAY = np.float32(0.002)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """What the V vertices of a surface that N views see carry."""
+
+    shares: NDArray[np.float32]
+    """(N, V) how much of their colour comes from each view."""
+    levels: NDArray[np.int8]
+    """(N, V, 3) what is added to the colours that each view shows there."""
+    colours: NDArray[np.float32]
+    """(V, 3) sRGB, taken where no view has a share."""
+    traits: NDArray[np.float32]
+    """(V, T) whatever is interpolated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Painted:
     """A rectangle of h x w texels."""
 
@@ -37,28 +51,24 @@ def paint(
     corner: tuple[int, int],
     fragments: Fragments,
     faces: NDArray[np.int32],
-    shares: NDArray[np.float32],
-    vertex_colours: NDArray[np.float32],
-    traits: NDArray[np.float32],
+    carried: Carried,
 ) -> Painted:
     """Paint a rectangle of the picture of view number ``at`` as the surface would look from there.
 
-    ``corner`` is its left and top in the picture, ``fragments`` where it shows which of the ``faces`` (K, 3);
-    ``shares`` (N, V) how much of each vertex's colour comes from each view; ``vertex_colours`` (V, 3) are taken where
-    no view has a share; ``traits`` (V, T) are interpolated.
+    ``corner`` is its left and top in the picture, ``fragments`` where it shows which of the ``faces`` (K, 3).
     """
     texels = _paint(
         sight.projections.cameras,
         (sight.depths, sight.leaking, sight.colours),
         (at, *corner),
         (fragments.face, fragments.depth, fragments.barycentric),
-        faces,
-        sight.surface.vertices,
-        shares,
-        vertex_colours,
+        (faces, sight.surface.vertices),
+        carried.shares,
+        carried.levels,
+        carried.colours,
     )
     covered = fragments.face >= 0
-    return Painted(texels=texels, covered=covered, traits=interpolated(fragments, faces, traits))
+    return Painted(texels=texels, covered=covered, traits=interpolated(fragments, faces, carried.traits))
 
 
 def interpolated(fragments: Fragments, faces: NDArray[np.int32], values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -88,40 +98,32 @@ def _paint(
     pictures: tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.uint8]],
     place: tuple[int, int, int],
     fragments: tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]],
-    faces: NDArray[np.int32],
-    vertices: NDArray[np.float32],
+    surface: tuple[NDArray[np.int32], NDArray[np.float32]],
     shares: NDArray[np.float32],
+    levels: NDArray[np.int8],
     vertex_colours: NDArray[np.float32],
 ) -> NDArray[np.uint8]:
-    depths, leaking, colours = pictures
-    (view, left, top), (face, depth, barycentric) = place, fragments
-    height, width = face.shape
-    texels = np.zeros((height, width, 3), np.uint8)
-    right, up, backward = cameras.frames[view]
+    (depths, leaking, colours), (faces, vertices), (face, depth, barycentric) = pictures, surface, fragments
+    view, left, top = place
+    texels = np.zeros((*face.shape, 3), np.uint8)
+    frame, lens = cameras.frames[view], (cameras.pixels[view], cameras.perspectives[view])
     middle_x, middle_y = cameras.matrices[view, 0, 3] - left, cameras.matrices[view, 1, 3] - top
     found, mixed = np.empty(3, np.float32), np.empty(3, np.float32)
     last, normal = -1, (0.0, 0.0, 0.0)
-    for row in range(height):
-        for column in range(width):
+    for row in range(face.shape[0]):
+        for column in range(face.shape[1]):
             f = face[row, column]
             if f < 0:
                 continue
             if f != last:
                 last, normal = f, _normal(vertices, faces, f)
-            near = depth[row, column]
-            pixel = cameras.pixels[view] * (1 - cameras.perspectives[view] * near)
-            across, upward = (column + 0.5 - middle_x) * pixel, (middle_y - row - 0.5) * pixel
-            at = (
-                across * right[0] + upward * up[0] + near * backward[0],
-                across * right[1] + upward * up[1] + near * backward[1],
-                across * right[2] + upward * up[2] + near * backward[2],
-            )
+            at = _point(frame, lens, column + 0.5 - middle_x, middle_y - row - 0.5, depth[row, column])
             a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
             s, t, u = barycentric[row, column, 0], barycentric[row, column, 1], barycentric[row, column, 2]
             total = _STRAY
-            for channel in range(3):
-                stray = s * vertex_colours[a, channel] + t * vertex_colours[b, channel] + u * vertex_colours[c, channel]
-                mixed[channel] = _STRAY * stray
+            for k in range(3):
+                stray = s * vertex_colours[a, k] + t * vertex_colours[b, k] + u * vertex_colours[c, k]
+                mixed[k] = _STRAY * stray
             for anyhow in (False, True):
                 if anyhow and total > 2 * _STRAY:
                     break
@@ -139,11 +141,27 @@ def _paint(
                     px, py, _ = pixel_of(cameras, other, at)
                     look_up(colours, other, px, py, found)
                     total += share
-                    for channel in range(3):
-                        mixed[channel] += share * found[channel]
-            for channel in range(3):
-                texels[row, column, channel] = np.uint8(mixed[channel] / total + np.float32(0.5))
+                    for k in range(3):
+                        level = s * levels[other, a, k] + t * levels[other, b, k] + u * levels[other, c, k]
+                        mixed[k] += share * (found[k] + level)
+            for k in range(3):
+                texels[row, column, k] = np.uint8(min(max(mixed[k] / total, 0), 255) + np.float32(0.5))
     return texels
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _point(
+    frame: NDArray[np.float64], lens: tuple[float, float], across_px: float, upward_px: float, near: float
+) -> tuple[float, float, float]:
+    """The point that a view shows so many pixels from its axis, at a depth; of ``lens`` see ``Cameras``."""
+    pixel, perspective = lens
+    pixel *= 1 - perspective * near
+    across, upward = across_px * pixel, upward_px * pixel
+    return (
+        across * frame[0, 0] + upward * frame[1, 0] + near * frame[2, 0],
+        across * frame[0, 1] + upward * frame[1, 1] + near * frame[2, 1],
+        across * frame[0, 2] + upward * frame[1, 2] + near * frame[2, 2],
+    )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -16,10 +16,12 @@ from pipeline.geometry.cameras import Cameras, Projections
 from pipeline.geometry.exposure import Exposure, evened, exposure
 from pipeline.geometry.filling import at_vertices, extended
 from pipeline.geometry.labelling import shares, vertex_areas
+from pipeline.geometry.levelling import levels
 from pipeline.geometry.materials import MATT, normal_map, roughness, shading, without_light
 from pipeline.geometry.mesh import Mesh
 from pipeline.geometry.normals import vertex_normals
-from pipeline.geometry.painting import Painted, paint
+from pipeline.geometry.painting import Carried, Painted, paint
+from pipeline.geometry.patches import patched
 from pipeline.geometry.progress import Progress, Stages, unheard
 from pipeline.geometry.rasterising import rasterise
 from pipeline.geometry.resampling import resampled
@@ -51,18 +53,6 @@ class _Tile:
     points: NDArray[np.float64]
     """(K, 3, 2) texel x and y of their corners within the tile."""
     painted: Painted
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Carried:
-    """What the vertices carry."""
-
-    share: NDArray[np.float32]
-    """(N, V) how much of their colour comes from each view."""
-    colours: NDArray[np.float32]
-    """(V, 3) sRGB, invented where no view sees them."""
-    traits: NDArray[np.float32]
-    """(V, T)"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,13 +101,15 @@ def textured(
     if found.differs:
         sight = replace(sight, colours=evened(colours, found))
         samples = sampled(sight, seen)
-    share = shares(vertices, faces, surface.normals, samples, seen * sight.trust[:, None].astype(np.float32))
+    words, patches = seen * sight.trust[:, None].astype(np.float32), patched(vertices, faces, surface.normals)
+    share = shares(vertices, faces, patches, samples, words)
+    level = levels(vertices, patches, share, samples, seen)
     stages.within("shares")(1)
     known = seen.max(axis=0) > 0
-    vertex_colours = invented(at_vertices(samples, share), known, faces)
+    vertex_colours = invented(at_vertices(samples, level, share), known, faces)
     traits, shiny = _traits(surface, vertex_colours, samples, seen) if pbr else (np.empty((len(vertices), 0)), False)
     chosen = _choose(projections.cameras, vertices, faces, seen, share, sight.shown)
-    carried = _Carried(share=share, colours=vertex_colours, traits=traits.astype(np.float32))
+    carried = Carried(shares=share, levels=level, colours=vertex_colours, traits=traits.astype(np.float32))
     used = [int(at) for at in np.unique(chosen[chosen >= 0])]
     painting = stages.within("paint")
     tiles = shared_out(lambda at: _view_tile(sight, at, np.flatnonzero(chosen == at), carried), used, painting)
@@ -145,11 +137,13 @@ def _notes(projections: Projections, found: Exposure, *, pbr: bool, shiny: bool)
         gains = found.gains.mean(axis=1)
         shown = zip(projections.views, gains, strict=True)
         told = ", ".join(f"{view} x{gain:.2f}" for view, gain in shown if abs(gain - 1) >= _TOLD) or "colours alone"
-        notes.append(f"The pictures' exposures differ; evened out to the first one's (linear light): {told}.")
+        what = f"The pictures' exposures differ; they were evened out to the first one's (linear light): {told}"
+        notes.append(f"{what}; for truer colours give all views one exposure, white balance and light.")
     if pbr:
         rough = "estimated from highlights" if shiny else f"{MATT} everywhere, for the views show no highlights"
-        notes.append("Light is taken out of the colours by estimate, relief is guessed from their shades.")
-        notes.append(f"Roughness is {rough}; no metal: pictures alone don't tell it.")
+        light = "Light is taken out of the colours by estimate, relief is guessed from their shades"
+        notes.append(f"{light}; for truer ones give views in even light without shadows.")
+        notes.append(f"Roughness is {rough}; no metal: pictures alone don't tell it, set it in the material.")
     return tuple(notes)
 
 
@@ -210,7 +204,7 @@ def _choose(
     return chosen
 
 
-def _view_tile(sight: Sight, at: int, chosen: NDArray[np.intp], carried: _Carried) -> _Tile:
+def _view_tile(sight: Sight, at: int, chosen: NDArray[np.intp], carried: Carried) -> _Tile:
     """The part of a view's picture that its faces lie on; faces around them go on in their colours."""
     where = points_of(sight, at)
     drawn = _with_ring(sight.surface.faces, chosen, len(where))
@@ -220,7 +214,7 @@ def _view_tile(sight: Sight, at: int, chosen: NDArray[np.intp], carried: _Carrie
     width, height = (int(n) for n in np.ceil(points.max(axis=(0, 1))).astype(int) + _PADDING_PX - low)
     fragments = rasterise(where - np.array([*low, 0]), faces, width, height)
     corner = int(low[0]), int(low[1])
-    made = paint(sight, at, corner, fragments, faces, carried.share, carried.colours, carried.traits)
+    made = paint(sight, at, corner, fragments, faces, carried)
     return _Tile(faces=chosen, points=points - low, painted=made)
 
 

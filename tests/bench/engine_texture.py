@@ -1,4 +1,4 @@
-"""How good a texture on the engine's meshes can be: python tests/bench/engine_texture.py [SET_FOLDER ...]
+"""How good a texture on the engine's meshes can be: engine_texture.py [SET_FOLDER ...] [--modes clean exposure ...]
 
 One texel can't have two colours: where views show one place of the mesh differently, every texture is wrong in one of them. The
 bound is found by least squares: the texture of least square error over all pixels of the given views together, on the engine's
@@ -8,6 +8,8 @@ own mesh and atlas, by conjugate gradients from the engine's texture on. What is
   given   median of the given views' own PSNRs, as engine_quality.py has it: the engine's, the least-squares texture's
   new     the same at 12 directions that were never given
   truth   given and new of the engine's texture on the true shape, its faces split small: what the shape alone costs (--truth)
+What is compared with are the clean pictures, taken from where the mode's were; meshes are moved and scaled to the truth where
+the pictures leave that open, and colours have one gain a channel where their exposures differ.
 """
 
 import argparse
@@ -18,22 +20,21 @@ from statistics import median
 
 import engine_modes
 import numpy as np
-from engine_quality import NEW_PX, bare, seen_at
+from engine_quality import NEW_PX, aligned, bare, seen_at
 from engine_subjects import FURTHER, SYNTHETIC, Pixels, Shot, Source, Subject, photograph, sources
 from numpy.typing import NDArray
 
-from pipeline.domain.views import CAMERAS, View
+from pipeline.domain.views import View
 from pipeline.geometry.cameras import Framing, projections
 from pipeline.geometry.rasterising import rasterise
 from pipeline.geometry.reconstruction import Options, Reconstruction, reconstruct
+from pipeline.geometry.rendering import from_linear, linear
 from pipeline.geometry.silhouettes import silhouettes
 from pipeline.geometry.texture import textured
 
 _ITERATIONS = 30
 _SPLIT = 0.015
 """World units: edges of the true shape are split until none is longer."""
-
-SHOTS = {view: Shot(camera=CAMERAS[view]) for view in View}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +62,14 @@ class Seen:
 def seen_through(made: Reconstruction, picture: Pixels, shot: Shot) -> Seen:
     mesh, (height, width) = made.mesh, made.base_color.shape[:2]
     size = len(picture)
-    fragments = rasterise(shot.points(mesh.positions, size), mesh.faces, size, size)
+    points = shot.points(mesh.positions, size)
+    fragments = rasterise(points, mesh.faces, size, size)
     both = (fragments.face >= 0) & (picture[..., 3] == 255)
-    corners = mesh.uvs[mesh.faces[fragments.face[both]]]
-    across, down = np.einsum("nk,nkd->dn", fragments.barycentric[both], corners)
+    corners, places = mesh.faces[fragments.face[both]], fragments.barycentric[both]
+    if shot.perspective:
+        places = places * points[corners, 2]
+        places /= places.sum(axis=1, keepdims=True)
+    across, down = np.einsum("nk,nkd->dn", places, mesh.uvs[corners])
     across, down = across * width - 0.5, down * height - 0.5
     left, above = np.floor(across).astype(np.int64), np.floor(down).astype(np.int64)
     x, y = across - left, down - above
@@ -131,20 +136,38 @@ def _split(positions: NDArray[np.float64], faces: NDArray[np.int64]) -> tuple[ND
         faces = np.concatenate([faces[here < 0], *halves])
 
 
-def decibels(source: Source, made: Reconstruction) -> tuple[float, float, float]:
+def decibels(source: Source, mode: str, made: Reconstruction) -> tuple[float, float, float]:
     """PSNR of all given pixels, median of the given views, median of the further ones."""
     subject = bare(made, made.mesh.positions.astype(np.float64))
-    given = [_errors(source, subject, shot, engine_modes.SIZE) for shot in SHOTS.values()]
-    new = [_errors(source, subject, Shot(camera=camera), NEW_PX) for camera in FURTHER]
-    return _db(np.concatenate(given)), median(map(_db, given)), median(map(_db, new))
+    given = [_pair(source, subject, shot, engine_modes.SIZE) for shot in _shots(mode)]
+    new = [_pair(source, subject, Shot(camera=camera), NEW_PX) for camera in FURTHER]
+    gain = _gain(given) if "exposure" in mode else None
+    at_given, at_new = ([_errors(*pair, gain) for pair in pairs] for pairs in (given, new))
+    return _db(np.concatenate(at_given)), median(map(_db, at_given)), median(map(_db, at_new))
 
 
-def _errors(source: Source, subject: Subject, shot: Shot, size: int) -> NDArray[np.float64]:
-    """(n,) mean square errors of the pixels that truth and mesh cover."""
+def _shots(mode: str) -> list[Shot]:
+    return [engine_modes.judged_from(view, mode) for view in View]
+
+
+def _pair(source: Source, subject: Subject, shot: Shot, size: int) -> tuple[Pixels, Pixels]:
+    """(n, 3) colours of truth and mesh at the pixels that both cover."""
     real = seen_at(source, shot, size)
     ours = photograph(subject, shot, len(real), samples=NEW_PX * 2 // len(real))
     both = (real[..., 3] == 255) & (ours[..., 3] == 255)
-    return np.square(real[both][:, :3].astype(float) - ours[both][:, :3]).mean(axis=1)
+    return real[both][:, :3], ours[both][:, :3]
+
+
+def _gain(pairs: Sequence[tuple[Pixels, Pixels]]) -> NDArray[np.float64]:
+    """(3,) by which the meshes' linear light comes nearest to the truth's, over all pairs."""
+    real, ours = (np.concatenate([linear(pair[k]) for pair in pairs]).astype(np.float64) for k in (0, 1))
+    return (real * ours).sum(axis=0) / (ours * ours).sum(axis=0)
+
+
+def _errors(real: Pixels, ours: Pixels, gain: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    """(n,) mean square errors."""
+    evened = ours if gain is None else from_linear(linear(ours) * gain)
+    return np.square(real.astype(float) - evened).mean(axis=1)
 
 
 def _db(errors: NDArray[np.float64]) -> float:
@@ -155,22 +178,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", type=Path, nargs="*", metavar="SET_FOLDER")
     parser.add_argument("--synthetic", nargs="*", default=list(SYNTHETIC), choices=list(SYNTHETIC), metavar="NAME")
+    parser.add_argument("--modes", nargs="*", default=["clean"], metavar="MODE", help="see engine_modes.py")
     parser.add_argument("--faces", type=int, default=100_000)
     parser.add_argument("--truth", action="store_true", help="the engine's texture on the true shape, too")
     asked = parser.parse_args()
-    print(f"{'':16} all: ours  bound  given: ours  bound  new: ours  bound" + "  truth: given  new" * asked.truth)
-    found = []
-    for source in sources(asked.sets, asked.synthetic):
-        pictures = engine_modes.pictures(source, "clean", View)
-        made = reconstruct(pictures, Options(face_count=asked.faces))
-        views = [seen_through(made, picture, SHOTS[view]) for view, picture in pictures.items()]
-        best = replace(made, base_color=least_squares(made.base_color, views))
-        told = [one for pair in zip(decibels(source, made), decibels(source, best), strict=True) for one in pair]
-        told += decibels(source, on_true_shape(source))[1:] if asked.truth else ()
-        found.append(told)
-        print(f"{source.name:16.16}" + "".join(f" {db:9.1f}" for db in told), flush=True)
-        seen_at.cache_clear()
-    print(f"{'median':16}" + "".join(f" {median(column):9.1f}" for column in zip(*found, strict=True)))
+    for mode in asked.modes:
+        print(f"{mode:16} all: ours  bound  given: ours  bound  new: ours  bound" + "  truth: given  new" * asked.truth)
+        found = []
+        for source in sources(asked.sets, asked.synthetic):
+            found.append(measured(source, mode, asked.faces))
+            found[-1] += decibels(source, "clean", on_true_shape(source))[1:] if asked.truth else ()
+            print(f"{source.name:16.16}" + "".join(f" {db:9.1f}" for db in found[-1]), flush=True)
+            seen_at.cache_clear()
+        print(f"{'median':16}" + "".join(f" {median(column):9.1f}" for column in zip(*found, strict=True)))
+
+
+def measured(source: Source, mode: str, face_count: int) -> list[float]:
+    """The engine's decibels and the bound's by turns."""
+    made = reconstruct(engine_modes.pictures(source, mode, View), Options(face_count=face_count))
+    if any(word in mode for word in engine_modes.GAUGE_FREE):
+        positions = aligned(source, mode, made.mesh.positions.astype(np.float64), made.mesh.faces)
+        made = replace(made, mesh=replace(made.mesh, positions=positions.astype(np.float32)))
+    views = [seen_through(made, seen_at(source, shot, engine_modes.SIZE), shot) for shot in _shots(mode)]
+    best = replace(made, base_color=least_squares(made.base_color, views))
+    return [one for pair in zip(*(decibels(source, mode, one) for one in (made, best)), strict=True) for one in pair]
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ def test_differences_of_exposure_leave_no_trace_and_are_told() -> None:
     result = textured(*ball(), projections(dict.fromkeys(SIDES, Framing()), SIZE), cast)
     equator = np.abs(middles(result)[:, 1]) < 0.2
     assert np.abs(colours_of_faces(result) - colours_of_faces(made(SIDES)))[equator].mean() < 3
-    assert any("exposures differ" in note for note in result.notes)
+    assert any("exposures differ" in note and "give all views one exposure" in note for note in result.notes)
 
 
 def test_pbr_has_maps_on_the_same_atlas_and_less_light_in_its_colours() -> None:
@@ -144,7 +144,7 @@ def test_pbr_has_maps_on_the_same_atlas_and_less_light_in_its_colours() -> None:
     true = np.log(albedo(points)[inside])
     before, after = (np.log(linear(colours_of_faces(one).astype(np.uint8))[inside]) - true for one in (plain, result))
     assert after.std() < 0.4 * before.std()
-    assert any("Roughness" in note for note in result.notes)
+    assert all(mend in " ".join(result.notes) for mend in ("give views in even light", "set it in the material"))
 
 
 def test_what_doesn_t_fit_the_largest_texture_is_made_smaller() -> None:
