@@ -22,7 +22,7 @@ class Cells:
     kinks: NDArray[np.float32]
     """(h, w) the greatest second difference of brightness, over two pixels, in levels."""
     bends: NDArray[np.float32]
-    """(2, h, w) the greatest second difference of the means, over one cell and over two, in levels; none until asked for."""
+    """(2, h, w) the greatest second difference of the means, over one cell and two, in levels; none until asked for."""
 
     def bent(self) -> Self:
         """With its bends: they take longer than all else and tell only where there is noise."""
