@@ -40,7 +40,7 @@ _WORTH = 1.5
 """What is taken out must take disagreement with it: a larger part of that than of the solid, by this factor."""
 _MORE_CONSENT = 0.05
 """Exposures are evened out where so many more pairs then agree on the hull."""
-_BEYOND = 5
+_BEYOND = 3
 """How many voxels around the hull go on as those within it: the solid's surface must not bend outside."""
 _ROUNDS = 2
 """Of smoothing, each with the weights 1/4, 1/2, 1/4 along every axis."""
@@ -51,7 +51,7 @@ def carved(hull: Hull, silhouettes: Mapping[View, Silhouette]) -> Hull:
     grid = _grid(hull) if len(hull.projections.views) >= _FEWEST_VIEWS else None
     if grid is None:
         return hull
-    inside = values_on(hull, grid) < 0
+    inside = values_on(hull, grid, enough=0) < 0
     if not inside.any():  # thinner than the grid
         return hull
     where = np.ascontiguousarray(np.argwhere(inside), np.int32)
