@@ -51,7 +51,7 @@ def carved(hull: Hull, silhouettes: Mapping[View, Silhouette]) -> Hull:
     grid = _grid(hull) if len(hull.projections.views) >= _FEWEST_VIEWS else None
     if grid is None:
         return hull
-    inside = values_on(hull, grid, enough=0) < 0
+    inside = values_on(hull, grid, enough=0.0) < 0
     if not inside.any():  # thinner than the grid
         return hull
     where = np.ascontiguousarray(np.argwhere(inside), np.int32)
