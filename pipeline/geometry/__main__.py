@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from pipeline.domain.views import CAMERAS, ORTHOGRAPHIC_WIDTH, View
 from pipeline.geometry.cameras import Framing
-from pipeline.geometry.carving import common
+from pipeline.geometry.carving import carry_on, common
 from pipeline.geometry.distances import distance_from
 from pipeline.geometry.gltf import EncodedImage, pack_glb
 from pipeline.geometry.materials import roughness
@@ -45,6 +45,7 @@ def main() -> None:
         preview([Part(mesh=made.mesh, texture=made.base_color)], pictures[View.FRONT])
     solid, lattice = np.zeros((2, 2, 2), np.float32), np.ones(4)
     common(solid, lattice, solid, lattice)
+    carry_on(solid, np.ones(solid.shape, np.uint8), np.zeros((1, 3), np.int32), 1)
     distance_from(np.eye(2, dtype=bool))
     pieces(np.ones((2, 2), bool)).moments(np.zeros((2, 2, 3), np.float32))
     ledges(np.zeros((2, 2), np.float32), 1)
@@ -70,7 +71,7 @@ def _picture(view: View, framing: Framing) -> NDArray[np.uint8]:
 
 
 def _shaded(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Of other colours from left to right: opposite views then disagree, and something is carved."""
+    """Of other colours from left to right: opposite views then disagree, and hollows are believed in."""
     steps = np.linspace(1, 0.2, _SIZE)[None, :, None] * (1, 1, 1, 0) + (0, 0, 0, 1)
     return (picture * steps).astype(np.uint8)
 

@@ -14,6 +14,10 @@ _LEAST = 0.65
 """Nor less likely: one picture may have a highlight, a reflection or a shadow there. With less, glossy things lose a
 tenth of what is solid; with 1 nothing would be carved.
 """
+_SHEEN = 0.02
+"""A highlight adds at least so much light to all channels alike, ..."""
+_TINTED = 0.06
+"""... up to such differences of what is seen, 0..1."""
 _CELLS = 24
 _COMMON = 0.08
 """How common colours are is told by a smooth density (standard deviation) over so many cells along each channel."""
@@ -58,6 +62,54 @@ def _compared(
                 found[v, i, j] = min(max(density / commonness[v, i], _LEAST), _MOST)
                 found[v, j, i] = min(max(density / commonness[v, j], _LEAST), _MOST)
     return found
+
+
+def highlights(colours: NDArray[np.float32], outermost: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(M, N) where a view may have a highlight: it shows what most others show of the place, and white light on top.
+
+    ``colours`` as for ``agreement``; ``outermost`` (M, N): whether the view sees the point if nothing is hollow.
+    A smooth surface mirrors its lamp at another place in each picture. What such colours have in common with each other
+    lies behind the surface, at the lamp's image (Blake, "Specular Stereo", 1985): they tell nothing of where it is.
+    """
+    return _highlights(colours, outermost)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _highlights(colours: NDArray[np.float32], outermost: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    found = np.zeros_like(outermost)
+    for v in range(len(outermost)):
+        for one in range(outermost.shape[1]):
+            others, duller = 0, 0
+            for other in range(outermost.shape[1]):
+                if outermost[v, one] and outermost[v, other] and other != one:
+                    others += 1
+                    duller += _whiter(colours, v, one, other)
+            found[v, one] = others > 0 and 2 * duller >= others
+    return found
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _whiter(colours: NDArray[np.float32], v: int, one: int, other: int) -> bool:
+    """Whether one view's colour is another's and white light; light goes about with the square of a colour."""
+    added = np.float32(0)
+    for channel in range(3):
+        added = max(added, colours[v, one, channel] ** 2 - colours[v, other, channel] ** 2)
+    apart = np.float32(0)
+    for channel in range(3):
+        white = np.sqrt(min(colours[v, other, channel] ** 2 + added, np.float32(1)))
+        apart = max(apart, white - colours[v, one, channel])
+    return bool(added > _SHEEN and apart < _TINTED)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def unheeded(agreement: NDArray[np.float32], silent: NDArray[np.bool_]) -> None:
+    """Make such (M, N) colours speak neither for nor against any other's, in place."""
+    views = silent.shape[1]
+    for v in range(len(silent)):
+        for one in range(views):
+            for other in range(one + 1, views):
+                if silent[v, one] or silent[v, other]:
+                    agreement[v, one, other] = agreement[v, other, one] = 1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -23,8 +23,6 @@ _ALIKE = (0.3, 1.0)
 """What each of the six neighbours adds if it is sure, likewise."""
 SURE = 2.0
 """Log odds beyond which a voxel is simply full or empty."""
-_WITNESSES = 2
-"""So many views must look through what is empty: a face that one alone sees might be pushed anywhere."""
 _DAMPING = 0.5
 _STRONGEST = 4.0
 """No message says more than that, log odds."""
@@ -66,13 +64,14 @@ def believed(
         alone = said.sum(axis=0) + np.float32(_between(_FILLED, part))
         for _ in range(2):
             odds, full = _with_neighbours(alone, full, beside, np.float32(_between(_ALIKE, part)))
-    while len(hardly_seen := np.flatnonzero((odds <= 0) & (views_that_see(rays, odds > 0).sum(axis=1) < _WITNESSES))):
-        odds[hardly_seen] = SURE
     return odds
 
 
 def consent(agreement: NDArray[np.float32], rays: Sequence[VoxelRays], full: NDArray[np.bool_]) -> float:
-    """Where two views see one of the (M,) full voxels: how often they show likelier one surface than chance; 0..1."""
+    """Where two views see one of the (M,) full voxels: how often they show likelier one surface than chance; 0..1.
+
+    Pairs whose agreement is 1 say nothing and don't count.
+    """
     return float(_consent(agreement, views_that_see(rays, full) * full[:, None]))
 
 
@@ -83,6 +82,22 @@ def views_that_see(rays: Sequence[VoxelRays], full: NDArray[np.bool_]) -> NDArra
     return seen
 
 
+def all_along(rays: Sequence[VoxelRays], marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(M, N) of (M, N): whether the first voxel on the view's ray through each is marked."""
+    found = np.zeros_like(marked)
+    shared_out(lambda view: _along(*rays[view], view, marked, found), range(len(rays)))
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _along(
+    order: NDArray[np.int32], starts: NDArray[np.int32], view: int, marked: NDArray[np.bool_], found: NDArray[np.bool_]
+) -> None:
+    for ray in range(len(starts) - 1):
+        for at in range(starts[ray], starts[ray + 1]):
+            found[order[at], view] = marked[order[starts[ray]], view]
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def _consent(agreement: NDArray[np.float32], seen: NDArray[np.float32]) -> float:
     alike, pairs = 0.0, 1e-9
@@ -90,7 +105,7 @@ def _consent(agreement: NDArray[np.float32], seen: NDArray[np.float32]) -> float
         for one in range(seen.shape[1]):
             if seen[v, one] > 0:
                 for other in range(seen.shape[1]):
-                    if other != one and seen[v, other] > 0:
+                    if other != one and seen[v, other] > 0 and agreement[v, one, other] != 1:
                         pairs += 1
                         alike += agreement[v, one, other] > 1
     return alike / pairs

@@ -12,11 +12,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.domain.views import ORTHOGRAPHIC_WIDTH, View
-from pipeline.geometry.agreement import agreement, around, look_up_all, reduced
-from pipeline.geometry.beliefs import SURE, VoxelRays, believed, consent
+from pipeline.geometry.agreement import agreement, around, highlights, look_up_all, reduced, unheeded
+from pipeline.geometry.beliefs import SURE, VoxelRays, all_along, believed, consent
 from pipeline.geometry.cameras import Projections
 from pipeline.geometry.covering import covering, lacking, rays_through
 from pipeline.geometry.exposure import evened, exposure
+from pipeline.geometry.hollows import borne_out
 from pipeline.geometry.silhouettes import Silhouette
 from pipeline.geometry.threads import shared_out
 from pipeline.geometry.visual_hull import Grid, Hull, coarse_values, grid_around, values_on
@@ -35,9 +36,11 @@ _ASLANT = 0.9
 """A view along no axis of the grid has a smaller cosine to all of them: the columns it sees lie closer."""
 _LEAST_CONSENT = 0.7
 """So many pairs of pictures must agree on what is left, or colours are no guide: the hull stays."""
+_WORTH = 1.5
+"""What is taken out must take disagreement with it: a larger part of that than of the solid, by this factor."""
 _MORE_CONSENT = 0.05
 """Exposures are evened out where so many more pairs then agree on the hull."""
-_BEYOND = 5
+_BEYOND = 3
 """How many voxels around the hull go on as those within it: the solid's surface must not bend outside."""
 _ROUNDS = 2
 """Of smoothing, each with the weights 1/4, 1/2, 1/4 along every axis."""
@@ -48,7 +51,7 @@ def carved(hull: Hull, silhouettes: Mapping[View, Silhouette]) -> Hull:
     grid = _grid(hull) if len(hull.projections.views) >= _FEWEST_VIEWS else None
     if grid is None:
         return hull
-    inside = values_on(hull, grid) < 0
+    inside = values_on(hull, grid, enough=0.0) < 0
     if not inside.any():  # thinner than the grid
         return hull
     where = np.ascontiguousarray(np.argwhere(inside), np.int32)
@@ -57,8 +60,9 @@ def carved(hull: Hull, silhouettes: Mapping[View, Silhouette]) -> Hull:
     rays = shared_out(lambda at: _rays(shown, at, points, grid), range(len(shown.views)))
     colours, spread = _colours(shown, silhouettes, points, grid.spacing)
     agreeing = _agreeing(colours, spread, rays)
-    odds = believed(agreeing, rays, _beside(inside, where))
-    if (odds > 0).all() or consent(agreeing, rays, odds > 0) < _LEAST_CONSENT:
+    beside = _beside(inside, where)
+    odds = borne_out(believed(agreeing, rays, beside), agreeing, rays, beside)
+    if not _better(agreeing, rays, odds > 0):
         return hull
     volume = _without(odds, inside, where, grid)
     if hull.volume.values.size:
@@ -94,19 +98,30 @@ def _colours(
 def _agreeing(
     colours: NDArray[np.float32], spread: NDArray[np.float32], rays: Sequence[VoxelRays]
 ) -> NDArray[np.float32]:
-    """The pictures' agreement, with their exposures evened out if that makes clearly more of them agree on the hull."""
+    """The pictures' agreement, with their exposures evened out if that makes clearly more of them agree on the hull.
+
+    Colours that may be highlights say nothing in it.
+    """
     found = agreement(colours, spread)
     samples = np.rint(255 * colours).astype(np.uint8).transpose(1, 0, 2)
-    outermost = np.zeros(samples.shape[:2], np.float32)
+    outermost = np.zeros(spread.shape, np.bool_)
     for view, (order, starts) in enumerate(rays):
-        outermost[view, order[starts[:-1][np.diff(starts) > 0]]] = 1
-    exposures = exposure(samples, outermost)
-    if not exposures.differs:
-        return found
-    even = evened(samples[:, :, None], exposures)[:, :, 0].transpose(1, 0, 2)
-    other = agreement(np.ascontiguousarray(even / np.float32(255)), spread)
-    whole = np.ones(len(colours), np.bool_)
-    return other if consent(other, rays, whole) > consent(found, rays, whole) + _MORE_CONSENT else found
+        outermost[order[starts[:-1][np.diff(starts) > 0]], view] = True
+    exposures = exposure(samples, outermost.T.astype(np.float32))
+    if exposures.differs:
+        samples = evened(samples[:, :, None], exposures)[:, :, 0]
+        even = np.ascontiguousarray(samples.transpose(1, 0, 2), np.float32) / np.float32(255)
+        other, whole = agreement(even, spread), np.ones(len(colours), np.bool_)
+        if consent(other, rays, whole) > consent(found, rays, whole) + _MORE_CONSENT:
+            found, colours = other, even
+    unheeded(found, all_along(rays, highlights(colours, outermost)))
+    return found
+
+
+def _better(agreement: NDArray[np.float32], rays: Sequence[VoxelRays], full: NDArray[np.bool_]) -> bool:
+    """Whether the pictures agree on what is left, and the part that disagreed has shrunk by more than the solid has."""
+    before, after = consent(agreement, rays, np.ones_like(full)), consent(agreement, rays, full)
+    return after >= _LEAST_CONSENT and after - before > _WORTH * (1 - before) * (1 - full.mean())
 
 
 def _rays(shown: Projections, at: int, points: NDArray[np.float64], grid: Grid) -> VoxelRays:
@@ -160,7 +175,7 @@ def _without(odds: NDArray[np.float32], inside: NDArray[np.bool_], where: NDArra
     """The voxels believed full and all that is beyond the hull, but no wall between the hull's outside and hollows."""
     values = np.full(inside.shape, -1, np.float32)
     values[inside] = -np.clip(odds, -SURE, SURE) / SURE
-    _carry_on(values, inside.astype(np.uint8), where, _BEYOND)
+    carry_on(values, inside.astype(np.uint8), where, _BEYOND)
     for _ in range(_ROUNDS):
         for axis in range(3):
             values = _smoothed(values, axis)
@@ -176,7 +191,7 @@ def _smoothed(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _carry_on(values: NDArray[np.float32], known: NDArray[np.uint8], where: NDArray[np.int32], rounds: int) -> None:
+def carry_on(values: NDArray[np.float32], known: NDArray[np.uint8], where: NDArray[np.int32], rounds: int) -> None:
     """Values outwards from the known ones, each the mean of the known ones among the 26 around it."""
     depth, height, width = values.shape
     front = where

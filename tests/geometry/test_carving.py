@@ -1,14 +1,16 @@
 """Hollows that no silhouette shows, in a painted block whose pictures are computed here."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from pipeline.domain.views import CAMERAS, ORTHOGRAPHIC_WIDTH, View
-from pipeline.geometry.beliefs import VoxelRays, believed, views_that_see
+from pipeline.geometry.beliefs import VoxelRays, views_that_see
 from pipeline.geometry.carving import carved
+from pipeline.geometry.hollows import borne_out
 from pipeline.geometry.silhouettes import Silhouette
 from pipeline.geometry.visual_hull import Grid, Hull, values_on, visual_hull
 
@@ -148,13 +150,16 @@ def test_two_views_look_through_all_that_is_carved(
     found: list[NDArray[np.int64]] = []
 
     def witnessed(
-        agreement: NDArray[np.float32], rays: Sequence[VoxelRays], beside: NDArray[np.int32]
+        odds: NDArray[np.float32],
+        agreement: NDArray[np.float32],
+        rays: Sequence[VoxelRays],
+        beside: NDArray[np.int32],
     ) -> NDArray[np.float32]:
-        odds = believed(agreement, rays, beside)
+        odds = borne_out(odds, agreement, rays, beside)
         found.append(views_that_see(rays, odds > 0).sum(axis=1)[odds <= 0])
         return odds
 
-    monkeypatch.setattr("pipeline.geometry.carving.believed", witnessed)
+    monkeypatch.setattr("pipeline.geometry.carving.borne_out", witnessed)
     carved(hull_of(pictures), pictures)
     assert len(found[0])
     assert found[0].min() >= 2
@@ -174,3 +179,58 @@ def test_a_pole_thinner_than_the_voxels_stays() -> None:
     thin = {view: silhouette(view, pole) for view in View}
     hull = hull_of(thin)
     assert carved(hull, thin) is hull
+
+
+LAMP = np.array([0.352, 0.755, 0.553])
+"""The unit direction towards it."""
+
+
+def glossy(points: NDArray[np.float64], view: View) -> NDArray[np.float64]:
+    """A ball of one colour in soft light, with a broad highlight where it mirrors a lamp that stays with it."""
+    outwards = points / np.maximum(np.linalg.norm(points, axis=-1, keepdims=True), 1e-9)
+    half = LAMP + CAMERAS[view].backward
+    mirrored = np.clip(outwards @ (half / np.linalg.norm(half)), 0, 1)[..., None]
+    light = np.array([0.1, 0.19, 0.46]) * (0.45 + 0.55 * (0.5 + 0.5 * outwards @ LAMP[:, None]) ** 2)
+    return np.sqrt(np.clip(light + 0.35 * mirrored**8, 0, 1))
+
+
+def snowman(points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    above = np.linalg.norm(points - np.array([0, 0.3, 0]), axis=-1)
+    return np.asarray((np.linalg.norm(points + np.array([0, 0.15, 0]), axis=-1) < 0.3) | (above < 0.18))
+
+
+def glossy_snowman(points: NDArray[np.float64], view: View) -> NDArray[np.float64]:
+    above = points[..., 1:2] > 0.115
+    return glossy(points - np.where(above, np.array([0, 0.3, 0]), np.array([0, -0.15, 0])), view)
+
+
+PLATE = np.array([0.5, 0.07, 0.42])
+LEG = np.array([0.05, 0.2, 0.05])
+
+
+def plate(points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Round, on four legs."""
+    top = ((points - np.array([0, 0.15, 0])) ** 2 / PLATE**2).sum(axis=-1) < 1
+    x, y, z = np.moveaxis(points, -1, 0)
+    from_leg = np.stack([abs(x) - 0.25, y + 0.05, abs(z) - 0.21], axis=-1)
+    return np.asarray(top | (np.abs(from_leg) < LEG).all(axis=-1))
+
+
+def lit_by_the_camera(points: NDArray[np.float64], view: View) -> NDArray[np.float64]:
+    """Of one colour, as light as it faces the camera."""
+    outwards = (points - np.array([0, 0.15, 0])) / PLATE**2
+    outwards = outwards / np.maximum(np.linalg.norm(outwards, axis=-1, keepdims=True), 1e-9)
+    facing = np.clip(outwards @ np.array(CAMERAS[view].backward), 0, 1)[..., None]
+    return np.sqrt(np.array([0.1, 0.19, 0.46]) * (0.25 + 0.7 * facing))
+
+
+@pytest.mark.parametrize(
+    ("solid", "shown"), [(snowman, glossy_snowman), (plate, lit_by_the_camera)], ids=["glossy", "lit by the camera"]
+)
+def test_light_that_wanders_over_a_surface_carves_nothing(
+    solid: Solid, shown: Callable[[NDArray[np.float64], View], NDArray[np.float64]]
+) -> None:
+    pictures = {view: silhouette(view, solid, partial(shown, view=view)) for view in View}
+    before, points = filled(hull_of(pictures))
+    after, _ = filled(carved(hull_of(pictures), pictures))
+    assert (after & solid(points)).sum() > 0.998 * (before & solid(points)).sum()
