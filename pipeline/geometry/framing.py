@@ -61,6 +61,8 @@ many unknowns that they also explain silhouettes cut out badly. Nor is perspecti
 _BLOTTED, _EXACT = 0.93, 0.995
 """Where silhouettes found before a background agree to more than the first, a shadow left at the feet passes for a
 scale; frames of their own that are true make them agree to more than the second."""
+_MODEST = 0.9
+"""The most perspective, with frames of the views' own, that is believed where all views but one share a frame."""
 _RUINED, _HOPELESS = 0.9, 0.75
 """A view that is wrong and lets the silhouettes agree to less cuts much of the object away; and less than transparent
 pictures of one object were seen to agree to, unless two look along one line; the same square in all views has .8."""
@@ -188,7 +190,9 @@ def _explained(seen: Outlines, plain: Fit, turned: Fit, before: NDArray[np.float
     found = _believed(seen, plain, simplest, before)
     if odd:
         # The others share a frame, so that one of its own for each would explain more than there is to explain.
-        return found if found and simplest.cost <= SOLVED and simplest is not own else odd
+        # From very near by, too: then opposite pictures may be as unlike as those of two objects.
+        is_modest = simplest is not own and simplest.parameters[:, 3].max() < _MODEST
+        return found if found and simplest.cost <= SOLVED and is_modest else odd
     if simplest is own and own.cost <= SOLVED and found:
         return found
     if wrong := swapped_views(seen):
