@@ -91,8 +91,9 @@ async def find_submissions(
     Args:
         lost: what is looked for; equal inputs share the jobs found, one each.
         beside: others whose outcome is not known, of sets that are as they were no more, perhaps. They are not looked
-            for, but a job that none of ``lost`` takes and that fits one of them is its, and proves what the service
-            repeats: else it might be taken for any of ``lost`` for ever.
+            for, but a job that fits one of them, made in its time and none that any of ``lost`` may have made of the
+            same front picture, is its, and proves what the service repeats: else it might be taken for any of ``lost``
+            for ever.
         scenario: the service.
         known_jobs: asks the ledger.
         patience: when absence is believed.
@@ -104,7 +105,7 @@ async def find_submissions(
     seen = await _read_list(lost, scenario, known_jobs, now)
     found = _matched(lost, seen.strangers)
     others = _without(seen.strangers, found)
-    found_beside = _matched(beside, others)
+    found_beside = _matched_beside(beside, others, lost, _Times(seen, patience, now()))
     others = _without(others, found_beside)
     seen.echoes += len(found) + len(found_beside)
     settled = {}
@@ -112,7 +113,7 @@ async def find_submissions(
         if job := found.get(one.key):
             settled[one.key] = Settled(job=job, why=f"the service lists it as {job.job_id}")
         else:
-            settled[one.key] = _absence(one, seen, others, patience, now())
+            settled[one.key] = _absence(one, others, _Times(seen, patience, now()))
     return settled
 
 
@@ -202,6 +203,24 @@ def _matched(lost: Sequence[LostSubmission], strangers: Sequence[Job]) -> dict[s
     return found
 
 
+def _matched_beside(
+    beside: Sequence[LostSubmission], strangers: Sequence[Job], lost: Sequence[LostSubmission], times: "_Times"
+) -> dict[str, Job]:
+    """As ``_matched``, but the service may show a job of a lost one with other inputs than were sent, those of one beside,
+    which perhaps never arrived: what may be of a lost one is nobody's.
+    """
+
+    def is_open(job: Job) -> bool:
+        front = job.echo.get(View.FRONT.field)
+        return any(front == one.inputs.get(View.FRONT.field) and times.allow(job, one) for one in lost)
+
+    dated = [job for job in strangers if job.created_at is not None and not is_open(job)]
+    found: dict[str, Job] = {}
+    for one in sorted(beside, key=lambda it: -len(it.inputs)):
+        found |= _matched([one], [job for job in _without(dated, found) if times.allow(job, one)])
+    return found
+
+
 def _without(jobs: Iterable[Job], taken: Mapping[str, Job]) -> list[Job]:
     ids = {job.job_id for job in taken.values()}
     return [job for job in jobs if job.job_id not in ids]
@@ -211,32 +230,49 @@ def _is_of(job: Job, one: LostSubmission) -> bool:
     return job.model_id in {"", one.model} and _echoes(job.echo, one.inputs)
 
 
-def _absence(one: LostSubmission, seen: _Seen, others: Sequence[Job], patience: Patience, now: datetime) -> Settled:
-    ended_at = now - timedelta(seconds=one.age_s)
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """When a lost submission's job may have been made, by what is ``seen`` of the service's clock."""
+
+    seen: _Seen
+    patience: Patience
+    now: datetime
+
+    def ended_at(self, one: LostSubmission) -> datetime:
+        return self.now - timedelta(seconds=one.age_s)
+
+    def allow(self, job: Job, one: LostSubmission) -> bool:
+        """Whether it was made in the submission's time, or doesn't tell when."""
+        ended_at, seen = self.ended_at(one), self.seen
+        first = min(one.submitting_at, ended_at) - seen.behind - CLOCK_SKEW
+        last = ended_at + seen.ahead + CLOCK_SKEW + timedelta(seconds=self.patience.settle_s)
+        return job.created_at is None or first <= job.created_at <= last
+
+
+def _absence(one: LostSubmission, others: Sequence[Job], times: _Times) -> Settled:
+    seen, patience = times.seen, times.patience
     waited = f"not listed {one.age_s:,.0f} s after the attempt"
     if not seen.is_whole:
         return Settled(why=f"the service's list has more than {_PAGES} pages: it was not read to its end")
-    if suspect := next((job for job in others if _may_be(job, one, seen, ended_at, patience)), None):
+    if suspect := next((job for job in others if _may_be(job, one, times)), None):
         return Settled(why=f"{suspect.job_id} may be it: the service does not show inputs as they were sent")
     if patience.ask:
         return Settled(why="the service does not list it, and the manifest says to ask a person")
     if one.age_s >= patience.believe_after_s:
         return Settled(is_absent=True, why=waited)
-    if seen.has_caught_up(ended_at + timedelta(seconds=patience.settle_s)):
+    if seen.has_caught_up(times.ended_at(one) + timedelta(seconds=patience.settle_s)):
         return Settled(is_absent=True, why=f"{waited}, while later jobs are")
     return Settled(why=f"{waited}, and the list may lag")
 
 
-def _may_be(job: Job, one: LostSubmission, seen: _Seen, ended_at: datetime, patience: Patience) -> bool:
+def _may_be(job: Job, one: LostSubmission, times: _Times) -> bool:
     """Whether a job of unknown origin, whose echo does not fit, may be the lost one all the same: made at that time by
     that model, and it shows no inputs, or the service has not proven yet that it shows them as they were sent.
     """
-    tells = isinstance(job.echo.get(View.FRONT.field), str) and seen.does_echo
+    tells = isinstance(job.echo.get(View.FRONT.field), str) and times.seen.does_echo
     if tells or (job.model_id and job.model_id != one.model):
         return False
-    first = min(one.submitting_at, ended_at) - seen.behind - CLOCK_SKEW
-    last = ended_at + seen.ahead + CLOCK_SKEW + timedelta(seconds=patience.settle_s)
-    return job.created_at is None or first <= job.created_at <= last
+    return times.allow(job, one)
 
 
 def differences(echo: Mapping[str, Any], inputs: Mapping[str, Any]) -> list[str]:

@@ -400,6 +400,30 @@ async def test_a_job_of_a_submission_that_nobody_looks_for_is_not_taken_for_anot
     assert "may be it" not in distorted, "job_1 has its owner"
 
 
+async def test_a_job_that_may_be_of_who_is_looked_for_is_nobody_elses(service):
+    """The service may show what it made of the inputs: without a texture there is no PBR."""
+    shape = {**INPUTS, "generateType": "Geometry"}
+    old = lost_one(virtual_now(), key="old", inputs=shape)
+    await anyio.sleep(86_400 * 3)
+    began = virtual_now()
+    service.add_job(shape)
+    await anyio.sleep(4_000)
+    looked_for = lost_one(began, inputs={**shape, "enablePbr": True})
+    for beside in ([], [old]):
+        found = (await find(service, looked_for, known={}, beside=beside))["k"]
+        assert not found.is_absent, found
+        assert "job_1 may be it" in found.why
+
+
+async def test_who_is_not_looked_for_takes_no_job_of_another_time(service):
+    old = lost_one(virtual_now(), key="old", inputs={**INPUTS, "frontImage": "asset_of_old"})
+    await anyio.sleep(86_400 * 3)
+    began = virtual_now()
+    service.add_job({**INPUTS, "frontImage": "asset_of_old"})
+    await anyio.sleep(4_000)
+    assert "job_1 may be it" in (await settled(service, began, known={}, beside=[old])).why
+
+
 async def test_who_is_looked_for_chooses_before_who_is_not(service):
     began = virtual_now()
     service.add_job({**INPUTS, "generateType": "Normal"})
