@@ -206,8 +206,8 @@ def _matched(lost: Sequence[LostSubmission], strangers: Sequence[Job]) -> dict[s
 def _matched_beside(
     beside: Sequence[LostSubmission], strangers: Sequence[Job], lost: Sequence[LostSubmission], times: "_Times"
 ) -> dict[str, Job]:
-    """As ``_matched``, but the service may show a job of a lost one with other inputs than were sent, those of one beside,
-    which perhaps never arrived: what may be of a lost one is nobody's.
+    """As ``_matched``, but the service may show a job of a lost one with other inputs than were sent: those of one
+    beside, which perhaps never arrived. What may be of a lost one is nobody's.
     """
 
     def is_open(job: Job) -> bool:
