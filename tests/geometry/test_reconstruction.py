@@ -290,7 +290,7 @@ def test_silhouettes_that_have_nothing_in_common_are_named() -> None:
     lifted, sunk = np.array([0, 0.3, 0], np.float32), np.array([0, -0.3, 0], np.float32)
     views = pictures(lambda p: ball(3 * (p - lifted)), (View.FRONT, View.RIGHT))
     views |= pictures(lambda p: gnomon(2 * (p - sunk)), (View.LEFT,))
-    with pytest.raises(ReconstructionError, match="front and left views don't show one object"):
+    with pytest.raises(ReconstructionError, match="left view contradicts the others, which agree without it"):
         reconstruct(views, Options(face_count=2_000))
 
 
