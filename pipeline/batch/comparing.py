@@ -13,6 +13,9 @@ from pipeline.domain.views import View
 from pipeline.ports.interfaces import Comparisons, Compute
 from pipeline.stages.compare import compare
 
+_ANEW = "after an update `mvmesh retry` has it compared anew"
+"""A refusal outlives the code that judged, what is remembered of a comparison doesn't."""
+
 
 class Comparing:
     """For a service that is not the local one, whose engine judges for itself. Pictures that several work items have in
@@ -33,7 +36,7 @@ class Comparing:
         if told == record.findings:
             return record
         if findings:
-            journal.warn(planned, f" is sent all the same: {'; '.join(told)}")
+            journal.warn(planned, f" goes on all the same: {'; '.join(told)}")
         return await journal.move(planned, record, Event.PLAN, findings=told)
 
     async def _findings(self, work: WorkItem) -> Sequence[Finding]:
@@ -56,5 +59,5 @@ class Comparing:
 def _refusal(held: Sequence[Finding]) -> Mapping[str, Any]:
     """What a refused item's record, and the move there, say."""
     found = "; ".join(one.message for one in held)
-    mend = "; ".join(dict.fromkeys(one.mend for one in held if one.mend))
+    mend = "; ".join([*dict.fromkeys(one.mend for one in held if one.mend), _ANEW])
     return {"detail": found, "error_class": held[0].kind, "error": found, "mend": mend, "findings": ()}

@@ -91,6 +91,7 @@ async def test_nothing_of_a_set_that_contradicts_itself_is_sent_until_it_is_mend
     assert wrong.error.kind == "contradiction"
     assert "back view contradicts the others" in wrong.error.message
     assert "`consistency: skip`" in wrong.error.mend
+    assert "`mvmesh retry`" in wrong.error.mend
 
     outcome, _, plan = await world.run()
     assert [one.action for one in plan.items] == [Action.NOTHING, Action.LEAVE]
@@ -128,7 +129,7 @@ async def test_what_fits_badly_is_sent_with_a_note_or_held_as_the_manifest_says(
         assert len(row.findings) == 1
         assert "agree to" in row.findings[0]
         assert row.error is None
-    assert sum("is sent all the same" in one.message for one in world.events if isinstance(one, Noted)) == 2
+    assert sum("goes on all the same" in one.message for one in world.events if isinstance(one, Noted)) == 2
     _, rows, _ = await world.run(**VARIANTS)
     assert rows[0].findings  # also in the results of later runs
 
