@@ -145,7 +145,7 @@ def test_a_folder_that_is_a_link_to_itself(night: Night, key: str, said: str) ->
 
 @pytest.mark.skipif(os.name == "nt", reason="symbolic links need a right there")
 def test_meshes_and_held_that_are_one_folder_are_found_out_before_anything_is_paid(night: Night) -> None:
-    night.prepare(sets=1)
+    night.prepare(sets=1, acceptance={"on_low": "hold"})
     night.output.mkdir()
     (night.output / "held").symlink_to("meshes")
     assert night.run() == ExitCode.LOCAL_IO

@@ -155,7 +155,7 @@ async def run_batch(
         AbortRun: the run cannot go on.
     """
     manifest = read_manifest(manifest_path)
-    _make_output(manifest.output_folder)
+    _make_output(manifest.output_folder, may_hold=manifest.acceptance.on_low == "hold")
     with state_lock(manifest.state_folder):
         for line in options.told_over(manifest):
             observe(Noted(message=line))
@@ -227,7 +227,7 @@ async def _clear_embedded(manifest: Manifest, batch: Batch, plan: Plan) -> None:
     await batch.forget(spent)
 
 
-def _make_output(folder: Path) -> None:
+def _make_output(folder: Path, *, may_hold: bool) -> None:
     """The folder is there and may be written: nothing is paid for what could not be kept."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -240,7 +240,7 @@ def _make_output(folder: Path) -> None:
             f"the output folder {folder} may not be written",
             mend="give yourself the right to, or name another one under `output:`",
         )
-    if os.path.realpath(folder / "meshes") == os.path.realpath(folder / "held"):
+    if may_hold and os.path.realpath(folder / "meshes") == os.path.realpath(folder / "held"):
         raise LocalIoError(
             f"the folders meshes and held in {folder} are one, by a link: a mesh in one would be taken for what stands "
             "in the way of the other",

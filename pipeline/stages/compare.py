@@ -97,7 +97,7 @@ async def _remembered(key: str, memory: Comparisons | None) -> tuple[Remark, ...
 async def _told(pictures: Mapping[View, Picture], compute: Compute) -> tuple[Remark, ...]:
     files = {view: (str(one.path), one.sha256) for view, one in pictures.items()}
     try:
-        return await compute.run(silhouette_remarks, files, timeout_s=TIMEOUT_S)
+        return await compute.run(comparison, files, timeout_s=TIMEOUT_S)
     except Exception as error:  # noqa: BLE001 - whatever befalls a worker over these pictures, nobody loses a set by it
         what = str(error) if isinstance(error, MvmeshError) else f"{type(error).__name__}: {error}"
         return (Remark(kind=NOT_COMPARED, message=f"the views could not be compared: {what}", mend=_LOOK),)
@@ -117,7 +117,7 @@ def _finding(remark: Remark, pictures: Mapping[View, Picture], policy: Policy, *
     )
 
 
-def silhouette_remarks(files: Mapping[View, tuple[str, str]]) -> tuple[Remark, ...]:
+def comparison(files: Mapping[View, tuple[str, str]]) -> tuple[Remark, ...]:
     """What the silhouettes of a set's pictures tell; for a worker process. Needs the engine extra.
 
     Args:
