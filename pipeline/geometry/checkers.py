@@ -18,7 +18,11 @@ _REGULAR, _OFF_PX = 0.8, 1.0
 _MIXED_PX = 1.5
 """So near to a line both colours may be mixed."""
 _SURE = 0.95
-"""Where so much of a window larger than a square matches, the checkerboard is seen: no object has both its colours."""
+"""Where so much of a window larger than a square matches, the checkerboard is seen."""
+_SIEVE, _LEAST_SQUARES = 0.75, 6
+"""What is left and lies to so large a part on squares of one kind, over at least so many, is an object of the other
+kind's colour, with holes.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +76,12 @@ def checkers(picture: NDArray[np.uint8]) -> Checkers | None:
     return Checkers(colours=colours, lattices=(vertical, horizontal) if vertical and horizontal else None)
 
 
-def evened(picture: NDArray[np.uint8], behind: Checkers) -> NDArray[np.uint8]:
-    """The (H, W, C) picture with its checkerboard, which must be regular, in the mean of its two colours."""
-    assert behind.lattices is not None
+def evened(picture: NDArray[np.uint8], behind: Checkers) -> NDArray[np.uint8] | None:
+    """The (H, W, C) picture with its checkerboard in the mean of its two colours; None where it is irregular, or the
+    object has one of those colours.
+    """
+    if behind.lattices is None:
+        return None
     height, width, _ = picture.shape
     y, x = (lattice.places(size) for lattice, size in zip(behind.lattices, (height, width), strict=True))
     odd = (np.floor(y)[:, None] + np.floor(x)[None, :]) % 2 > 0
@@ -91,6 +98,9 @@ def evened(picture: NDArray[np.uint8], behind: Checkers) -> NDArray[np.uint8]:
     matching |= mixed & (_from_mixtures(colours, behind.colours) <= tolerance)
     side = int(np.ceil(max(lattice.side_px for lattice in behind.lattices)))
     shown = matching & (_share(_share(matching, side + 3) >= _SURE, 2 * side) > 0)
+    left, on_odd = int((~shown).sum()), int((odd & ~shown).sum())
+    if max(on_odd, left - on_odd) > _SIEVE * left and left >= _LEAST_SQUARES * side**2:
+        return None
     even = picture.copy()
     even[shown, :3] = np.rint(behind.colours.mean(axis=0)).astype(np.uint8)
     return even

@@ -62,7 +62,11 @@ _BLOTTED, _EXACT = 0.93, 0.995
 """Where silhouettes found before a background agree to more than the first, a shadow left at the feet passes for a
 scale; frames of their own that are true make them agree to more than the second."""
 _MODEST = 0.9
-"""The most perspective, with frames of the views' own, that is believed where all views but one share a frame."""
+"""The most perspective, with frames of the views' own, that is believed of two views, where a pencil's length may pass
+for nearness, or where all views but one share a frame."""
+_FEW = 3
+"""Of so many views, framed each on its own to one size, two may agree by chance: they speak against the third one only
+where frames don't explain it."""
 _RUINED, _HOPELESS = 0.9, 0.75
 """A view that is wrong and lets the silhouettes agree to less cuts much of the object away; and less than transparent
 pictures of one object were seen to agree to, unless two look along one line; the same square in all views has .8."""
@@ -174,7 +178,7 @@ def _understood(seen: Outlines, before: NDArray[np.float64]) -> Framings:
     if turned.cost <= SOLVED and (found := _believed(seen, plain, turned, before)):
         return found
     odd = _odd(seen, plain, before)
-    if odd and (not odd.doubt or odd.doubt.fault is not Fault.ODD):
+    if odd and (not odd.doubt or (odd.doubt.fault is not Fault.ODD and len(seen.views) > _FEW)):
         return odd
     return _explained(seen, plain, turned, before, odd)
 
@@ -185,10 +189,12 @@ def _explained(seen: Outlines, plain: Fit, turned: Fit, before: NDArray[np.float
     fits = [turned, own]
     open_ = min(fit.cost for fit in fits) > SOLVED and agreements(seen, own.parameters).min() < _OWN_ENOUGH
     if open_ and before.min() < _BOTH_BELOW and not _depth_is_open(seen):
-        fits.append(with_distance(seen, own.parameters))
+        distant = with_distance(seen, own.parameters)
+        if len(seen.views) >= _FEW or distant.parameters[:, 3].max() < _MODEST:
+            fits.append(distant)
     simplest = _simplest(fits)
     found = _believed(seen, plain, simplest, before)
-    if odd:
+    if odd and (len(seen.views) > _FEW or not found):
         # The others share a frame, so that one of its own for each would explain more than there is to explain.
         # From very near by, too: then opposite pictures may be as unlike as those of two objects.
         is_modest = simplest is not own and simplest.parameters[:, 3].max() < _MODEST

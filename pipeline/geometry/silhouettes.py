@@ -137,11 +137,11 @@ def silhouette(view: View, picture: NDArray[np.uint8], size: int) -> Silhouette:
 def _before_background(view: View, picture: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.uint8], float]:
     """What ``matte`` finds in front of a plain background, or a regular checkerboard."""
     pattern = checkers(picture)
-    plain = evened(picture, pattern) if pattern and pattern.lattices else picture
-    behind = background(plain)
-    if pattern and not (pattern.lattices and behind):
+    plain = evened(picture, pattern) if pattern else picture
+    behind = None if plain is None else background(plain)
+    if pattern and behind is None:
         raise ReconstructionError(f"{view} view: a checkerboard is painted where it should be transparent", _REAL)
-    if behind is None:
+    if plain is None or behind is None:
         found = f"{view} view: the object fills the picture or the background isn't plain"
         raise ReconstructionError(found, _MARGIN)
     return matte(plain, behind)

@@ -23,6 +23,8 @@ _SMOOTH, _EDGE_PX = 0.1, 3
 """The most that a shadow changes from pixel to pixel; and how far from its edges and the object's it is sure."""
 _LEAST_BROAD, _LEAST_FADING, _FAINT = 1e-3, 0.1, 0.3
 """The least part of the picture that a shadow is sure of; and the part of it that must be fainter than this."""
+_STEP_PX, _STEP = 2, 0.2
+"""An object stands out from its shadow by a step: so much less is covered so far outside what is solid."""
 _MOST = 0.5
 """What would leave less of the object than that part is no shadow, but the object."""
 
@@ -61,7 +63,8 @@ def unshadowed(coverage: NDArray[np.float32], colours: NDArray[np.uint8]) -> NDA
     """The (H, W) coverage without soft shadows, which programs draw as something dark and half transparent.
 
     An object before a shadow covers a = s + (1 - s) c of a pixel in all, where the shadow covers s of it: c is taken
-    from that, with s from where the shadow is sure. What fades nowhere, as tinted glass does, is left as it is.
+    from that, with s from where the shadow is sure. What fades nowhere, as tinted glass does, is left as it is, and so
+    is what solid parts go over into without a step: their own soft edge, as of hair, or smoke.
     """
     if _veiled(coverage) < _LEAST_VEILED * coverage.size:
         return coverage
@@ -72,12 +75,27 @@ def unshadowed(coverage: NDArray[np.float32], colours: NDArray[np.uint8]) -> NDA
     count = int(broad.sum())
     if count < _LEAST_BROAD * broad.size or (coverage[broad] < _FAINT).sum() < _LEAST_FADING * count:
         return coverage
+    if not _stands_out(coverage, broad):
+        return coverage
     rows, columns = nearest_marked(broad)
     y, x = np.indices(broad.shape, np.int32)
     near = (rows - y) ** 2 + (columns - x) ** 2 <= (2 * _EDGE_PX) ** 2
     shade = coverage[rows, columns]
     rest = np.where(near, np.maximum(coverage - shade, 0) / (1 - shade), coverage)
     return rest if (rest >= _MOST).sum() >= _MOST * (coverage >= _MOST).sum() else coverage
+
+
+def _stands_out(coverage: NDArray[np.float32], veil: NDArray[np.bool_]) -> bool:
+    """Whether what is solid goes over into a veil close to it by a step, along most of their border."""
+    solid = coverage >= _VEILED[1]
+    border = solid & grown(~solid, 1) & grown(veil, 2 * _EDGE_PX)
+    padded = np.pad(coverage, _STEP_PX, mode="edge")
+    height, width = coverage.shape
+    outside = np.full(coverage.shape, np.inf, np.float32)
+    for down, right in ((0, 1), (1, 0), (1, 2), (2, 1)):
+        there = padded[_STEP_PX * down : _STEP_PX * down + height, _STEP_PX * right : _STEP_PX * right + width]
+        outside = np.minimum(outside, there)
+    return bool((outside[border] <= _VEILED[1] - _STEP).sum() >= border.sum() / 2)
 
 
 @njit(cache=True, nogil=True)

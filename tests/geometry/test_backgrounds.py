@@ -218,6 +218,13 @@ def test_an_irregular_checkerboard_is_refused_by_name(jug: NDArray[np.uint8]) ->
         silhouette(View.LEFT, before(jug, scrawled), SIZE)
 
 
+@pytest.mark.parametrize("level", [204, 250])
+def test_an_object_of_a_checkerboards_colour_is_refused_by_name(jug: NDArray[np.uint8], level: int) -> None:
+    pale = np.dstack([np.full_like(jug[..., :3], level), jug[..., 3]])
+    with pytest.raises(ReconstructionError, match=r"left view: a checkerboard .* transparent; export it with real"):
+        silhouette(View.LEFT, KINDS["checkerboard"](pale, View.LEFT), len(pale))
+
+
 def test_no_checkerboard_is_seen_in_what_has_none(jug: NDArray[np.uint8]) -> None:
     for kind, put in KINDS.items():
         assert (checkers(put(jug, View.FRONT)) is not None) == ("checkerboard" in kind)

@@ -175,6 +175,14 @@ def test_what_is_half_transparent_and_fades_nowhere_is_object() -> None:
     assert silhouette(View.FRONT, picture, SIZE).coverage[SIZE // 2, SIZE // 2] == pytest.approx(160 / 255)
 
 
+@pytest.mark.parametrize("feather_px", [4.0, 6.0])
+def test_the_soft_edge_of_something_dark_is_no_shadow(feather_px: float) -> None:
+    y, x = np.indices((SIZE, SIZE)) - SIZE / 2
+    picture = np.full((SIZE, SIZE, 4), 30, np.uint8)
+    picture[..., 3] = (255 / (1 + np.exp((np.hypot(x, y) - 35) / feather_px * 1.7))).round()
+    assert overlap(silhouette(View.FRONT, picture, SIZE).coverage, picture[..., 3] / 255) > 0.99
+
+
 def test_an_object_that_is_all_shadow_stays() -> None:
     y, x = np.indices((SIZE, SIZE)) - SIZE / 2
     picture = np.zeros((SIZE, SIZE, 4), np.uint8)
