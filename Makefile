@@ -45,7 +45,7 @@ bench: setup  ## Measure what the README claims, and what one would use instead
 	$(BIN)/python tests/bench/faults.py --hurry 4
 
 bench-saturation: setup  ## Measure how busy the service is kept, and at what cost: half an hour
-	for one in startup throughput slots ceiling latency big_meshes libraries virtual_slots; do \
+	for one in startup throughput slots ceiling latency big_meshes libraries virtual_slots comparing; do \
 		$(BIN)/python tests/bench/$$one.py || exit 1; done
 
 bench-engine: setup  ## SETS=folders with ground truths: measure the engine's meshes, times, files; draw contact sheets

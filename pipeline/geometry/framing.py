@@ -174,19 +174,19 @@ def framings(coverages: Mapping[View, NDArray[np.float32]], *, given: bool = Tru
 def _understood(seen: Outlines, before: NDArray[np.float64]) -> Framings:
     """What silhouettes that don't agree in a shared frame, ``before`` as ``agreements`` tells, have in common."""
     plain = as_shared(seen)
-    turned = plain if _depth_is_open(seen) else with_perspective(seen)
-    if turned.cost <= SOLVED and (found := _believed(seen, plain, turned, before)):
+    pinhole = plain if _depth_is_open(seen) else with_perspective(seen)
+    if pinhole.cost <= SOLVED and (found := _believed(seen, plain, pinhole, before)):
         return found
     odd = _odd(seen, plain, before)
     if odd and (not odd.doubt or (odd.doubt.fault is not Fault.ODD and len(seen.views) > _FEW)):
         return odd
-    return _explained(seen, plain, turned, before, odd)
+    return _explained(seen, plain, pinhole, before, odd)
 
 
-def _explained(seen: Outlines, plain: Fit, turned: Fit, before: NDArray[np.float64], odd: Framings | None) -> Framings:
-    """What neither a shared frame nor perspective (``turned``) explains alone, nor one ``odd`` view for sure."""
+def _explained(seen: Outlines, plain: Fit, pinhole: Fit, before: NDArray[np.float64], odd: Framings | None) -> Framings:
+    """What neither a shared frame nor perspective (``pinhole``) explains alone, nor one ``odd`` view for sure."""
     own = _on_their_own(seen, plain, before)
-    fits = [turned, own]
+    fits = [pinhole, own]
     open_ = min(fit.cost for fit in fits) > SOLVED and agreements(seen, own.parameters).min() < _OWN_ENOUGH
     if open_ and before.min() < _BOTH_BELOW and not _depth_is_open(seen):
         distant = with_distance(seen, own.parameters)

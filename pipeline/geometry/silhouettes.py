@@ -139,9 +139,9 @@ def _before_background(view: View, picture: NDArray[np.uint8]) -> tuple[NDArray[
     pattern = checkers(picture)
     plain = evened(picture, pattern) if pattern else picture
     behind = None if plain is None else background(plain)
-    if pattern and behind is None:
-        raise ReconstructionError(f"{view} view: a checkerboard is painted where it should be transparent", _REAL)
     if plain is None or behind is None:
+        if pattern:
+            raise ReconstructionError(f"{view} view: a checkerboard is painted where it should be transparent", _REAL)
         found = f"{view} view: the object fills the picture or the background isn't plain"
         raise ReconstructionError(found, _MARGIN)
     return matte(plain, behind)
