@@ -150,8 +150,8 @@ def _take_ring(texels: NDArray[np.uint8], known: NDArray[np.bool_], row: int, co
 
 @njit(cache=True, nogil=True)
 def _halved(texels: NDArray[np.uint8], known: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """The next mip level, of the known texels alone. The mean is written out: in a function shared with ``_take_ring`` it
-    takes two to four times as long.
+    """The next mip level, of the known texels alone. The mean is written out: in a function that
+    ``_take_ring`` calls, too, it takes two to four times as long.
     """
     height, width = known.shape
     tall, wide = 2 if height > 1 else 1, 2 if width > 1 else 1
