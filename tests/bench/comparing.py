@@ -32,7 +32,13 @@ def main() -> None:
                 measures.append((_run(folder, service, f"{policy}-{at}", policy), service.truth()))
     print(f"{asked.sets} sets of eight views, {asked.slots} slots, jobs of {asked.mean:g} s")
     print(f"medians of {asked.rounds} rounds\n")
-    head = ("consistency", "first request to first submission", "makespan / ideal", "CPU a set", "peak RSS, workers apart")
+    head = (
+        "consistency",
+        "first request to first submission",
+        "makespan / ideal",
+        "CPU a set",
+        "peak RSS, workers apart",
+    )
     print_table(head, [_row(policy, measures, asked.slots) for policy, measures in found.items()])
 
 

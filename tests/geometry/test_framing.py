@@ -140,7 +140,9 @@ def test_pictures_cropped_one_by_one_get_their_scales_and_offsets(views: tuple[V
 
 @pytest.mark.parametrize("others", [(View.LEFT, View.BACK), (View.LEFT, View.TOP), (View.LEFT, View.RIGHT)])
 @pytest.mark.parametrize("fov_deg", [0, 30])
-def test_no_view_of_three_that_were_cropped_one_by_one_is_called_wrong(others: tuple[View, ...], fov_deg: float) -> None:
+def test_no_view_of_three_that_were_cropped_one_by_one_is_called_wrong(
+    others: tuple[View, ...], fov_deg: float
+) -> None:
     """Cropped to one height, two of them may agree by chance."""
     found = framings(drawn(cropped((View.FRONT, *others), fov_deg=fov_deg)))
     assert not found.ruined
